@@ -1,0 +1,76 @@
+"""Fixtures: a tiny random model in the embedded model's shape, and photos on disk. No network, no large weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny, UNet2DConditionModel
+from PIL import Image
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from udp.images import read_photos
+from udp.mini.denoiser import assemble, build_scheduler
+from udp.mini.text import LENGTH, build_tokenizer
+from udp.models import LatentDiffusionModel, load_model
+from udp.types import Photo
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionPipeline with random weights, 64 px, that protects and fine-tunes in seconds."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer = build_tokenizer(["a photo of a toy"] * 20, size=200)
+        text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1,
+                num_attention_heads=2, max_position_embeddings=LENGTH, bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            )
+        )  # fmt: skip
+        vae = AutoencoderTiny(
+            encoder_block_out_channels=(16,) * 4, decoder_block_out_channels=(16,) * 4,
+            num_encoder_blocks=(0, 0, 1, 1), num_decoder_blocks=(1, 1, 1, 0), latent_channels=16,
+        )  # fmt: skip
+        unet = UNet2DConditionModel(
+            sample_size=8, in_channels=16, out_channels=16, block_out_channels=(32, 64), layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=32, attention_head_dim=2,
+        )  # fmt: skip
+    assemble(vae, unet, text, tokenizer, build_scheduler()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_model_folder: Path) -> LatentDiffusionModel:
+    """The tiny model, loaded as any local folder is."""
+    return load_model(str(tiny_model_folder))
+
+
+def picture(seed: int, width: int = 96, height: int = 96) -> np.ndarray:
+    """A smooth coloured gradient with a disc on it, uint8 (height, width, 3)."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    image = np.stack([x, y, 1 - x], 2) * random.uniform(0.3, 1.0, 3)
+    image[(x - 0.5) ** 2 + (y - 0.5) ** 2 < random.uniform(0.02, 0.1)] = random.uniform(0, 1, 3)
+    return (image * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photo_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three PNGs of 96 x 96."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = [folder / f"view_{index}.png" for index in range(3)]
+    for index, path in enumerate(paths):
+        Image.fromarray(picture(index)).save(path)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def photos(photo_files: list[Path]) -> list[Photo]:
+    """The same, read."""
+    return read_photos(photo_files)

@@ -1,0 +1,121 @@
+"""Fine-tuning recipes and the trial: they learn, they are fair, and they notice when nothing happened."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from udp.errors import InvalidInput, NothingLearned, Stopped
+from udp.evaluate import Arm, Trial, attack, learned, verdict
+from udp.finetune import RECIPES, LoRA, Recipe
+from udp.models import LatentDiffusionModel
+from udp.protect import RandomNoise
+from udp.types import Photo, Progress
+
+TABLE: dict[str, Recipe] = {name: kind(steps=30, batch_size=3, learning_rate=2e-3) for name, kind in RECIPES.items()}
+each_recipe = pytest.mark.parametrize("recipe", TABLE.values(), ids=TABLE)
+SMALL = Trial(pictures=2, sampling_steps=3)
+
+
+@each_recipe
+def test_it_learns_and_leaves_the_base_alone(
+    recipe: Recipe, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    before = [p.detach().clone() for p in tiny_model.unet.parameters()]
+    tuned = recipe.fit(photos, tiny_model, "a photo of sks")
+    assert tuned.weight_change > 0 and len(tuned.losses) == recipe.steps
+    assert np.mean(tuned.losses[-10:]) < np.mean(tuned.losses[:10])
+    assert all(torch.equal(a, b) for a, b in zip(before, tiny_model.unet.parameters(), strict=True))
+    assert not any("lora" in name for name, _ in tiny_model.unet.named_modules())
+
+
+@each_recipe
+def test_same_seed_same_pictures(recipe: Recipe, tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    recipe = dataclasses.replace(recipe, steps=10)
+    torch.manual_seed(1)
+    first = attack({"clean": photos}, tiny_model, recipe, SMALL)
+    torch.manual_seed(2)
+    second = attack({"clean": photos}, tiny_model, recipe, SMALL)
+    assert first.arms[0].losses == second.arms[0].losses
+    assert all(np.array_equal(a, b) for a, b in zip(first.arms[0].images, second.arms[0].images, strict=True))
+    assert first.arms[0].metrics == second.arms[0].metrics
+
+
+def test_arms_with_equal_photos_come_out_equal(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    """Fairness: the arm's name and place in the order must change nothing."""
+    report = attack({"clean": photos, "random": photos}, tiny_model, LoRA(steps=10), SMALL)
+    clean, other = report.arms
+    assert clean.losses == other.losses
+    assert all(np.array_equal(a, b) for a, b in zip(clean.images, other.images, strict=True))
+
+
+def test_progress_shows_every_arm_and_never_goes_back(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    seen: list[Progress] = []
+    noisy = RandomNoise()(photos, tiny_model)
+    attack({"clean": photos, "random": noisy}, tiny_model, LoRA(steps=10), SMALL, seen.append)
+    assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
+    finished = [p for p in seen if p.images]
+    assert [p.arm for p in finished] == ["clean", "random"] and all(len(p.images) == 2 for p in finished)
+
+
+def test_it_stops_when_asked(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.stage == "fine-tuning" and progress.done == 3:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        attack({"clean": photos}, tiny_model, LoRA(steps=10), SMALL, stop)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lazy(Recipe):
+    """A recipe whose training never reaches the weights, as a peer's users once had without noticing."""
+
+    name: ClassVar[str] = "lazy"
+    title: ClassVar[str] = "lazy"
+    reference: ClassVar[str] = "test"
+
+    def trainable(self, model: LatentDiffusionModel, seed: int) -> torch.nn.Module:
+        return model.copy_unet()
+
+    def weight_change(self, model: LatentDiffusionModel, unet: torch.nn.Module) -> float:
+        return 0.0
+
+
+def test_a_fine_tune_that_changed_nothing_is_an_error(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    with pytest.raises(NothingLearned, match="relative change of 0"):
+        Lazy(steps=10).fit(photos, tiny_model, "a photo of sks")
+
+
+def test_no_photos_and_no_arms_are_refused(tiny_model: LatentDiffusionModel) -> None:
+    with pytest.raises(InvalidInput, match="at least one photo"):
+        LoRA(steps=10).fit([], tiny_model, "a")
+    with pytest.raises(InvalidInput, match="at least one arm"):
+        attack({}, tiny_model, LoRA(steps=10))
+
+
+def arm(name: str, loss: float) -> Arm:
+    return Arm(name, (), (), {"clean_loss": loss})
+
+
+@pytest.mark.parametrize(
+    ("clean", "random", "protected", "words"),
+    [
+        (0.5, 0.5, 0.9, "held"),
+        (0.5, 0.55, 0.7, "hindered"),
+        (0.5, 0.7, 0.7, "did not beat random noise"),
+        (0.98, 0.98, 1.2, "No verdict"),
+    ],
+)
+def test_verdict_says_what_the_controls_say(clean: float, random: float, protected: float, words: str) -> None:
+    arms = [arm("clean", clean), arm("random", random), arm("protected", protected)]
+    assert words in verdict(arm("base", 1.0), arms)
+
+
+def test_learned_is_one_for_the_clean_arm_and_zero_for_the_base() -> None:
+    base, clean = arm("base", 1.0), arm("clean", 0.4)
+    assert learned(base, clean, clean) == 1 and learned(base, base, clean) == 0

@@ -1,0 +1,87 @@
+"""The command line: files, manifest, determinism, clear errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from udp.cli import build_parser, main
+
+QUICK = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "2"]
+
+
+def protect(photos: Path, out: Path, model: Path, *more: str) -> int:
+    return main(["protect", str(photos), "--out", str(out), "--model", str(model), *QUICK, *more])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_protect_then_attack_twice_gives_the_same_bytes(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    source = photo_files[0].parent
+    for run in ("a", "b"):
+        assert protect(source, tmp_path / run, tiny_model_folder, "--budget", "6/255", "--seed", "1") == 0
+        trial = ["attack", "--instance", str(tmp_path / run), "--out", str(tmp_path / f"{run}-attack")]
+        trial += ["--model", str(tiny_model_folder), "--steps", "10", "--pictures", "2", "--recipe", "lora"]
+        assert main(trial) == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert contents(tmp_path / "a-attack") == contents(tmp_path / "b-attack")
+
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
+    assert manifest["method"] == "eudp" and manifest["seed"] == 1
+    assert manifest["settings"]["budget"] == pytest.approx(6 / 255)
+    assert manifest["settings"]["timestep_weights"] == "sqrt_alpha_bar"
+    for row, path in zip(manifest["photos"], photo_files, strict=True):
+        before, after = (
+            np.asarray(Image.open(p).convert("RGB")).astype(int) for p in (path, tmp_path / "a" / row["file"])
+        )
+        assert 0 < np.abs(before - after).max() == row["largest_difference_levels"] <= 6
+
+    report = json.loads((tmp_path / "a-attack" / "manifest.json").read_text())
+    assert list(report["figures"]) == ["base", "clean", "random", "protected"]
+    assert report["settings"]["steps"] == 10 and report["verdict"]
+    assert Image.open(tmp_path / "a-attack" / "grid.png").size[1] > 4 * 100
+    assert (tmp_path / "a-attack" / "losses.csv").read_text().splitlines()[0] == "step,clean,random,protected"
+    assert str(tmp_path) not in (tmp_path / "a" / "manifest.json").read_text()
+
+
+def test_plain_folder_is_fine_tuned_alone(photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path) -> None:
+    trial = ["attack", "--instance", str(photo_files[0].parent), "--out", str(tmp_path), "--model"]
+    assert main([*trial, str(tiny_model_folder), "--steps", "10", "--pictures", "1", "--recipe", "dreambooth"]) == 0
+    assert set(json.loads((tmp_path / "manifest.json").read_text())["figures"]) == {"base", "clean"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["protect", "missing", "--out", "out"], "which does not exist"),
+        (["protect", "PHOTOS", "--out", "out", "--budget", "99/255"], "between 2/255 and 32/255"),
+        (["protect", "PHOTOS", "--out", "out", "--model", "no/such-model"], "could not be loaded"),
+        (["attack", "--instance", "missing", "--out", "out"], "which does not exist"),
+    ],
+)
+def test_bad_input_ends_with_a_message(
+    arguments: list[str], words: str, photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture, tiny_model_folder: Path,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    arguments = [str(photo_files[0].parent) if a == "PHOTOS" else a for a in arguments]
+    if "--model" not in arguments:
+        arguments += ["--model", str(tiny_model_folder)]
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert words in message and "expected" in message and "Traceback" not in message
+
+
+def test_budget_text_is_checked_by_the_parser(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["protect", "x", "--out", "y", "--budget", "eight"])
+    assert "--budget" in capsys.readouterr().err

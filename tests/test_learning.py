@@ -1,0 +1,138 @@
+"""Losses, timesteps, the PGD loop and the training loop: directions, distributions, determinism."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from udp.errors import InvalidInput
+from udp.images import to_tensor
+from udp.losses import DenoisingLoss
+from udp.models import LatentDiffusionModel
+from udp.pgd import PGDSettings, pgd
+from udp.timesteps import WEIGHTS, TimestepDistribution, timestep_distribution
+from udp.training import Trainer, TrainingSettings
+from udp.types import Photo
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_sqrt_alpha_bar_weights_follow_the_scheduler(tiny_model: LatentDiffusionModel) -> None:
+    alphas = tiny_model.alphas_cumprod
+    eudp = timestep_distribution("sqrt_alpha_bar", alphas)
+    assert torch.allclose(eudp.weights, alphas.sqrt())
+    drawn = eudp.sample(20_000, generator())
+    counted = torch.bincount(drawn, minlength=len(alphas)).float() / 20_000
+    for part in (slice(0, 250), slice(250, 500), slice(500, 1000)):
+        assert counted[part].sum() == pytest.approx(float(eudp.probabilities[part].sum()), abs=0.01)
+    uniform = timestep_distribution("uniform", alphas).sample(20_000, generator())
+    assert drawn.float().mean() < uniform.float().mean() - 50
+
+
+def test_a_timestep_with_no_weight_is_never_drawn() -> None:
+    weights = torch.zeros(10)
+    weights[[3, 7]] = 1
+    assert set(TimestepDistribution("two", weights).sample(200, generator()).tolist()) == {3, 7}
+
+
+@pytest.mark.parametrize("weights", [torch.zeros(5), torch.tensor([1.0, -1.0]), torch.tensor([float("nan")])])
+def test_bad_weights_are_refused(weights: torch.Tensor) -> None:
+    with pytest.raises(InvalidInput, match="expected finite, non-negative weights"):
+        TimestepDistribution("bad", weights)
+
+
+def test_unknown_weights_name_the_known_ones(tiny_model: LatentDiffusionModel) -> None:
+    with pytest.raises(InvalidInput, match=", ".join(WEIGHTS)):
+        timestep_distribution("snr?", tiny_model.alphas_cumprod)
+
+
+def latents_of(model: LatentDiffusionModel, photos: list[Photo]) -> torch.Tensor:
+    with torch.no_grad():
+        return model.encode(model.prepare([to_tensor(p.pixels)[None] for p in photos]))
+
+
+def test_the_surrogate_descends_the_denoising_loss(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    loss = DenoisingLoss(tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.alphas_cumprod))
+    latents, unet = latents_of(tiny_model, photos), tiny_model.copy_unet()
+
+    def probe() -> float:
+        return float(loss(unet, latents.repeat(8, 1, 1, 1), generator(5)).detach())
+
+    before, draws = probe(), generator(1)
+    Trainer(unet.parameters(), TrainingSettings(1e-3)).run(lambda step: loss(unet, latents, draws), 40)
+    assert probe() < 0.95 * before
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("ascend", 1), ("descend", -1)])
+def test_images_move_the_denoising_loss_in_the_stated_direction(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], direction: str, sign: int
+) -> None:
+    loss = DenoisingLoss(tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.alphas_cumprod))
+    images = [to_tensor(p.pixels)[None] for p in photos]
+
+    def objective(perturbed: list[torch.Tensor], step: int) -> torch.Tensor:
+        return loss(tiny_model.unet, tiny_model.encode(tiny_model.prepare(perturbed)).repeat(4, 1, 1, 1), generator(3))
+
+    start = [torch.zeros_like(image) for image in images]
+    settings = PGDSettings(6, 4 / 255, 32 / 255, direction)
+    end, losses = pgd(objective, images, start, settings)
+    with torch.no_grad():
+        after = float(objective([i + p for i, p in zip(images, end, strict=True)], 0))
+    assert sign * (after - losses[0]) > 0
+    assert all(p.abs().max() <= 32 / 255 + 1e-6 for p in end)
+    assert all(not p.any() for p in start), "the caller's tensors must stay as they were"
+
+
+def test_pgd_refuses_an_objective_that_ignores_a_photo() -> None:
+    images = [torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)]
+    start = [torch.zeros_like(i) for i in images]
+    with pytest.raises(InvalidInput, match="depend on every photo"):
+        pgd(lambda perturbed, step: perturbed[0].sum(), images, start, PGDSettings(1, 0.1, 0.1))
+
+
+def test_half_precision_master_weights_are_refused() -> None:
+    layer = torch.nn.Linear(2, 2).bfloat16()
+    with pytest.raises(InvalidInput, match="expected float32 master weights"):
+        Trainer(layer.parameters(), TrainingSettings(5e-7))
+
+
+def test_float32_weights_move_at_a_tiny_learning_rate() -> None:
+    layer = torch.nn.Linear(4, 4)
+    before = layer.weight.detach().clone()
+    Trainer(layer.parameters(), TrainingSettings(5e-7)).run(lambda step: layer(torch.ones(1, 4)).square().sum(), 3)
+    assert not torch.equal(before, layer.weight)
+
+
+def test_frozen_weights_collect_no_gradient() -> None:
+    base, head = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+    base.requires_grad_(True)
+    Trainer(head.parameters(), TrainingSettings(1e-2)).run(lambda step: head(base(torch.ones(1, 3))).sum(), 2)
+    assert all(p.grad is None for p in base.parameters())
+
+
+def test_training_resumes_exactly() -> None:
+    def run(split: int) -> torch.Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            layer = torch.nn.Linear(4, 4)
+        inputs = torch.randn(8, 4, generator=generator())
+
+        def loss(step: int) -> torch.Tensor:
+            return (layer(inputs) - inputs.flip(1)).square().mean()
+
+        trainer = Trainer(layer.parameters(), TrainingSettings(1e-2))
+        trainer.run(loss, split)
+        resumed = Trainer(layer.parameters(), TrainingSettings(1e-2))
+        resumed.load_state_dict(trainer.state_dict())
+        resumed.run(loss, 10 - split)
+        return layer.weight.detach()
+
+    assert torch.equal(run(10 - 1), run(4))
+
+
+def test_schedule_warms_up_and_ends_at_zero() -> None:
+    settings = TrainingSettings(1.0, schedule="cosine", warmup=0.1)
+    assert settings.rate(0) == 0 and settings.rate(1) == pytest.approx(0)
+    assert settings.rate(0.1) == pytest.approx(1, abs=0.03)

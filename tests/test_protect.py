@@ -1,0 +1,144 @@
+"""Every protection method, by one table: budget, determinism, direction, untouched weights, size, stopping."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import picture
+from udp.errors import InvalidInput, Stopped
+from udp.images import read_photo, to_tensor, write_png
+from udp.losses import DenoisingLoss
+from udp.models import LatentDiffusionModel
+from udp.projection import largest_difference
+from udp.protect import EUDP, METHODS, UDP, ProtectionMethod, RandomNoise
+from udp.timesteps import timestep_distribution
+from udp.types import Photo, Progress
+
+# Every method with settings small enough for a test; a method that is missing here fails `test_table_is_complete`.
+TABLE: dict[str, ProtectionMethod] = {
+    "udp": UDP(rounds=2, surrogate_steps=2, pgd_steps=3, step_size=3 / 255),
+    "eudp": EUDP(rounds=2, surrogate_steps=2, pgd_steps=3, step_size=3 / 255),
+    "random": RandomNoise(),
+}
+each_method = pytest.mark.parametrize("method", TABLE.values(), ids=TABLE)
+
+
+def test_table_is_complete() -> None:
+    assert set(TABLE) == set(METHODS)
+
+
+@each_method
+def test_budget_holds_on_the_saved_file(
+    method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    for levels in (2, 8):
+        for photo, protected in zip(
+            photos, dataclasses.replace(method, budget=levels / 255)(photos, tiny_model), strict=True
+        ):
+            saved = read_photo(write_png(tmp_path / "x.png", protected))
+            assert saved.size == photo.size and protected.name == photo.name
+            assert 0 < largest_difference(photo.pixels, saved.pixels) <= levels
+
+
+@each_method
+def test_same_seed_same_bytes(method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    torch.manual_seed(1)
+    first = method(photos, tiny_model, seed=3)
+    torch.manual_seed(2)  # a method must not depend on global state
+    second, other = method(photos, tiny_model, seed=3), method(photos, tiny_model, seed=4)
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
+    assert any(not np.array_equal(a.pixels, b.pixels) for a, b in zip(first, other, strict=True))
+
+
+@each_method
+def test_callers_model_and_photos_stay_as_they_were(
+    method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    modules = (tiny_model.unet, tiny_model.vae, tiny_model.text_encoder)
+    weights = [p.detach().clone() for m in modules for p in m.parameters()]
+    pixels = [p.pixels.copy() for p in photos]
+    method(photos, tiny_model)
+    after = [p for m in modules for p in m.parameters()]
+    assert all(torch.equal(a, b) and b.grad is None for a, b in zip(weights, after, strict=True))
+    assert all(np.array_equal(a, b.pixels) for a, b in zip(pixels, photos, strict=True))
+    assert not any(m.training for m in modules)
+
+
+@pytest.mark.parametrize("name", ["udp", "eudp"])
+def test_protected_photos_are_harder_to_denoise_than_noisy_ones(
+    name: str, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    method = METHODS[name](rounds=2, surrogate_steps=1, pgd_steps=10, step_size=2 / 255, budget=16 / 255)
+    loss = DenoisingLoss(tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.alphas_cumprod))
+
+    def difficulty(of: list[Photo]) -> float:
+        with torch.no_grad():
+            latents = tiny_model.encode(tiny_model.prepare([to_tensor(p.pixels)[None] for p in of]))
+            return float(loss(tiny_model.unet, latents.repeat(16, 1, 1, 1), torch.Generator().manual_seed(9)))
+
+    control = RandomNoise(budget=16 / 255)(photos, tiny_model)
+    assert difficulty(method(photos, tiny_model)) > difficulty(control)
+
+
+@each_method
+def test_native_size_aspect_and_alpha_are_kept(method: ProtectionMethod, tiny_model: LatentDiffusionModel) -> None:
+    alpha = np.full((150, 431), 200, np.uint8)
+    photo = Photo("wide", picture(0, width=431, height=150), alpha)
+    (protected,) = method([photo], tiny_model)
+    assert protected.size == (431, 150) and np.array_equal(protected.alpha, alpha)
+    changed = (protected.pixels != photo.pixels).any(2)
+    assert changed[:, :100].any() and changed[:, -100:].any(), "both ends must be protected, not only a centre crop"
+
+
+@each_method
+def test_it_stops_when_asked(method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    seen: list[Progress] = []
+
+    def stop(progress: Progress) -> None:
+        seen.append(progress)
+        raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        method(photos, tiny_model, on_progress=stop)
+    assert len(seen) == 1
+
+
+@each_method
+def test_progress_rises_to_the_end(
+    method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    seen: list[float] = []
+    method(photos, tiny_model, on_progress=lambda p: seen.append(p.overall))
+    assert seen == sorted(seen) and len(set(seen)) == len(seen) and seen[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"budget": 0.5}, "expected budget between 2/255 and 32/255, got 127.5/255"), ({"rounds": 0}, "rounds"),
+     ({"timestep_weights": "often"}, "uniform, sqrt_alpha_bar"), ({"budget": "8"}, "budget")],
+)  # fmt: skip
+def test_bad_settings_are_refused(
+    changes: dict, words: str, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        UDP(**changes)(photos, tiny_model)
+
+
+def test_no_photos_and_no_model_are_refused(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    with pytest.raises(InvalidInput, match="at least one photo"):
+        UDP()([], tiny_model)
+    with pytest.raises(InvalidInput, match="expected a model"):
+        UDP()(photos, None)
+
+
+def test_eudp_with_uniform_weights_is_udp(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    small = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2}
+    ours = EUDP(**small, timestep_weights="uniform")(photos, tiny_model)
+    plain, weighted = UDP(**small)(photos, tiny_model), EUDP(**small)(photos, tiny_model)
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(ours, plain, strict=True))
+    assert any(not np.array_equal(a.pixels, b.pixels) for a, b in zip(weighted, plain, strict=True))

@@ -1,0 +1,7 @@
+"""`python -m udp`."""
+
+import sys
+
+from udp.cli import main
+
+sys.exit(main())

@@ -1,0 +1,155 @@
+"""The command line: `python -m udp protect ...` and `python -m udp attack ...`.
+
+Flags are made from the dataclass fields of methods and recipes, so a new method has its flags at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from udp.errors import UDPError
+from udp.evaluate import Trial, attack
+from udp.finetune import RECIPES
+from udp.images import list_photos, read_photos
+from udp.models import MODELS, load_model
+from udp.protect import METHODS, RandomNoise
+from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
+from udp.types import Progress, parse_levels
+
+Owners = dict[str, list[str]]
+
+
+def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]) -> None:
+    """One flag a field of any class in `registry`; defaults stay the class's own, shown in the help."""
+    fields: dict[str, dataclasses.Field] = {}
+    owners: Owners = {}
+    for name, kind in registry.items():
+        for item in dataclasses.fields(kind):
+            fields.setdefault(item.name, item)
+            owners.setdefault(item.name, []).append(name)
+    for name, item in fields.items():
+        meta = item.metadata
+        default = f"{item.default * 255:g}/255" if meta["levels"] else f"{item.default:g}" if isinstance(
+            item.default, (int, float)) else item.default  # fmt: skip
+        belongs = "" if len(owners[name]) == len(registry) else f" [{', '.join(owners[name])}]"
+        kind = parse_levels if meta["levels"] else type(item.default)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, type=kind, choices=meta["choices"], default=None,
+            help=f"{meta['help']} (default {default}){belongs}",
+        )  # fmt: skip
+
+
+def from_flags(kind: type, options: argparse.Namespace) -> Any:
+    """An instance of `kind` with those of its fields that were given as flags."""
+    known = {item.name for item in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in vars(options).items() if name in known and value is not None})
+
+
+class Ticker:
+    """Progress on one line of stderr, with the time left."""
+
+    def __init__(self) -> None:
+        self.start, self.last = time.monotonic(), 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """An `OnProgress`."""
+        now = time.monotonic()
+        if now - self.last < 0.2 and progress.overall < 1:
+            return
+        self.last, spent = now, now - self.start
+        left = f"{spent * (1 - progress.overall) / progress.overall:.0f} s left" if progress.overall > 0.02 else ""
+        loss = f"loss {progress.loss:.4f}" if progress.loss is not None else ""
+        arm = f"[{progress.arm}] " if progress.arm else ""
+        line = f"{progress.overall:4.0%} {arm}{progress.stage} {progress.done}/{progress.total} {loss} {left}"
+        print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+
+
+def run_protect(options: argparse.Namespace) -> None:
+    """`python -m udp protect`."""
+    photos = read_photos(list_photos(options.photos))
+    method = from_flags(METHODS[options.method], options)
+    model = load_model(options.model)
+    ticker = Ticker()
+    protected = method(photos, model, options.prompt, options.seed, ticker)
+    random = RandomNoise(budget=method.budget)(photos, model, options.prompt, options.seed)
+    manifest = protection_manifest(photos, protected, method, options.model, options.prompt, options.seed)
+    write_protection(options.out, photos, protected, random, manifest)
+    print(f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
+          f"{max(row['largest_difference_levels'] for row in manifest['photos'])}/255 -> {options.out}")  # fmt: skip
+
+
+def run_attack(options: argparse.Namespace) -> None:
+    """`python -m udp attack`."""
+    controls = options.instance / CONTROLS
+    places = {
+        "clean": options.clean or controls / "clean",
+        "random": options.random or controls / "random",
+        "protected": options.instance,
+    }
+    arms = {name: place for name, place in places.items() if name == "protected" or place.is_dir()}
+    if set(arms) == {"protected"}:
+        arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
+        print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
+    recipe = from_flags(RECIPES[options.recipe], options)
+    prompt = options.prompt or options.instance_prompt
+    trial = Trial(options.instance_prompt, prompt, options.seed, options.pictures)
+    model = load_model(options.model)
+    ticker = Ticker()
+    report = attack({n: read_photos(list_photos(p)) for n, p in arms.items()}, model, recipe, trial, ticker)
+    write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model))
+    print(f"\n{len(arms)} arms in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
+    for arm in (report.base, *report.arms):
+        print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
+    print(report.verdict)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of both commands."""
+    parser = argparse.ArgumentParser(prog="python -m udp", description="Protect photos; then attack the protection.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    models = f"{', '.join(MODELS)}, a local diffusers folder or a Hub id"
+    protect = commands.add_parser("protect", help="add an imperceptible perturbation to photos")
+    protect.add_argument("photos", type=Path, help="a folder of photos, or one photo")
+    protect.add_argument("--out", type=Path, required=True, help="folder for the protected PNGs and manifest.json")
+    protect.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    protect.add_argument("--prompt", default=Trial().instance_prompt, help="what the photos are assumed to show")
+    add_setting_flags(protect, METHODS)
+    protect.set_defaults(run=run_protect)
+    trial = commands.add_parser("attack", help="fine-tune on protected, clean and random-noise photos and compare")
+    trial.add_argument("--instance", type=Path, required=True, help="a folder that `protect` wrote, or plain photos")
+    trial.add_argument("--clean", type=Path, help="the clean photos, if not in INSTANCE/controls/clean")
+    trial.add_argument("--random", type=Path, help="the random-noise photos, if not in INSTANCE/controls/random")
+    trial.add_argument("--out", type=Path, required=True, help="folder for pictures, grid, losses and manifest.json")
+    trial.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
+    trial.add_argument("--instance-prompt", default=Trial().instance_prompt, help="prompt of the fine-tune")
+    trial.add_argument("--prompt", help="prompt of the generated pictures (default: the instance prompt)")
+    trial.add_argument("--pictures", type=int, default=Trial().pictures, help="pictures an arm")
+    add_setting_flags(trial, RECIPES)
+    trial.set_defaults(run=run_attack)
+    for command in (protect, trial):
+        command.add_argument("--model", default="mini", help=models)
+        command.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; bad input ends with a message and exit code 2."""
+    parser = build_parser()
+    try:
+        options = parser.parse_args(arguments)
+        options.run(options)
+    except argparse.ArgumentTypeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except UDPError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    return 0

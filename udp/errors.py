@@ -1,0 +1,34 @@
+"""Every error this project raises on purpose, as one tree.
+
+Catch `UDPError` to catch them all. Messages say what was expected and what came instead; the UI shows them as they are.
+"""
+
+from __future__ import annotations
+
+
+class UDPError(Exception):
+    """Root of the tree."""
+
+
+class InvalidInput(UDPError, ValueError):
+    """A value the caller gave cannot be used."""
+
+
+class UnreadablePhoto(InvalidInput):
+    """A file is not a photo we can open, or its size is outside what we accept."""
+
+
+class ModelUnavailable(UDPError):
+    """A model's weights are not here and could not be loaded."""
+
+
+class BudgetExceeded(UDPError):
+    """A finished perturbation is larger than its budget: a bug of ours, never returned to a user as a result."""
+
+
+class NothingLearned(UDPError):
+    """Fine-tuning left the weights or the output as they were, so a comparison would compare a model with itself."""
+
+
+class Stopped(UDPError):
+    """The user asked to stop."""

@@ -1,0 +1,178 @@
+"""Train the embedded model's U-Net and text encoder on captioned latents, and assemble the pipeline."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+
+from udp.mini.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
+from udp.training import Trainer, TrainingSettings
+
+SIDE = 128
+SETTINGS = TrainingSettings(learning_rate=8e-4, betas=(0.9, 0.99), weight_decay=1e-2, schedule="cosine", warmup=0.03)
+CAPTION_DROPOUT = 0.1
+EMA_DECAY = 0.998
+
+
+def build_unet() -> UNet2DConditionModel:
+    """An untrained U-Net on 16 x 16 x 16 latents; attention where tokens are few, every width a multiple of 64."""
+    return UNet2DConditionModel(
+        sample_size=SIDE // 8,
+        in_channels=16,
+        out_channels=16,
+        block_out_channels=(128, 128, 256),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+    ).to(memory_format=torch.channels_last)
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's betas rescaled to zero terminal SNR, velocity prediction, trailing spacing (Lin et al. 2024)."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+    )
+
+
+def squares(folders: list[Path], seed: int) -> tuple[np.ndarray, list[str]]:
+    """Captioned training squares, uint8 (N, 128, 128, 3): several crops of each photo, every render and its mirror."""
+    random = np.random.default_rng(seed)
+    images, captions = [], []
+    for folder in folders:
+        if (folder / "pictures.jsonl").exists():
+            for line in (folder / "pictures.jsonl").read_text().splitlines():
+                row = json.loads(line)
+                picture = Image.open(folder / "pictures" / row["file"]).convert("RGB")
+                for _ in range(10 if row["kind"] == "photo" else 3):
+                    images.append(_crop(picture, random, row["kind"]))
+                    captions.append(row["caption"])
+        for shard in sorted(folder.glob("part-*.npz")):
+            arrays = np.load(shard)
+            for image, caption in zip(arrays["images"], arrays["captions"], strict=True):
+                images += [image, image[:, ::-1]]
+                captions += [str(caption)] * 2
+    return np.stack(images), captions
+
+
+def _crop(picture: Image.Image, random: np.random.Generator, kind: str) -> np.ndarray:
+    side = min(picture.size)
+    if kind == "photo":
+        side = int(side * random.uniform(0.6, 1.0))
+    left = int(random.integers(picture.width - side + 1))
+    top = int(random.integers(picture.height - side + 1))
+    crop = picture.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    pixels = np.asarray(crop)
+    return pixels[:, ::-1] if random.random() < 0.5 else pixels
+
+
+@torch.no_grad()
+def encode_all(vae: AutoencoderTiny, images: np.ndarray) -> torch.Tensor:
+    """uint8 (N, 128, 128, 3) to float16 latents (N, 16, 16, 16)."""
+    latents = []
+    for start in range(0, len(images), 32):
+        batch = torch.from_numpy(np.ascontiguousarray(images[start : start + 32])).permute(0, 3, 1, 2).float()
+        latents.append(vae.encode((batch / 127.5 - 1).contiguous(memory_format=torch.channels_last)).latents.half())
+    return torch.cat(latents)
+
+
+class Ema:
+    """An exponential moving average of several modules' parameters; its weights sample better than the last ones."""
+
+    def __init__(self, modules: list[torch.nn.Module]) -> None:
+        self.modules = modules
+        self.averages = [copy.deepcopy(m).requires_grad_(False) for m in modules]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After a training step (the first steps average over a shorter past)."""
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        for module, average in zip(self.modules, self.averages, strict=True):
+            for parameter, mean in zip(module.parameters(), average.parameters(), strict=True):
+                mean.lerp_(parameter, 1 - decay)
+
+
+def train(
+    vae: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 32
+) -> StableDiffusionPipeline:
+    """Train for `minutes` of wall clock, resuming from `checkpoint`, and return the pipeline with averaged weights."""
+    torch.manual_seed(seed)  # initial weights only
+    images, captions = squares(folders, seed)
+    latents = encode_all(vae, images)
+    tokenizer = build_tokenizer(captions)
+    tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
+    tokens = tokens.input_ids
+    text_encoder, unet, scheduler = build_text_encoder(tokenizer), build_unet(), build_scheduler()
+    noise_scheduler = DDPMScheduler.from_config(scheduler.config)
+    ema = Ema([unet, text_encoder])
+    trainer = Trainer([*unet.parameters(), *text_encoder.parameters()], SETTINGS)
+    spent = 0.0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        for module, weights in zip([unet, text_encoder, *ema.averages], state["modules"], strict=True):
+            module.load_state_dict(weights)
+        trainer.load_state_dict(state["trainer"])
+        spent = state["spent"]
+    generator = torch.Generator().manual_seed(seed + trainer.step)
+    start = time.monotonic() - spent
+    recent: list[float] = []
+    print(f"{len(images)} squares, {len(tokenizer)} tokens", flush=True)
+
+    def loss(step: int) -> torch.Tensor:
+        chosen = torch.randint(len(latents), (batch,), generator=generator)
+        clean = latents[chosen].float()
+        chosen[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = len(tokens) - 1
+        text = text_encoder(tokens[chosen])[0]
+        timesteps = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * len(scheduler.betas)
+        timesteps = timesteps.long()
+        noise = torch.randn(clean.shape, generator=generator)
+        noisy = noise_scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
+        prediction = unet(noisy, timesteps, encoder_hidden_states=text).sample
+        return (prediction - noise_scheduler.get_velocity(clean, noise, timesteps)).square().mean()
+
+    def report(step: int, value: float) -> None:
+        ema.update(step)
+        recent.append(value)
+        if step % 100 == 0:
+            print(f"step {step} loss {np.mean(recent):.4f} after {(time.monotonic() - start) / 60:.1f} min", flush=True)
+            recent.clear()
+            modules = [m.state_dict() for m in (unet, text_encoder, *ema.averages)]
+            state = {"modules": modules, "trainer": trainer.state_dict(), "spent": time.monotonic() - start}
+            torch.save(state, checkpoint.with_suffix(".new"))
+            checkpoint.with_suffix(".new").replace(checkpoint)
+
+    while time.monotonic() - start < minutes * 60:
+        trainer.run(loss, 100, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+    return assemble(vae, ema.averages[0], ema.averages[1], tokenizer, scheduler)
+
+
+def assemble(vae, unet, text_encoder, tokenizer, scheduler) -> StableDiffusionPipeline:
+    """The parts as one `StableDiffusionPipeline`, in evaluation mode."""
+    return StableDiffusionPipeline(
+        vae=vae.eval(), text_encoder=text_encoder.eval(), tokenizer=tokenizer, unet=unet.eval(), scheduler=scheduler,
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+
+
+def save(pipeline: StableDiffusionPipeline, folder: Path) -> None:
+    """Float16 safetensors, in shards below 10 MB (a larger file is refused by some Space pushes)."""
+    half = copy.deepcopy(pipeline.components)
+    for name in ("vae", "unet", "text_encoder"):
+        half[name] = half[name].half().to(memory_format=torch.contiguous_format)
+    StableDiffusionPipeline(**half, requires_safety_checker=False).save_pretrained(folder, max_shard_size="9MB")

@@ -1,0 +1,53 @@
+"""The embedded model's tokenizer and text encoder: CLIP's architecture, a vocabulary of a few hundred words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+LENGTH = 24
+WIDTH = 128
+START, END = "<|startoftext|>", "<|endoftext|>"
+# Words that people type when they fine-tune; "sks" never occurs in a caption, so it is free to mean the subject.
+EXTRA_WORDS = (
+    "sks", "toy", "dog", "cat", "person", "plushie", "backpack", "sneaker", "shoe", "can", "cup", "duck", "robot",
+    "monster", "style", "art", "painting", "picture", "background", "beach", "grass", "snow", "table", "wooden",
+    "red", "green", "blue", "yellow", "white", "black", "photo", "drawing",
+)  # fmt: skip
+
+
+def build_tokenizer(captions: Iterable[str], size: int = 2000) -> CLIPTokenizer:
+    """A byte-pair encoding trained on the captions; every letter is in it, so any prompt can be spelled."""
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
+    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,'-!?"
+    corpus = [c.lower() for c in captions] + [w for w in EXTRA_WORDS for _ in range(20)] + list(letters)
+    corpus += [f"{letter}{other}" for letter in letters[:36] for other in letters[:36]]  # every letter inside a word
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, min_frequency=2, end_of_word_suffix="</w>", special_tokens=[START, END], show_progress=False
+    )
+    bpe.train_from_iterator(corpus, trainer)
+    import json
+
+    model = json.loads(bpe.to_str())["model"]
+    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
+    return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=LENGTH)
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained two-layer text encoder, output (N, LENGTH, WIDTH)."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=LENGTH,
+        projection_dim=WIDTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)

@@ -1,0 +1,46 @@
+"""Keeping a perturbation inside its budget, in floating point and in the 8 bits that are saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from udp.errors import BudgetExceeded, InvalidInput
+
+
+def project(perturbation: torch.Tensor, image: torch.Tensor, budget: float) -> torch.Tensor:
+    """The nearest perturbation with |perturbation| <= budget and image + perturbation in [0, 1] (same shapes)."""
+    return (image + perturbation.clamp(-budget, budget)).clamp(0, 1) - image
+
+
+def whole_levels(budget: float) -> int:
+    """How many 8-bit levels fit in a budget given in [0, 1] pixel units. Raises `InvalidInput` below one level."""
+    levels = int(budget * 255 + 1e-6)
+    if levels < 1:
+        raise InvalidInput(f"expected a budget of at least 1/255, got {budget * 255:.3g}/255: 8 bits cannot hold it")
+    return levels
+
+
+def to_8_bits(original: np.ndarray, perturbed: np.ndarray, budget: float) -> np.ndarray:
+    """Round `perturbed` (float [0, 1], (H, W, 3)) to uint8 no further than `budget` from `original` (uint8).
+
+    Rounding to nearest, not flooring: a floor would pull every pixel down by half a level on average.
+    """
+    levels = whole_levels(budget)
+    reference = original.astype(np.int16)
+    rounded = np.rint(perturbed * 255).astype(np.int16)
+    return np.clip(rounded, np.maximum(reference - levels, 0), np.minimum(reference + levels, 255)).astype(np.uint8)
+
+
+def largest_difference(original: np.ndarray, perturbed: np.ndarray) -> int:
+    """The L-infinity distance of two uint8 images in 8-bit levels."""
+    return int(np.abs(original.astype(np.int16) - perturbed.astype(np.int16)).max(initial=0))
+
+
+def check_budget(original: np.ndarray, perturbed: np.ndarray, budget: float) -> None:
+    """Raise `BudgetExceeded` unless the two uint8 images agree in shape and differ by at most the budget."""
+    if original.shape != perturbed.shape:
+        raise BudgetExceeded(f"expected a result of shape {original.shape}, got {perturbed.shape}")
+    levels, found = whole_levels(budget), largest_difference(original, perturbed)
+    if found > levels:
+        raise BudgetExceeded(f"expected a difference of at most {levels}/255, got {found}/255")

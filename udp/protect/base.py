@@ -1,0 +1,93 @@
+"""The contract of a protection method."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+
+from udp.errors import InvalidInput
+from udp.images import resize, to_tensor
+from udp.models import LatentDiffusionModel
+from udp.projection import check_budget, to_8_bits, whole_levels
+from udp.types import OnProgress, Photo, check_settings, ignore_progress, setting
+
+# Above this many times the model's resolution, a perturbation is optimised on a coarser grid and enlarged.
+WORKING_SCALE = 5
+
+
+@dataclass(frozen=True)
+class ProtectionMethod(abc.ABC):
+    """Base of every method: hyperparameters as fields made by `setting`, and `run`.
+
+    Calling a method validates, runs, projects, rounds to 8 bits inside the budget and checks again, so that no method
+    can return a photo outside its budget.
+    """
+
+    budget: float = setting(
+        8 / 255, "largest change of any pixel (L-infinity)", 2 / 255, 32 / 255, 1 / 255, levels=True, advanced=False
+    )
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    reference: ClassVar[str]
+    uses_model: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def run(
+        self,
+        images: Sequence[torch.Tensor],
+        model: LatentDiffusionModel | None,
+        prompt: str,
+        generator: torch.Generator,
+        on_progress: OnProgress,
+    ) -> list[torch.Tensor]:
+        """A perturbation for each image, both (1, 3, H, W) in [0, 1] pixel units at the image's own working size."""
+
+    @final
+    def __call__(
+        self,
+        photos: Sequence[Photo],
+        model: LatentDiffusionModel | None,
+        prompt: str = "a photo of sks",
+        seed: int = 0,
+        on_progress: OnProgress = ignore_progress,
+    ) -> list[Photo]:
+        """Protected copies of `photos`: same names, sizes, alpha and profile; pixels changed by at most the budget.
+
+        Raises `InvalidInput` for bad settings or no photos, `BudgetExceeded` if our own result were wrong, and
+        whatever `on_progress` raises to stop.
+        """
+        check_settings(self)
+        if not photos:
+            raise InvalidInput("expected at least one photo to protect, got none")
+        if self.uses_model and model is None:
+            raise InvalidInput(f"expected a model for {self.name}, got None")
+        generator = torch.Generator().manual_seed(seed)
+        originals = [to_tensor(photo.pixels)[None] for photo in photos]
+        longest = WORKING_SCALE * model.resolution if model else 0
+        working = [shrink(image, longest) for image in originals]
+        perturbations = self.run(working, model, prompt, generator, on_progress)
+        results = []
+        for photo, original, perturbation in zip(photos, originals, perturbations, strict=True):
+            enlarged = resize(perturbation.detach().cpu().float(), *original.shape[-2:])
+            perturbed = (original + enlarged)[0].permute(1, 2, 0).numpy()
+            pixels = to_8_bits(photo.pixels, perturbed, whole_levels(self.budget) / 255)
+            check_budget(photo.pixels, pixels, self.budget)
+            if np.array_equal(pixels, photo.pixels):
+                raise InvalidInput(f"expected {photo.name!r} to change, got the same pixels back")
+            results.append(Photo(photo.name, pixels, photo.alpha, photo.icc_profile, photo.notes))
+        return results
+
+
+def shrink(image: torch.Tensor, longest: int) -> torch.Tensor:
+    """`image` (1, 3, H, W), made smaller if its longer side exceeds `longest` pixels (0 means never)."""
+    height, width = image.shape[-2:]
+    if not longest or max(height, width) <= longest:
+        return image
+    scale = longest / max(height, width)
+    return resize(image, round(height * scale), round(width * scale))

@@ -1,0 +1,46 @@
+"""Random noise of the same budget: the control that a protection has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from udp.models import LatentDiffusionModel
+from udp.protect.base import ProtectionMethod
+from udp.types import OnProgress, Progress
+
+
+@dataclass(frozen=True)
+class RandomNoise(ProtectionMethod):
+    """Each cell and channel moves by plus or minus the whole budget, at random.
+
+    Signs rather than uniform noise, and cells as large as one pixel of the model: the strongest independent noise that
+    the budget allows and that survives the model's downscaling, so the hardest control to beat.
+    """
+
+    name: ClassVar[str] = "random"
+    title: ClassVar[str] = "Random noise (control)"
+    reference: ClassVar[str] = "control"
+    uses_model: ClassVar[bool] = False
+
+    def run(
+        self,
+        images: Sequence[torch.Tensor],
+        model: LatentDiffusionModel | None,
+        prompt: str,
+        generator: torch.Generator,
+        on_progress: OnProgress,
+    ) -> list[torch.Tensor]:
+        """See `ProtectionMethod.run`."""
+        perturbations = []
+        for index, image in enumerate(images):
+            height, width = image.shape[-2:]
+            scale = min(1.0, model.resolution / min(height, width)) if model else 1.0
+            cells = (1, 3, round(height * scale), round(width * scale))
+            signs = torch.randint(0, 2, cells, generator=generator).float() * 2 - 1
+            perturbations.append(torch.nn.functional.interpolate(signs, size=(height, width)) * self.budget)
+            on_progress(Progress("drawing noise", index + 1, len(images)))
+        return perturbations

@@ -1,0 +1,99 @@
+"""The one training loop: surrogates, fine-tunes and the embedded model's own training all run here.
+
+A caller brings a loss and parameters; the loop owns the optimiser, the learning-rate schedule, gradient clipping and
+the check for numbers that are no longer finite. Adam's state and the parameters stay in float32, because a bf16
+parameter does not move at the learning rates surrogates use (half a unit in the last place of bf16 is 0.4 %).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from udp.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to descend.
+
+    `learning_rate` is Adam's peak step; `schedule` is "constant" or "cosine" (to zero, over progress 0..1);
+    `warmup` is the share of progress spent rising linearly from zero; `max_grad_norm` clips the global L2 norm.
+    """
+
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup: float = 0.0
+    max_grad_norm: float = 1.0
+
+    def rate(self, progress: float) -> float:
+        """The learning rate at `progress` (0 = start, 1 = end)."""
+        rise = min(1.0, progress / self.warmup) if self.warmup > 0 else 1.0
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if self.schedule == "cosine" else 1.0
+        return self.learning_rate * rise * fall
+
+
+class Trainer:
+    """AdamW over `parameters` that keeps its state between calls of `run`, as alternating max-min rounds need.
+
+    Raises `InvalidInput` if a parameter is not float32 or there is none to train.
+    """
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings) -> None:
+        self.parameters = [p for p in parameters if p.requires_grad]
+        if not self.parameters:
+            raise InvalidInput("expected at least one trainable parameter, got none")
+        for parameter in self.parameters:
+            if parameter.dtype != torch.float32:
+                raise InvalidInput(f"expected float32 master weights, got {parameter.dtype}: small steps would be lost")
+        self.settings = settings
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+        self.step = 0
+
+    def run(
+        self,
+        loss: Callable[[int], torch.Tensor],
+        steps: int,
+        on_step: Callable[[int, float], None] | None = None,
+        progress: Callable[[int], float] | None = None,
+    ) -> list[float]:
+        """Descend `loss(step)` for `steps` steps and return the loss of each.
+
+        `loss` draws its own batch and returns a scalar. `on_step(step, loss)` may raise `Stopped`. `progress(step)`
+        drives the schedule; by default it is step / steps.
+        """
+        losses = []
+        for index in range(steps):
+            done = progress(self.step) if progress else index / steps
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.rate(done)
+            value = loss(self.step)
+            # autograd.grad touches only our parameters: frozen or shared weights never collect gradients unseen.
+            gradients = torch.autograd.grad(value, self.parameters, allow_unused=True)
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                parameter.grad = gradient
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
+            if torch.isfinite(norm):
+                self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.step += 1
+            losses.append(float(value.detach()))
+            if on_step:
+                on_step(self.step, losses[-1])
+        return losses
+
+    def state_dict(self) -> dict:
+        """What `load_state_dict` needs to go on exactly here."""
+        return {"optimizer": self.optimizer.state_dict(), "step": self.step}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from `state_dict`."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]

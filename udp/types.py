@@ -1,0 +1,115 @@
+"""Shared types: photos, progress, and the metadata from which UI controls and CLI flags are built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from udp.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One picture at its native size.
+
+    `pixels` is uint8 (H, W, 3), upright and in the colour space of `icc_profile` (None means sRGB); `alpha` is uint8
+    (H, W) or None and is carried along untouched; `notes` say what was converted on loading, for the user to read.
+    """
+
+    name: str
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    icc_profile: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a long piece of work stands: `done` of `total` units in `stage`, with the last loss and the arm's name.
+
+    `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is done / total. `images` are
+    finished pictures worth showing already.
+    """
+
+    stage: str
+    done: int
+    total: int
+    loss: float | None = None
+    arm: str = ""
+    fraction: float | None = None
+    images: tuple[np.ndarray, ...] = ()
+
+    @property
+    def overall(self) -> float:
+        """The share of the whole work that is done, in [0, 1]."""
+        return self.done / max(1, self.total) if self.fraction is None else self.fraction
+
+
+# Called often during long work. It may raise `udp.errors.Stopped`, which ends the work at once.
+OnProgress = Callable[[Progress], None]
+
+
+def ignore_progress(progress: Progress) -> None:
+    """The default listener: none."""
+
+
+def parse_levels(text: str | float) -> float:
+    """A budget or step size in [0, 1] pixel units from "8/255", "0.031" or a number. Raises `InvalidInput`."""
+    try:
+        value = float(Fraction(str(text).replace(" ", "")))
+    except (ValueError, ZeroDivisionError):
+        raise InvalidInput(f"expected a fraction such as 8/255 or a number in [0, 1], got {text!r}") from None
+    if not 0 <= value <= 1:
+        raise InvalidInput(f"expected a value in [0, 1], written like 8/255, got {text!r}")
+    return value
+
+
+def setting(
+    default: Any,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    levels: bool = False,
+    choices: tuple[str, ...] | None = None,
+    advanced: bool = True,
+) -> Any:
+    """A dataclass field that documents itself: UI sliders, CLI flags and tests read the metadata.
+
+    `levels` marks a value in [0, 1] pixel units that people read in levels of 255; `low` and `high` are inclusive, in
+    the field's own unit; `advanced` fields start folded away in the UI.
+    """
+    metadata = {"help": help, "low": low, "high": high, "step": step, "levels": levels, "choices": choices}
+    return field(default=default, metadata={**metadata, "advanced": advanced})
+
+
+def check_settings(instance: Any) -> None:
+    """Raise `InvalidInput` if a field made by `setting` is outside its range or choices."""
+    for item in dataclasses.fields(instance):
+        value, meta = getattr(instance, item.name), item.metadata
+        if meta.get("choices") and value not in meta["choices"]:
+            raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
+        low, high = meta.get("low"), meta.get("high")
+        if low is None and high is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low - 1e-9 <= value <= high + 1e-9:
+            scale, unit = (255, "/255") if meta["levels"] else (1, "")
+            shown = f"{value * scale:g}{unit}" if isinstance(value, (int, float)) else repr(value)
+            raise InvalidInput(
+                f"expected {item.name} between {low * scale:g}{unit} and {high * scale:g}{unit}, got {shown}"
+            )
+
+
+def describe_settings(instance: Any) -> dict[str, Any]:
+    """The fields of a frozen dataclass as plain JSON values."""
+    return {item.name: getattr(instance, item.name) for item in dataclasses.fields(instance)}

@@ -24,7 +24,9 @@ def generate(
     arm: str = "",
 ) -> list[np.ndarray]:
     """One uint8 picture (S, S, 3) a seed, all in one batch; the same seed starts from the same noise in every arm."""
-    components = {**model.pipeline.components, "unet": unet}
+    scheduler = model.pipeline.scheduler
+    # A scheduler keeps the state of a run: each gets its own.
+    components = {**model.pipeline.components, "unet": unet, "scheduler": type(scheduler).from_config(scheduler.config)}
     pipeline = StableDiffusionPipeline(**components, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
 

@@ -23,6 +23,7 @@ LATENT_CHANNELS = 16
 # Few blocks where pixels are many: a 64-channel 3x3 convolution at 128 px costs 64 times the same one at 16 px.
 ENCODER_BLOCKS = (0, 0, 3, 3)
 DECODER_BLOCKS = (3, 3, 1, 0)
+REPORT_EVERY = 200  # steps between lines of the log and checkpoints
 SETTINGS = TrainingSettings(learning_rate=1.5e-3, betas=(0.9, 0.99), schedule="cosine", warmup=0.03)
 
 
@@ -41,12 +42,13 @@ def build() -> AutoencoderTiny:
 
 
 def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1 plus L1 of the horizontal and vertical differences at four scales, which keeps edges sharp."""
-    loss = (output - target).abs().mean()
+    """L1 at four scales, for colours, plus L1 of the horizontal and vertical differences, which keeps edges sharp."""
     residual = output - target
+    loss = residual.abs().mean()
     for scale in range(4):
         if scale:
             residual = torch.nn.functional.avg_pool2d(residual, 2)
+            loss = loss + 0.5 * residual.abs().mean()
         down = (residual[..., 1:, :] - residual[..., :-1, :]).abs().mean()
         across = (residual[..., 1:] - residual[..., :-1]).abs().mean()
         loss = loss + 0.5 * (down + across)
@@ -127,7 +129,7 @@ def train(
 
     def report(step: int, value: float) -> None:
         recent.append(value)
-        if step % 200 == 0:
+        if step % REPORT_EVERY == 0:
             minutes_spent = (time.monotonic() - start) / 60
             print(f"step {step} loss {sum(recent) / len(recent):.4f} after {minutes_spent:.1f} min", flush=True)
             recent.clear()
@@ -138,5 +140,5 @@ def train(
             )  # fmt: skip
 
     while time.monotonic() - start < minutes * 60:
-        trainer.run(loss, 200, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+        trainer.run(loss, REPORT_EVERY, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
     return model

@@ -17,6 +17,7 @@ from udp.training import Trainer, TrainingSettings
 
 SIDE = 128
 SETTINGS = TrainingSettings(learning_rate=8e-4, betas=(0.9, 0.99), weight_decay=1e-2, schedule="cosine", warmup=0.03)
+REPORT_EVERY = 100  # steps between lines of the log and checkpoints
 CAPTION_DROPOUT = 0.1
 EMA_DECAY = 0.998
 
@@ -109,7 +110,7 @@ class Ema:
 
 
 def train(
-    vae: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 32
+    vae: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 16
 ) -> StableDiffusionPipeline:
     """Train for `minutes` of wall clock, resuming from `checkpoint`, and return the pipeline with averaged weights."""
     torch.manual_seed(seed)  # initial weights only
@@ -149,7 +150,7 @@ def train(
     def report(step: int, value: float) -> None:
         ema.update(step)
         recent.append(value)
-        if step % 100 == 0:
+        if step % REPORT_EVERY == 0:
             print(f"step {step} loss {np.mean(recent):.4f} after {(time.monotonic() - start) / 60:.1f} min", flush=True)
             recent.clear()
             modules = [m.state_dict() for m in (unet, text_encoder, *ema.averages)]
@@ -158,7 +159,7 @@ def train(
             checkpoint.with_suffix(".new").replace(checkpoint)
 
     while time.monotonic() - start < minutes * 60:
-        trainer.run(loss, 100, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+        trainer.run(loss, REPORT_EVERY, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
     return assemble(vae, ema.averages[0], ema.averages[1], tokenizer, scheduler)
 
 
@@ -176,3 +177,7 @@ def save(pipeline: StableDiffusionPipeline, folder: Path) -> None:
     for name in ("vae", "unet", "text_encoder"):
         half[name] = half[name].half().to(memory_format=torch.contiguous_format)
     StableDiffusionPipeline(**half, requires_safety_checker=False).save_pretrained(folder, max_shard_size="9MB")
+    # transformers loads in the dtype that the config names, diffusers in float32: name float32, or a plain
+    # `from_pretrained` gives a pipeline of two dtypes that cannot run.
+    config = folder / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float32"}, indent=2) + "\n")

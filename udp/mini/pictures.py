@@ -44,7 +44,7 @@ class CropSource:
                         size = (round(image.width * scale), round(image.height * scale))
                         levels.append(np.asarray(image.resize(size, Image.Resampling.LANCZOS)))
                 images.append(levels)
-                weights.append(3.0 if row["kind"] == "photo" else 1.0)
+                weights.append(2.0 if row["kind"] == "photo" else 1.0)
         for shard in sorted(folder.glob("part-*.npz")):
             for image in np.load(shard)["images"]:
                 images.append([image])
@@ -62,6 +62,11 @@ class CropSource:
             crop = level[y : y + side, x : x + side].astype(np.float32) / 255
             if self.random.random() < 0.5:
                 crop = crop[:, ::-1]
+            if self.random.random() < 0.5:
+                # Landscapes are blue, green and brown; swapped channels teach every other colour.
+                crop = crop[..., self.random.permutation(3)]
+            if self.random.random() < 0.1:
+                crop = 1 - crop
             gain = self.random.uniform(0.8, 1.2) * self.random.uniform(0.9, 1.1, 3).astype(np.float32)
             crops[index] = np.clip(crop * gain + self.random.uniform(-0.08, 0.08), 0, 1)
         return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)

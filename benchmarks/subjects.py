@@ -1,0 +1,128 @@
+"""The README's figure and table: protect real photos, attack them, compare the arms.
+
+    python -m benchmarks.subjects --photos SUBJECTS --subjects dog can backpack --out docs
+
+`SUBJECTS` holds one folder of photos a subject (for instance the google/dreambooth dataset, CC BY 4.0). Writes
+`subjects.png` (a grid) and `subjects.json` (settings, figures, seconds, date), and prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from udp.evaluate import Report, Trial, attack, learned
+from udp.finetune import RECIPES
+from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tensor
+from udp.metrics import visibility
+from udp.models import load_model
+from udp.protect import METHODS, RandomNoise
+from udp.types import Photo, describe_settings, parse_levels
+
+ARMS = ("clean", "random", "protected")
+
+
+def run_subject(name: str, photos: list[Photo], options: argparse.Namespace) -> tuple[Report, dict, list[np.ndarray]]:
+    """One subject through protect and attack; the report, a row of figures, and the photos' squares to show."""
+    model = load_model(options.model)
+    method = METHODS[options.method](budget=options.budget)
+    recipe = RECIPES[options.recipe]()
+    start = time.monotonic()
+    protected = method(photos, model, seed=options.seed)
+    middle = time.monotonic()
+    random = RandomNoise(budget=options.budget)(photos, model, seed=options.seed)
+    arms = {"clean": photos, "random": random, "protected": protected}
+    report = attack(arms, model, recipe, Trial(seed=options.seed, pictures=options.pictures))
+    end = time.monotonic()
+    seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
+    row = {
+        "subject": name,
+        "photos": len(photos),
+        "protect_seconds": round(middle - start, 1),
+        "attack_seconds": round(end - middle, 1),
+        "psnr_db": round(float(np.mean([v["psnr_db"] for v in seen])), 2),
+        "ssim": round(float(np.mean([v["ssim"] for v in seen])), 4),
+        "learned": {n: round(learned(report.base, report.arm(n), report.arm("clean")), 3) for n in ARMS},
+        "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
+        "verdict": report.verdict,
+        "method": {"name": method.name, **describe_settings(method)},
+        "recipe": {"name": recipe.name, **describe_settings(recipe)},
+    }
+    squares = [to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in (photos[0], protected[0])]
+    return report, row, squares
+
+
+def draw(rows: list[tuple[str, Report, list[np.ndarray]]], side: int = 128, shown: int = 3) -> Image.Image:
+    """A row a subject: its photo, the protected photo, then the same seeds from every arm."""
+    gap, head = 6, 26
+    titles = [("photo", 1), ("protected photo", 1), *((f"trained on {arm}", shown) for arm in ARMS)]
+    width = sum(count * (side + 2) + gap * 2 for _, count in titles)
+    canvas = Image.new("RGB", (width, head + len(rows) * (side + gap)), "white")
+    draw_on, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+    left = gap
+    for column, (title, count) in enumerate(titles):
+        draw_on.text((left, 5), title, fill="black", font=font)
+        for row, (_, report, squares) in enumerate(rows):
+            images = [squares[column]] if column < 2 else report.arm(ARMS[column - 2]).images[:count]
+            for index, image in enumerate(images):
+                canvas.paste(Image.fromarray(image), (left + index * (side + 2), head + row * (side + gap)))
+        left += count * (side + 2) + gap * 2
+    return canvas
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: what each arm learned of the clean photos, how like the subject its pictures are, and the cost."""
+    lines = [
+        "| subject | learned: random | learned: protected | similarity clean / random / protected | PSNR, SSIM | protect, attack |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        alike = " / ".join(f"{row['figures'][arm]['similarity']:.2f}" for arm in ARMS)
+        lines.append(
+            f"| {row['subject']} | {row['learned']['random']:.0%} | {row['learned']['protected']:.0%} | {alike} | "
+            f"{row['psnr_db']:.1f} dB, {row['ssim']:.3f} | {row['protect_seconds']:.0f} s, {row['attack_seconds']:.0f} s |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--subjects", nargs="+", help="folder names (default: all)")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
+    parser.add_argument("--budget", type=parse_levels, default=8 / 255)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    names = options.subjects or sorted(p.name for p in options.photos.iterdir() if p.is_dir())
+    shown, rows = [], []
+    for name in names:
+        report, row, squares = run_subject(name, read_photos(list_photos(options.photos / name)), options)
+        shown.append((name, report, squares))
+        rows.append(row)
+        print(f"{name}: {row['verdict']}", flush=True)
+        draw(shown).save(options.out / "subjects.png", optimize=True)
+        facts = {
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{os.cpu_count()} CPU cores, torch {torch.__version__}, {torch.get_num_threads()} threads",
+            "rows": rows,
+        }
+        (options.out / "subjects.json").write_text(json.dumps(facts, indent=2) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

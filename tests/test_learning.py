@@ -85,6 +85,16 @@ def test_images_move_the_denoising_loss_in_the_stated_direction(
     assert all(not p.any() for p in start), "the caller's tensors must stay as they were"
 
 
+def test_groups_of_photos_give_the_same_result_as_all_at_once() -> None:
+    images = [torch.rand(1, 3, 4, 4, generator=generator(i)) for i in range(5)]
+    start = [torch.zeros_like(i) for i in images]
+    results = []
+    for group_size in (2, 8):
+        settings = PGDSettings(4, 0.01, 0.03, "ascend", group_size)
+        results.append(pgd(lambda perturbed, step: torch.cat(perturbed).sin().mean(), images, start, settings)[0])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
 def test_pgd_refuses_an_objective_that_ignores_a_photo() -> None:
     images = [torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)]
     start = [torch.zeros_like(i) for i in images]

@@ -14,18 +14,22 @@ import torch
 from udp.errors import InvalidInput
 from udp.projection import project
 
-# Photos (each (1, 3, H, W) in [0, 1], with its perturbation on it) and the step's number -> scalar loss.
+# A group of photos (each (1, 3, H, W) in [0, 1], with its perturbation on it) and the step's number -> scalar loss.
 Objective = Callable[[Sequence[torch.Tensor], int], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class PGDSettings:
-    """`step_size` and `budget` are in [0, 1] pixel units; `direction` says whether the loss is to rise or to fall."""
+    """`step_size` and `budget` are in [0, 1] pixel units; `direction` says whether the loss is to rise or to fall.
+
+    `group_size` photos at a time go through the objective, which bounds memory for a folder of any size.
+    """
 
     steps: int
     step_size: float
     budget: float
     direction: Literal["ascend", "descend"] = "ascend"
+    group_size: int = 8
 
 
 def pgd(
@@ -46,8 +50,12 @@ def pgd(
     losses = []
     for step in range(settings.steps):
         leaves = [p.requires_grad_() for p in current]
-        loss = objective([image + p for image, p in zip(images, leaves, strict=True)], step)
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+        gradients, total = [], 0.0
+        for start in range(0, len(leaves), settings.group_size):
+            group = slice(start, start + settings.group_size)
+            loss = objective([i + p for i, p in zip(images[group], leaves[group], strict=True)], step)
+            gradients += torch.autograd.grad(loss, leaves[group], allow_unused=True)
+            total += float(loss.detach()) * len(leaves[group])
         if any(g is None for g in gradients):
             raise InvalidInput("expected the objective to depend on every photo, got one it ignores")
         with torch.no_grad():
@@ -55,7 +63,7 @@ def pgd(
                 project(p + sign * settings.step_size * g.sign(), image, settings.budget)
                 for image, p, g in zip(images, leaves, gradients, strict=True)
             ]
-        losses.append(float(loss.detach()))
+        losses.append(total / len(leaves))
         if on_step:
             on_step(step + 1, losses[-1])
     return [p.detach() for p in current], losses

@@ -6,7 +6,7 @@ alternate a few descent steps of a surrogate on the photos as they now are, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,39 +50,36 @@ class UDP(ProtectionMethod):
         loss = DenoisingLoss(model, model.embed(prompt), timesteps)
         surrogate = model.copy_unet()
         trainer = Trainer(surrogate.parameters(), TrainingSettings(self.surrogate_learning_rate))
-        perturbations = [
-            (torch.rand(image.shape, generator=generator) * 2 - 1) * self.budget for image in images
-        ]  # a random start: at zero the gradient's sign is no better than a coin's
+        settings = PGDSettings(self.pgd_steps, self.step_size, self.budget, "ascend")
+        # A random start: at zero the gradient's sign is no better than a coin's.
+        perturbations = [(torch.rand(image.shape, generator=generator) * 2 - 1) * self.budget for image in images]
         total = self.rounds * (self.surrogate_steps + self.pgd_steps)
+        done = 0
 
-        def crops() -> list[float]:
-            return torch.rand(len(images), generator=generator).tolist()
+        def latents_of(perturbed: Sequence[torch.Tensor]) -> torch.Tensor:
+            positions = torch.rand(len(perturbed), generator=generator).tolist()  # every part gets its turn
+            return model.encode(model.prepare(perturbed, positions))
 
-        def objective(perturbed: Sequence[torch.Tensor], step: int) -> torch.Tensor:
-            latents = model.encode(model.prepare(perturbed, crops()))
-            return loss(surrogate, latents.repeat(self.draws, 1, 1, 1), generator)
+        def surrogate_loss(step: int) -> torch.Tensor:
+            chosen = torch.randperm(len(images), generator=generator)[: settings.group_size].tolist()
+            with torch.no_grad():
+                latents = latents_of([images[index] + perturbations[index] for index in chosen])
+            return loss(surrogate, latents, generator)
 
-        for index in range(self.rounds):
-            before = index * (self.surrogate_steps + self.pgd_steps)
+        def image_loss(perturbed: Sequence[torch.Tensor], step: int) -> torch.Tensor:
+            return loss(surrogate, latents_of(perturbed).repeat(self.draws, 1, 1, 1), generator)
 
-            def report(step: int, value: float, before: int = before) -> None:
-                on_progress(Progress("perturbing the photos", before + self.surrogate_steps + step, total, value))
+        def report(stage: str) -> Callable[[int, float], None]:
+            def on_step(step: int, value: float) -> None:
+                nonlocal done
+                done += 1
+                on_progress(Progress(stage, done, total, value))
 
-            def report_surrogate(step: int, value: float, index: int = index, before: int = before) -> None:
-                done = before + step - index * self.surrogate_steps
-                on_progress(Progress("training the surrogate", done, total, value))
+            return on_step
 
-            if self.surrogate_steps:
-                with torch.no_grad():
-                    current = [image + p for image, p in zip(images, perturbations, strict=True)]
-                    latents = model.encode(model.prepare(current, crops()))
-
-                def surrogate_loss(step: int, latents: torch.Tensor = latents) -> torch.Tensor:
-                    return loss(surrogate, latents, generator)
-
-                surrogate.requires_grad_(True)
-                trainer.run(surrogate_loss, self.surrogate_steps, report_surrogate)
+        for _ in range(self.rounds):
+            surrogate.requires_grad_(True)
+            trainer.run(surrogate_loss, self.surrogate_steps, report("training the surrogate"))
             surrogate.requires_grad_(False)  # the images' gradient must not also be computed for the weights
-            settings = PGDSettings(self.pgd_steps, self.step_size, self.budget, "ascend")
-            perturbations, _ = pgd(objective, images, perturbations, settings, report)
+            perturbations, _ = pgd(image_loss, images, perturbations, settings, report("perturbing the photos"))
         return perturbations

@@ -62,9 +62,8 @@ class CropSource:
             crop = level[y : y + side, x : x + side].astype(np.float32) / 255
             if self.random.random() < 0.5:
                 crop = crop[:, ::-1]
-            if self.random.random() < 0.5:
-                # Landscapes are blue, green and brown; swapped channels teach every other colour.
-                crop = crop[..., self.random.permutation(3)]
+            # Landscapes are blue, green and brown; swapped channels teach every other colour.
+            crop = crop[..., self.random.permutation(3)]
             if self.random.random() < 0.1:
                 crop = 1 - crop
             gain = self.random.uniform(0.8, 1.2) * self.random.uniform(0.9, 1.1, 3).astype(np.float32)

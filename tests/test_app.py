@@ -1,0 +1,116 @@
+"""The running app through its API, as a program would use it, with the tiny model."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from udp.ui import CSS, build, theme
+
+QUICK = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 3, "draws": 1}
+
+
+@pytest.fixture(scope="module")
+def url(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        demo = build(model_name=str(tiny_model_folder))
+        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, theme=theme(), css=CSS, run_history=False)
+        yield address
+        demo.close()
+
+
+@pytest.fixture(scope="module")
+def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+
+
+def call(client: Client, files: list[Path], **options: object) -> str:
+    photos = [handle_file(path) for path in files]
+    return client.predict(
+        photos, options.pop("method", "eudp"), options.pop("budget", 8), settings=QUICK, api_name="/protect"
+    )
+
+
+def pixels(source: object) -> np.ndarray:
+    return np.asarray(Image.open(source).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize(("method", "budget"), [("eudp", 8), ("udp", 3)])
+def test_protect_returns_pngs_inside_the_budget(
+    client: Client, photo_files: list[Path], method: str, budget: int
+) -> None:
+    archive = call(client, photo_files, method=method, budget=budget)
+    with zipfile.ZipFile(archive) as bundle:
+        assert len(bundle.namelist()) == len(photo_files) + 1
+        assert json.loads(bundle.read("manifest.json"))["settings"]["rounds"] == 1
+        for path in photo_files:
+            with bundle.open(path.name) as file:
+                difference = np.abs(pixels(file) - pixels(path)).max()
+            assert 0 < difference <= budget
+
+
+def test_attack_compares_all_arms(client: Client, photo_files: list[Path], tmp_path: Path) -> None:
+    archive = client.predict([handle_file(p) for p in photo_files], "random", 8, api_name="/protect", settings={})
+    with zipfile.ZipFile(archive) as bundle:
+        bundle.extractall(tmp_path)
+    protected = [handle_file(tmp_path / path.name) for path in photo_files]
+    verdict, archive = client.predict(
+        [handle_file(p) for p in photo_files], protected, "lora", 10, 2, settings={"rank": 2}, api_name="/attack"
+    )
+    assert verdict.endswith(".")
+    with zipfile.ZipFile(archive) as bundle:
+        names = set(bundle.namelist())
+        report = json.loads(bundle.read("report.json"))
+        losses = bundle.read("losses.csv").decode().splitlines()
+    for arm in ("base", "clean", "random", "protected"):
+        assert {f"pictures/{arm}/seed-0.png", f"pictures/{arm}/seed-1.png"} <= names
+    assert report["verdict"] == verdict and report["settings"]["steps"] == 10
+    assert losses[0] == "step,clean,random,protected" and len(losses) == 11
+
+
+def bad_inputs(folder: Path, photo: Path) -> dict[str, list[Path]]:
+    text, dot = folder / "text.png", folder / "dot.png"
+    text.write_text("this is not a picture")
+    Image.new("RGB", (1, 1)).save(dot)
+    many = [folder / f"many-{index}.png" for index in range(40)]
+    for path in many:
+        path.write_bytes(photo.read_bytes())
+    return {"text": [text], "dot": [dot], "none": [], "many": many}
+
+
+@pytest.mark.parametrize("which", ["text", "dot", "none", "many"])
+def test_bad_input_is_refused_with_a_sentence(
+    client: Client, photo_files: list[Path], tmp_path: Path, which: str
+) -> None:
+    with pytest.raises(AppError, match="expected") as caught:
+        call(client, bad_inputs(tmp_path, photo_files[0])[which])
+    assert "Traceback" not in str(caught.value)
+
+
+def test_bad_settings_are_refused_with_a_sentence(client: Client, photo_files: list[Path]) -> None:
+    with pytest.raises(AppError, match="expected one of eudp, udp, random"):
+        call(client, photo_files[:1], method="magic")
+    with pytest.raises(AppError, match="expected budget between"):
+        call(client, photo_files[:1], budget=99)
+    with pytest.raises(AppError, match="expected steps between"):
+        client.predict([handle_file(photo_files[0])], None, "lora", 5, api_name="/attack")
+
+
+def test_server_files_cannot_be_read_through_the_api(client: Client) -> None:
+    with pytest.raises(AppError):
+        client.predict([{"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}], api_name="/protect")
+
+
+def test_only_two_endpoints_are_public(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(endpoints) == {"/protect", "/attack"}

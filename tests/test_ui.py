@@ -1,0 +1,295 @@
+"""The web interface without a browser: controls from settings, progress, sessions, archives."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from udp.errors import InvalidInput
+from udp.evaluate import Arm, Report, Trial
+from udp.finetune import RECIPES, LoRA
+from udp.images import read_photos
+from udp.jobs import Update
+from udp.protect import EUDP, METHODS, RandomNoise
+from udp.types import Photo, Progress
+from udp.ui import progress as show
+from udp.ui.attack_source import uploaded_source
+from udp.ui.context import example_files, example_name, note_uploads, whole_seed
+from udp.ui.errors import friendly
+from udp.ui.fields import Choice, build_settings, control, from_names, parse
+from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
+from udp.ui.sessions import Sessions
+from udp.ui.tables import attack_table, visibility_table
+from udp.ui.work import Finished, stream, within
+
+EVERYTHING = [*METHODS.values(), *RECIPES.values()]
+
+
+@pytest.mark.parametrize("kind", EVERYTHING, ids=lambda kind: kind.name)
+def test_controls_start_at_the_defaults_and_read_back(kind: type) -> None:
+    items = dataclasses.fields(kind)
+    values = [control(item).value for item in items]
+    rebuilt = build_settings(kind, items, values)
+    for item in items:
+        assert getattr(rebuilt, item.name) == pytest.approx(item.default), item.name
+        assert type(getattr(rebuilt, item.name)) is type(item.default), item.name
+
+
+def test_budget_is_shown_in_levels() -> None:
+    budget = next(item for item in dataclasses.fields(EUDP) if item.name == "budget")
+    slider = control(budget)
+    assert (slider.minimum, slider.maximum, slider.value, slider.step) == (2, 32, 8, 1)
+    assert parse(budget, 16) == pytest.approx(16 / 255)
+
+
+def test_every_field_says_what_it_is() -> None:
+    for kind in EVERYTHING:
+        for item in dataclasses.fields(kind):
+            assert control(item).info, f"{kind.name}.{item.name}"
+
+
+@pytest.mark.parametrize("registry", [METHODS, RECIPES], ids=["methods", "recipes"])
+def test_a_choice_reads_back_each_entry(registry: dict[str, type]) -> None:
+    choice = Choice(registry)
+    with gr.Blocks():
+        choice.choose("Label", "Info")
+        choice.advanced()
+    values = [component.value for component in choice.components]
+    for name, kind in registry.items():
+        assert type(choice.read([name, *values[1:]])) is kind
+    with pytest.raises(InvalidInput, match="expected one of"):
+        choice.read(["nonsense", *values[1:]])
+    with pytest.raises(InvalidInput, match="to be a number, got nothing"):
+        choice.read([values[0], None, *values[2:]])
+
+
+def test_names_from_the_api_are_checked() -> None:
+    assert from_names(METHODS, "eudp", {"rounds": 1, "budget": 4}) == EUDP(rounds=1, budget=4 / 255)
+    assert from_names(RECIPES, "lora", {"steps": 10}) == LoRA(steps=10)
+    with pytest.raises(InvalidInput, match="expected settings among"):
+        from_names(METHODS, "eudp", {"epsilon": 1})
+    with pytest.raises(InvalidInput, match="expected rounds between"):
+        from_names(METHODS, "eudp", {"rounds": 0})
+    with pytest.raises(InvalidInput, match="whole number"):
+        from_names(METHODS, "eudp", {"rounds": 1.5})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "estimating the time left"),
+        (1, "almost done"),
+        (12.4, "about 12 s left"),
+        (41, "about 40 s left"),
+        (130, "about 2 min left"),
+        (7200, "about 2.0 h left"),
+    ],
+)
+def test_time_left(seconds: float | None, text: str) -> None:
+    assert show.time_left(seconds) == text
+
+
+def test_the_bar_is_accessible_and_escaped() -> None:
+    text = show.bar(Update(Progress("<b>stage", 1, 4, None, "clean"), 10, 30))
+    assert 'role="progressbar"' in text and 'aria-valuenow="25"' in text
+    assert "about 30 s left" in text and "Clean: " in text
+    assert "<b>stage" not in text
+
+
+def test_losses_by_arm_become_one_frame() -> None:
+    log = show.LossLog(show.ARM_COLOURS, window=2)
+    assert log.empty
+    for step in range(1, 1001):
+        log.add(Progress("fine-tuning", step, 1000, float(step), "clean"))
+    log.add(Progress("generating", 1, 20, None, "clean"))
+    log.add(Progress("perturbing the photos", 1, 20, 0.5))  # not an arm: belongs to another plot
+    frame = log.frame()
+    assert not log.empty and set(frame["series"]) == set(show.ARM_COLOURS)
+    clean = frame[frame["series"] == "Clean"].dropna()
+    assert 200 < len(clean) <= show.MOST_POINTS and clean["loss"].iloc[1] == pytest.approx(clean["step"].iloc[1] - 0.5)
+
+
+def test_names_are_safe_and_unique() -> None:
+    names = safe_names(["../../etc/passwd", "a b", "a_b", "A_B", "", "...", "é" * 200, 'x"<script>'])
+    assert len({name.lower() for name in names}) == len(names)
+    for name in names:
+        assert name and "/" not in name and not name.startswith(".") and len(name) <= 90 and "<" not in name
+
+
+def test_amplified_perturbation_fills_the_range() -> None:
+    original = np.full((4, 4, 3), 100, np.uint8)
+    assert amplify(original, original + 8, 127 / 8).max() == 255
+    assert amplify(original, original - 8, 127 / 8).min() == 1
+    assert (amplify(original, original, 127 / 8) == 128).all()
+
+
+def protection(photos: list[Photo], folder: Path, budget: float = 8 / 255):
+    method = RandomNoise(budget=budget)
+    folder.mkdir(exist_ok=True)
+    return save_protection(photos, method(photos, None), method, "/secret/place/mini", "a photo of sks", 3, folder)
+
+
+def test_a_protection_is_saved_exactly(photos: list[Photo], tmp_path: Path) -> None:
+    saved = protection(photos, tmp_path / "run")
+    clean, protected = saved.load()
+    for photo, old, new in zip(photos, clean, protected, strict=True):
+        np.testing.assert_array_equal(photo.pixels, old.pixels)
+        assert 0 < np.abs(new.pixels.astype(int) - old.pixels).max() <= 8
+    with zipfile.ZipFile(saved.archive) as bundle:
+        assert sorted(bundle.namelist()) == ["manifest.json", *(f"{photo.name}.png" for photo in photos)]
+        manifest = json.loads(bundle.read("manifest.json"))
+    assert manifest["method"] == "random" and manifest["seed"] == 3 and len(manifest["photos"]) == len(photos)
+    assert "secret" not in json.dumps(manifest)
+    table = visibility_table(saved.photos)
+    assert table.count("<tr>") == 1 + len(photos)
+
+
+def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    base = Arm("base", (image,), (), {"clean_loss": 1.0})
+    arm = Arm("clean", (image,), (1.0, 0.5), {"clean_loss": 0.5, "similarity": 0.25})
+    report = Report(base, (arm,), "A verdict.")
+    pictures, archive = save_attack(report, LoRA(), Trial(seed=7), "mini", EUDP(), tmp_path)
+    assert pictures["clean"][0].name == "seed-7.png"
+    with zipfile.ZipFile(archive) as bundle:
+        names = set(bundle.namelist())
+        assert {"pictures/base/seed-7.png", "pictures/clean/seed-7.png", "losses.csv", "report.json"} <= names
+        assert json.loads(bundle.read("report.json"))["protection"]["method"] == "eudp"
+        assert bundle.read("losses.csv").decode().splitlines()[0] == "step,clean"
+    assert ">Before</th>" in attack_table(report) and "0.25" in attack_table(report)
+
+
+def test_uploaded_sets_must_pair_up(photos: list[Photo], photo_files: list[Path], tmp_path: Path) -> None:
+    saved = protection(photos, tmp_path / "run", 4 / 255)
+    files = [photo.protected for photo in saved.photos]
+    source = uploaded_source(photo_files, files[::-1], ("clean", "protected"))  # paired by name, not by order
+    assert source.budget == pytest.approx(4 / 255) and not source.known
+    with pytest.raises(InvalidInput, match="expected as many protected"):
+        uploaded_source(photo_files, files[:1], ("clean", "protected"))
+    small = tmp_path / "view_0.png"
+    Image.new("RGB", (80, 80)).save(small)
+    with pytest.raises(InvalidInput, match="to have the size"):
+        uploaded_source(photo_files, [small, *files[1:]], ("clean", "protected"))
+
+
+def test_sessions_are_apart_and_leave_nothing(tmp_path: Path, photo_files: list[Path]) -> None:
+    sessions = Sessions(tmp_path, grace=0.05)
+    first, second = sessions.get("a"), sessions.get("b")
+    assert first is sessions.get("a") and first.folder != second.folder
+    assert sessions.get(None) is not sessions.get(None)
+    upload, shared = tmp_path / "upload.png", tmp_path / "shared.png"
+    upload.touch(), shared.touch()
+    note_uploads(first, [str(upload), str(shared)])
+    note_uploads(second, [str(shared)])
+    sessions.leave("a")
+    time.sleep(0.3)
+    assert not first.folder.exists() and not upload.exists() and shared.exists() and second.folder.exists()
+    sessions.leave("b")
+    assert sessions.get("b") is second  # came back in time
+    time.sleep(0.3)
+    assert second.folder.exists()
+
+
+def test_a_killed_server_leaves_nothing_for_long(tmp_path: Path) -> None:
+    orphan, other = tmp_path / "udp-999999999-x", tmp_path / "udp-photos-x"
+    orphan.mkdir(), other.mkdir()
+    running = Sessions(tmp_path)
+    sessions = Sessions(tmp_path)
+    assert not orphan.exists() and other.exists() and running.root.exists() and sessions.root.exists()
+
+
+def test_earlier_results_stay_until_a_run_succeeds(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path)
+    session = sessions.get("a")
+    first = session.new_folder("protection")
+    session.keep("protection", first)
+    failed = session.new_folder("protection")
+    assert first.exists() and failed.exists()
+    second = session.new_folder("protection")
+    session.keep("protection", second)
+    assert second.exists() and not first.exists()
+
+
+def test_example_photos_are_copied_into_the_session(
+    tmp_path: Path, photo_files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "examples"
+    (place / "subject").mkdir(parents=True)
+    for path in photo_files:
+        (place / "subject" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr("udp.ui.context.EXAMPLES", place)
+    sessions = Sessions(tmp_path)
+    session = sessions.get("a")
+    files = [Path(file) for file in example_files(session, "subject")]
+    assert example_name(files) == "subject" and example_name([tmp_path / "mine.png"]) == ""
+    assert all(session.folder in file.parents for file in files)
+    with pytest.raises(InvalidInput, match="expected the example photos"):
+        example_files(session, "style")
+
+
+def test_the_stream_ends_with_the_result_and_stops_when_closed() -> None:
+    steps: list[int] = []
+
+    def work(on_progress):
+        for index in range(1000):
+            steps.append(index)
+            on_progress(Progress("working", index, 1000))
+            time.sleep(0.001)
+        return "done"
+
+    events = stream(work)
+    next(events)
+    events.close()
+    time.sleep(0.1)
+    count = len(steps)
+    time.sleep(0.1)
+    assert len(steps) == count < 1000
+    *_, last = stream(lambda on_progress: "done")
+    assert last == Finished("done")
+
+
+def test_a_run_that_would_take_too_long_is_refused_early() -> None:
+    def work(on_progress):
+        for index in range(100):
+            on_progress(Progress("working", index, 100))
+            time.sleep(0.05)
+
+    with pytest.raises(InvalidInput, match="expected a run of at most"):
+        list(stream(work, most_seconds=1))
+
+
+def test_a_part_of_the_work_knows_its_share() -> None:
+    seen: list[float] = []
+    listener = within(lambda progress: seen.append(progress.overall), 0.5, 1.0)
+    listener(Progress("working", 1, 2))
+    listener(Progress("working", 1, 2, fraction=1.0))
+    assert seen == [0.75, 1.0]
+
+
+def test_errors_are_sentences(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(gr.Error, match="expected at least one photo"), friendly():
+        take_photos([])
+    with pytest.raises(gr.Error, match="expected this to work") as caught, friendly():
+        raise ZeroDivisionError("secret detail")
+    assert "secret detail" not in str(caught.value) and "secret detail" in caplog.text
+
+
+def test_seeds_are_whole() -> None:
+    assert whole_seed(3.0) == 3
+    for bad in (None, 1.5, -1, 2**31):
+        with pytest.raises(InvalidInput, match="expected the seed"):
+            whole_seed(bad)
+
+
+def test_photos_are_limited_in_number(photo_files: list[Path]) -> None:
+    assert [photo.name for photo in take_photos(photo_files)] == [p.name for p in read_photos(photo_files)]
+    with pytest.raises(InvalidInput, match="expected at most 16 photos"):
+        take_photos(photo_files * 6)

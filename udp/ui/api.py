@@ -1,0 +1,102 @@
+"""The two calls for programs, /protect and /attack: files and plain values in, a ZIP out.
+
+They use hidden components rather than `gr.api`, because only components check that a file was really uploaded by
+the caller; `gr.api` would open any path on the server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from udp.errors import InvalidInput
+from udp.evaluate import Trial
+from udp.finetune import RECIPES
+from udp.protect import EUDP, METHODS
+from udp.ui.attack_source import uploaded_source
+from udp.ui.context import Context, note_uploads, whole_seed
+from udp.ui.errors import friendly
+from udp.ui.fields import from_names
+from udp.ui.layout import MODEL_QUEUE, MOST_PICTURES
+from udp.ui.results import save_attack, save_protection, take_photos
+from udp.ui.work import ARMS, PROMPT, AttackWork, ProtectWork
+
+
+def add_endpoints(context: Context) -> None:
+    """Add both endpoints to the current Blocks, out of sight."""
+    with gr.Column(visible=False):
+        photos = gr.File(label="photos", file_count="multiple")
+        method = gr.Textbox("eudp", label="method")
+        budget = gr.Number(8, label="budget_levels")
+        prompt = gr.Textbox(PROMPT, label="prompt")
+        seed = gr.Number(0, label="seed")
+        settings = gr.JSON({}, label="settings")
+        archive = gr.File(label="zip")
+        gr.Button().click(
+            _protect(context),
+            [photos, method, budget, prompt, seed, settings],
+            archive,
+            api_name="protect",
+            **MODEL_QUEUE,
+        )
+        protected = gr.File(label="protected", file_count="multiple")
+        recipe = gr.Textbox("lora", label="recipe")
+        pictures = gr.Number(4, label="pictures")
+        verdict = gr.Textbox(label="verdict")
+        gr.Button().click(
+            _attack(context), [photos, protected, recipe, gr.Number(200, label="steps"), pictures, prompt, seed, settings],
+            [verdict, archive], api_name="attack", **MODEL_QUEUE,
+        )  # fmt: skip
+
+
+def _protect(context: Context) -> Any:
+    def protect(
+        request: gr.Request, photos: list[str] | None, method: str = "eudp", budget_levels: float = 8,
+        prompt: str = PROMPT, seed: float = 0, settings: dict[str, Any] | None = None,
+    ) -> str:  # fmt: skip
+        """Protect photos: a ZIP of PNGs and manifest.json.
+
+        `settings` overrides the method's fields by name; step sizes are in levels of 255.
+        """
+        with friendly():
+            session = context.session(request)
+            chosen = from_names(METHODS, method, {**(settings or {}), "budget": budget_levels})
+            originals = take_photos(note_uploads(session, photos))
+            work = ProtectWork(originals, chosen, context.model_name, prompt or PROMPT, whole_seed(seed))
+            protected, folder = context.result(work), session.new_folder("api")
+            saved = save_protection(originals, protected, chosen, work.model_name, work.prompt, work.seed, folder)
+            return str(saved.archive)
+
+    return protect
+
+
+def _attack(context: Context) -> Any:
+    def attack(
+        request: gr.Request, photos: list[str] | None, protected: list[str] | None = None, recipe: str = "lora",
+        steps: float = 200, pictures: float = 4, prompt: str = PROMPT, seed: float = 0,
+        settings: dict[str, Any] | None = None,
+    ) -> tuple[str, str]:  # fmt: skip
+        """Attack photos: a verdict, and a ZIP of pictures, losses.csv and report.json.
+
+        Without `protected`, the photos are protected first, with EUDP. `settings` overrides the recipe's fields by name.
+        """
+        with friendly():
+            session = context.session(request)
+            chosen = from_names(RECIPES, recipe, {**(settings or {}), "steps": steps})
+            if not 1 <= pictures <= MOST_PICTURES:
+                raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, got {pictures:g}")
+            clean, changed = note_uploads(session, photos), note_uploads(session, protected)
+            if changed:
+                source = uploaded_source(clean, changed, ARMS)
+                originals, done, budget = source.clean, source.protected, source.budget
+            else:
+                originals, done, budget = take_photos(clean), None, EUDP().budget
+            trial = Trial(prompt or PROMPT, prompt or PROMPT, whole_seed(seed), int(pictures))
+            work = AttackWork(originals, done, EUDP(), budget, ARMS, chosen, trial, context.model_name)
+            report, _ = context.result(work)
+            known = EUDP() if done is None else None
+            _, archive = save_attack(report, chosen, trial, work.model_name, known, session.new_folder("api"))
+            return report.verdict, str(archive)
+
+    return attack

@@ -1,0 +1,258 @@
+"""The tab Attack: play the imitator, and see whether the protection held."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from udp.errors import InvalidInput
+from udp.evaluate import Report, Trial
+from udp.finetune import RECIPES
+from udp.protect import EUDP
+from udp.types import Progress
+from udp.ui import attack_source as sources
+from udp.ui import progress as show
+from udp.ui.context import Context, example_files, note_uploads, whole_seed
+from udp.ui.errors import friendly
+from udp.ui.fields import Choice
+from udp.ui.layout import (
+    MODEL_QUEUE,
+    MOST_PICTURES,
+    QUICK,
+    file_box,
+    loss_plot,
+    photo_gallery,
+    plot_of,
+    section,
+    seed_box,
+)
+from udp.ui.results import save_attack, save_protection, take_photos
+from udp.ui.sessions import Session
+from udp.ui.tables import attack_table
+from udp.ui.work import ARMS, PROMPT, AttackWork, Finished
+
+Updates = dict[Any, Any]
+Rows = dict[str, tuple[gr.Column, gr.Gallery]]
+MOST_STEPS = 1000
+
+
+class AttackTab:
+    """Builds the tab inside the current layout; `connect` adds the events."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS})
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(min_width=320):
+                self._photos()
+            with gr.Column(min_width=320):
+                self._imitator()
+        self.progress = gr.HTML(visible=False, padding=False)
+        self.plot = loss_plot(show.ARM_COLOURS, "Training loss (running mean), each set on its own photos", "Set")
+        self.live = self._rows(ARMS)
+        with gr.Column(visible=False) as self.results:
+            self._results()
+
+    def _photos(self) -> None:
+        section("1. Photos", "What the imitator gets hold of: your photos as they were, and as you protected them.")
+        self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
+        self.thumbnails = photo_gallery("Protected photos", visible=False, show_label=False, elem_classes="thumbnails")
+        self.example = gr.Button("Try the example subject", size="md")
+        with gr.Accordion("Use my own clean and protected photos", open=False):
+            self.clean = file_box("Clean photos", 160)
+            self.protected = file_box("The same photos, protected", 160)
+
+    def _imitator(self) -> None:
+        section("2. The imitator", "Fine-tunes one copy of the model on each set of photos, everything else equal.")
+        self.recipes.choose("Recipe", "LoRA is what most people use; DreamBooth changes every weight")
+        self.arms = gr.CheckboxGroup(
+            [(show.ARM_TITLES[arm], arm) for arm in ARMS], value=list(ARMS), label="Sets to compare",
+            info="Clean photos show what success looks like; random noise is what the protection has to beat",
+        )  # fmt: skip
+        defaults = Trial()
+        self.pictures = gr.Slider(1, MOST_PICTURES, defaults.pictures, step=1, label="Pictures from each set")
+        with gr.Accordion("Advanced", open=False):
+            self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
+            self.prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
+            self.seed = seed_box(info="Seeds of fine-tuning and pictures, the same in every set")
+            self.sampling_steps = gr.Slider(5, 50, defaults.sampling_steps, step=1, label="Sampling steps")
+            self.guidance = gr.Slider(1, 10, defaults.guidance, step=0.5, label="Guidance scale")
+            self.recipes.advanced()
+        self.start = gr.Button("Attack", variant="primary", size="lg")
+        self.stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+
+    def _results(self) -> None:
+        section("What the imitator gets", "Pictures in one column start from the same seed.")
+        self.verdict = gr.HTML(padding=False)
+        self.rows = self._rows(tuple(show.ARM_TITLES))
+        self.figures = gr.HTML(padding=False)
+        self.download = gr.DownloadButton("Download everything (ZIP)", size="lg")
+
+    @staticmethod
+    def _rows(names: tuple[str, ...]) -> Rows:
+        """A hidden heading and gallery for each arm."""
+        rows = {}
+        for name in names:
+            title = show.ARM_TITLES[name]
+            with gr.Column(visible=False, elem_classes="arm") as column:
+                gr.HTML(f'<h3 class="arm-{name}">{title}</h3>', padding=False)
+                rows[name] = column, photo_gallery(title, show_label=False, allow_preview=True)
+        return rows
+
+    @staticmethod
+    def _fill(row: tuple[gr.Column, gr.Gallery], paths: Sequence[Path], trial: Trial) -> Updates:
+        """The update that shows an arm's pictures, or hides an arm that has none."""
+        column, gallery = row
+        captioned = [(str(path), f"seed {trial.seed + index}") for index, path in enumerate(paths)]
+        return {column: gr.Column(visible=bool(paths)), gallery: gr.Gallery(captioned, columns=trial.pictures)}
+
+    def _hide_live(self) -> Updates:
+        return {column: gr.Column(visible=False) for column, _ in self.live.values()}
+
+    def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
+        """Add the events; a finished protection (`protect_runs`) and opening `tab` refresh the photos shown here."""
+        files, shown = [self.clean, self.protected], [self.source, self.thumbnails]
+        for run in protect_runs:
+            run.then(self._refresh, files, shown, **QUICK)
+        tab.select(self._refresh, files, shown, **QUICK)
+        changes = [event for box in files for event in (box.upload, box.delete, box.clear)]
+        gr.on(changes, self._refresh, files, shown, **QUICK)
+        inputs = [*files, self.arms, self.pictures, self.instance_prompt, self.prompt, self.seed, self.sampling_steps,
+                  self.guidance, *self.recipes.components]  # fmt: skip
+        outputs = [*self._busy_outputs(), *shown, self.plot, *(part for row in self.live.values() for part in row), self.results, self.verdict, *(part for row in self.rows.values() for part in row),
+                   self.figures, self.download]  # fmt: skip
+        runs = []
+        for button, example in ((self.start, False), (self.example, True)):
+            first = button.click(self._busy, None, self._busy_outputs(), **QUICK)
+            run = first.success(
+                self._run, [gr.State(example), *inputs], outputs, api_visibility="private", **MODEL_QUEUE
+            )
+            runs.append(run)
+        self.stop.click(self._on_stop, None, self._busy_outputs(), cancels=runs, **QUICK)
+
+    def _busy_outputs(self) -> list[Any]:
+        return [self.start, self.stop, self.example, self.progress]
+
+    def _busy(self, busy: bool = True, line: str | None = None) -> Updates:
+        return {
+            self.start: gr.Button(visible=not busy),
+            self.stop: gr.Button(visible=busy),
+            self.example: gr.Button(interactive=not busy),
+            self.progress: gr.HTML(show.waiting() if line is None else line, visible=True),
+        }
+
+    def _on_stop(self) -> Updates:
+        return self._busy(False, show.message("Stopped. Earlier results, if any, are kept."))
+
+    def _refresh(self, request: gr.Request, clean: list[str] | None, protected: list[str] | None) -> Updates:
+        with friendly():
+            session = self.context.session(request)
+            paths = [note_uploads(session, files) for files in (clean, protected)]
+            text, pictures = sources.describe(session, *paths)
+            return {self.source: text, self.thumbnails: gr.Gallery(pictures, visible=bool(pictures))}
+
+    def _source(
+        self, session: Session, example: bool, clean: list[Path], protected: list[Path], arms: list[str]
+    ) -> sources.Source:
+        if example:
+            saved = sources.saved_example(session)
+            if saved:
+                return sources.saved_source(saved)
+            return sources.Source(take_photos(example_files(session, "subject")), None, EUDP(), EUDP().budget)
+        if clean or protected:
+            return sources.uploaded_source(clean, protected, arms)
+        return sources.session_source(session)
+
+    def _work(
+        self, session: Session, example: bool, clean: list[str] | None, protected: list[str] | None, arms: list[str],
+        pictures: float, instance_prompt: str, prompt: str, seed: float | None, sampling_steps: float, guidance: float,
+        *values: Any,
+    ) -> tuple[AttackWork, sources.Source]:  # fmt: skip
+        if not arms:
+            raise InvalidInput("expected at least one set to compare, got none")
+        paths = [note_uploads(session, files) for files in (clean, protected)]
+        source = self._source(session, example, *paths, arms)
+        instance = instance_prompt.strip() or PROMPT
+        trial = Trial(
+            instance, prompt.strip() or instance, whole_seed(seed), int(pictures), int(sampling_steps), guidance
+        )
+        work = AttackWork(
+            source.clean, source.protected, source.method, source.budget, arms, self.recipes.read(values), trial,
+            self.context.model_name, source.prompt, source.seed,
+        )  # fmt: skip
+        return work, source
+
+    def _run(self, request: gr.Request, example: bool, *values: Any) -> Iterator[Updates]:
+        try:
+            with friendly():
+                session = self.context.session(request)
+                work, source = self._work(session, example, *values)
+                folder = session.new_folder("attack")
+                log, throttle = show.LossLog(show.ARM_COLOURS, window=20), show.Throttle(0.5)
+                yield {self.plot: plot_of(log), **self._hide_live()}
+                for event in self.context.run(work):
+                    if isinstance(event, Finished):
+                        yield {self.progress: gr.HTML(show.saving(), visible=True)}
+                        yield self._finished(session, work, source, event.result, folder)
+                        return
+                    log.add(event.progress)
+                    if event.progress.images:
+                        paths = self._save_live(event.progress, folder)
+                        yield self._fill(self.live[event.progress.arm], paths, work.trial)
+                    if throttle.ready():
+                        yield self._running(event, log)
+        except gr.Error as error:
+            yield self._busy(False, show.message(error.message, "bad"))
+            raise
+
+    @staticmethod
+    def _save_live(progress: Progress, folder: Path) -> list[Path]:
+        paths = [folder / f"live-{progress.arm}-{index}.png" for index in range(len(progress.images))]
+        for path, image in zip(paths, progress.images, strict=True):
+            Image.fromarray(image).save(path)
+        return paths
+
+    def _running(self, update: Any, log: show.LossLog) -> Updates:
+        return {self.progress: gr.HTML(show.bar(update), visible=True), self.plot: plot_of(log)}
+
+    def _finished(
+        self, session: Session, work: AttackWork, source: sources.Source, result: tuple[Report, Any], folder: Path
+    ) -> Updates:
+        report, protected = result
+        if source.protected is None and protected:
+            place = session.new_folder("example")
+            session.example = save_protection(
+                source.clean, protected, source.method, work.model_name, source.prompt, source.seed, place, "subject"
+            )
+            session.keep("example", place)
+        known = source.method if source.known and protected else None
+        pictures, archive = save_attack(report, work.recipe, work.trial, work.model_name, known, folder)
+        session.keep("attack", folder)
+        text, thumbnails = sources.describe(session, [], [])
+        rows: Updates = {}
+        for name, row in self.rows.items():
+            rows |= self._fill(row, pictures.get(name, []), work.trial)
+        return {
+            **self._busy(False, show.message("Done.")),
+            self.source: text,
+            self.thumbnails: gr.Gallery(thumbnails, visible=bool(thumbnails)),
+            **self._hide_live(),
+            self.results: gr.Column(visible=True),
+            self.verdict: self._verdict(report),
+            **rows,
+            self.figures: attack_table(report),
+            self.download: str(archive),
+        }
+
+    @staticmethod
+    def _verdict(report: Report) -> str:
+        return (
+            f'<div class="verdict" role="status"><p>{html.escape(report.verdict)}</p><small>One trial, one model, one '
+            "recipe. Learned means: how far the loss on the clean photos fell, compared with fine-tuning on them."
+            "</small></div>"
+        )

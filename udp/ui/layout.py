@@ -1,0 +1,68 @@
+"""Small pieces of layout that both tabs use."""
+
+from __future__ import annotations
+
+import html
+
+import gradio as gr
+
+from udp.ui.progress import LossLog
+
+# All model work waits in one line: one model, one machine.
+MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
+# Events that only move things on the screen: no queue, not in the public API.
+QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+MOST_PICTURES = 8
+
+
+def section(title: str, text: str = "") -> gr.HTML:
+    """A heading with a line of explanation."""
+    line = f"<p>{html.escape(text)}</p>" if text else ""
+    return gr.HTML(f'<div class="section"><h2>{html.escape(title)}</h2>{line}</div>', padding=False)
+
+
+def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
+    """A live plot of losses, hidden until `plot_of` fills it. No fixed height: gradio would cut off the legend."""
+    return gr.LinePlot(
+        LossLog(colours).frame(),
+        x="step",
+        y="loss",
+        color="series",
+        color_map=colours,
+        color_title=legend,
+        x_title="Step",
+        y_title="Denoising loss",
+        label=label,
+        buttons=[],
+        visible=False,
+    )
+
+
+def plot_of(log: LossLog) -> gr.LinePlot:
+    """The update that shows a loss log; the step axis spans the whole run from the start."""
+    return gr.LinePlot(log.frame(), x_lim=[0, log.total], visible=not log.empty)
+
+
+def photo_gallery(label: str, **options: object) -> gr.Gallery:
+    """A static PNG gallery for a handful of pictures."""
+    settings = {
+        "columns": 4,
+        "height": "auto",
+        "object_fit": "contain",
+        "allow_preview": False,
+        "buttons": [],
+        **options,
+    }
+    return gr.Gallery(label=label, format="png", interactive=False, **settings)
+
+
+def file_box(label: str, height: int = 190) -> gr.File:
+    """Where photos are dropped; the bytes arrive as they are."""
+    return gr.File(
+        label=label, file_count="multiple", file_types=["image"], type="filepath", height=height, interactive=True
+    )
+
+
+def seed_box(label: str = "Seed", info: str = "The same seed and settings give the same result") -> gr.Number:
+    """A whole number of 0 or more."""
+    return gr.Number(0, label=label, info=info, precision=0, minimum=0, maximum=2**31 - 1, interactive=True)

@@ -1,0 +1,215 @@
+"""The tab Protect: photos in, protected photos out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from udp.protect import METHODS
+from udp.ui import progress as show
+from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
+from udp.ui.errors import friendly
+from udp.ui.fields import Choice
+from udp.ui.layout import MODEL_QUEUE, QUICK, file_box, loss_plot, photo_gallery, plot_of, section, seed_box
+from udp.ui.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
+from udp.ui.sessions import Session
+from udp.ui.tables import visibility_table
+from udp.ui.work import PROMPT, Finished, ProtectWork
+
+Updates = dict[Any, Any]
+
+
+class ProtectTab:
+    """Builds the tab inside the current layout; `connect` adds the events."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.methods = Choice(METHODS)
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(min_width=320):
+                self._photos()
+            with gr.Column(min_width=320):
+                self._settings()
+        self.progress = gr.HTML(visible=False, padding=False)
+        self.plot = loss_plot(
+            show.STAGE_COLOURS, "Loss (running mean): the surrogate learns, the photos resist", "Phase"
+        )
+        with gr.Column(visible=False) as self.results:
+            self._results()
+
+    def _photos(self) -> None:
+        section("1. Your photos", f"Up to {MOST_PHOTOS} of one subject, or of one style. No photos at hand? Try ours.")
+        self.files = file_box("Photos")
+        with gr.Row():
+            self.try_subject = gr.Button("Try the example subject", size="md")
+            self.try_style = gr.Button("Try the example style", size="md")
+        self.thumbnails = photo_gallery("Photos to protect", visible=False, show_label=False, elem_classes="thumbnails")
+
+    def _settings(self) -> None:
+        section("2. Protection", "The defaults are a good start.")
+        self.methods.choose("Method", "Random noise is the control: a protection has to beat it")
+        with gr.Accordion("Advanced", open=False):
+            self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
+            self.seed = seed_box()
+            self.methods.advanced()
+        self.start = gr.Button("Protect", variant="primary", size="lg")
+        self.stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+
+    def _results(self) -> None:
+        section(
+            "Protected photos",
+            "Choose a photo and drag the handle to compare. If you see no difference, that is the point.",
+        )
+        self.picker = photo_gallery("Choose a photo", show_label=False, elem_classes="thumbnails")
+        with gr.Row():
+            with gr.Column(min_width=320):
+                self.slider = gr.ImageSlider(
+                    label="Before and after", format="png", interactive=False, buttons=["fullscreen"], max_height=460
+                )
+            with gr.Column(min_width=320):
+                self.perturbation = self._picture("Perturbation, amplified around gray")
+        with gr.Accordion("Side by side, without dragging", open=False), gr.Row():
+            self.before = self._picture("Before")
+            self.after = self._picture("After")
+        self.figures = gr.HTML(padding=False)
+        with gr.Row():
+            self.download = gr.DownloadButton("Download PNGs and settings (ZIP)", size="lg")
+            self.to_attack = gr.Button("Attack these photos", variant="primary", size="lg")
+
+    @staticmethod
+    def _picture(label: str) -> gr.Image:
+        return gr.Image(label=label, format="png", interactive=False, buttons=["fullscreen"], elem_classes="fill")
+
+    def connect(self, tabs: gr.Tabs) -> list[gr.events.Dependency]:
+        """Add the events; returns those that end with a new protection."""
+        gr.on([self.files.upload, self.files.delete, self.files.clear], self._on_files, self.files, [self.thumbnails, self.progress],
+              **QUICK)  # fmt: skip
+        inputs = [self.files, self.prompt, self.seed, *self.methods.components]
+        shown = [*self._busy_outputs(), self.plot, self.results, self.picker, self.slider, self.perturbation, self.before,
+                 self.after, self.figures, self.download]  # fmt: skip
+        runs = []
+        for button, example in ((self.start, None), (self.try_subject, "subject"), (self.try_style, "style")):
+            first = button.click(self._busy, None, self._busy_outputs(), **QUICK)
+            if example:
+                load = self._loader(example)
+                first = first.then(load, None, [self.files, self.thumbnails, *self._busy_outputs()], **QUICK)
+            runs.append(first.success(self._run, inputs, shown, api_visibility="private", **MODEL_QUEUE))
+        self.stop.click(self._on_stop, None, self._busy_outputs(), cancels=runs, **QUICK)
+        self.picker.select(self._on_pick, None, [self.slider, self.perturbation, self.before, self.after], **QUICK)
+        self.to_attack.click(lambda: gr.Tabs(selected="attack"), None, tabs, **QUICK)
+        return runs
+
+    def _busy_outputs(self) -> list[Any]:
+        return [self.start, self.stop, self.try_subject, self.try_style, self.progress]
+
+    def _busy(self, busy: bool = True, line: str | None = None) -> Updates:
+        return {
+            self.start: gr.Button(visible=not busy),
+            self.stop: gr.Button(visible=busy),
+            self.try_subject: gr.Button(interactive=not busy),
+            self.try_style: gr.Button(interactive=not busy),
+            self.progress: gr.HTML(show.waiting() if line is None else line, visible=line != ""),
+        }
+
+    def _on_stop(self) -> Updates:
+        return self._busy(False, show.message("Stopped. Earlier results, if any, are kept."))
+
+    def _on_files(self, request: gr.Request, files: list[str] | None) -> Updates:
+        clear = gr.HTML("", visible=False)
+        try:
+            with friendly():
+                return {self.thumbnails: self._thumbnails(self.context.session(request), files), self.progress: clear}
+        except gr.Error as error:  # a toast alone would be gone before it is read
+            bad = gr.HTML(show.message(error.message, "bad"), visible=True)
+            return {self.thumbnails: gr.Gallery([], visible=False), self.progress: bad}
+
+    @staticmethod
+    def _thumbnails(session: Session, files: list[str] | None) -> gr.Gallery:
+        paths = note_uploads(session, files)
+        if not paths:
+            return gr.Gallery([], visible=False)
+        folder = session.new_folder("thumbnails")
+        pictures = [str(path) for path in save_thumbnails(take_photos(paths), folder)]
+        session.keep("thumbnails", folder)
+        return gr.Gallery(pictures, visible=True)
+
+    def _loader(self, name: str) -> Any:
+        def load(request: gr.Request) -> Iterator[Updates]:
+            try:
+                with friendly():
+                    session = self.context.session(request)
+                    files = example_files(session, name)
+                    yield {self.files: files, self.thumbnails: self._thumbnails(session, files)}
+            except gr.Error as error:
+                yield self._busy(False, show.message(error.message, "bad"))
+                raise
+
+        return load
+
+    def _run(
+        self, request: gr.Request, files: list[str] | None, prompt: str, seed: float | None, *values: Any
+    ) -> Iterator[Updates]:
+        try:
+            with friendly():
+                session = self.context.session(request)
+                method = self.methods.read(values)
+                paths = note_uploads(session, files)
+                photos = take_photos(paths)
+                work = ProtectWork(photos, method, self.context.model_name, prompt.strip() or PROMPT, whole_seed(seed))
+                log, throttle = show.LossLog(show.STAGE_COLOURS), show.Throttle(0.5)
+                yield {self.plot: plot_of(log)}
+                for event in self.context.run(work):
+                    if isinstance(event, Finished):
+                        yield {self.progress: gr.HTML(show.saving(), visible=True)}
+                        folder = session.new_folder("protection")
+                        saved = save_protection(
+                            photos, event.result, method, work.model_name, work.prompt, work.seed, folder,
+                            example_name(paths),
+                        )  # fmt: skip
+                        session.protection = saved
+                        session.keep("protection", folder)
+                        yield self._finished(saved)
+                        return
+                    log.add(event.progress)
+                    if throttle.ready():
+                        yield self._running(event, log)
+        except gr.Error as error:
+            yield self._busy(False, show.message(error.message, "bad"))
+            raise
+
+    def _running(self, update: Any, log: show.LossLog) -> Updates:
+        return {self.progress: gr.HTML(show.bar(update), visible=True), self.plot: plot_of(log)}
+
+    def _finished(self, saved: SavedProtection) -> Updates:
+        count = len(saved.photos)
+        done = f"Done: {count} photo{'s' if count > 1 else ''} protected, every pixel within its budget."
+        return {
+            **self._busy(False, show.message(done)),
+            self.results: gr.Column(visible=True),
+            self.picker: gr.Gallery(
+                [(str(p.thumbnail), p.name) for p in saved.photos], selected_index=0, visible=count > 1
+            ),
+            **self._pictures(saved.photos[0], saved.gain),
+            self.figures: visibility_table(saved.photos),
+            self.download: str(saved.archive),
+        }
+
+    def _pictures(self, photo: SavedPhoto, gain: float) -> Updates:
+        label = f"Perturbation, {gain:.0f} times amplified around gray"
+        return {
+            self.slider: gr.ImageSlider((str(photo.before), str(photo.after)), label=f"Before and after: {photo.name}"),
+            self.perturbation: gr.Image(str(photo.perturbation), label=label),
+            self.before: str(photo.before),
+            self.after: str(photo.after),
+        }
+
+    def _on_pick(self, request: gr.Request, event: gr.SelectData) -> Updates:
+        with friendly():
+            saved = self.context.session(request).protection
+            if saved is None or not 0 <= event.index < len(saved.photos):
+                raise gr.Error(
+                    "expected a finished protection, got none: protect the photos again", print_exception=False
+                )
+            return self._pictures(saved.photos[event.index], saved.gain)

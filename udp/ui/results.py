@@ -1,0 +1,174 @@
+"""Results on disk: PNGs, previews, and ZIP archives with the full settings beside the pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from udp.errors import InvalidInput
+from udp.evaluate import Report, Trial
+from udp.finetune import Recipe
+from udp.images import read_photo, read_photos, write_png
+from udp.projection import whole_levels
+from udp.protect import ProtectionMethod
+from udp.reports import MANIFEST, attack_manifest, grid, protection_manifest, write_losses
+from udp.types import Photo, describe_settings
+from udp.ui.progress import ARM_TITLES
+
+MOST_PHOTOS = 16
+MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
+PREVIEW_SIDE = 1400
+THUMBNAIL_SIDE = 320
+NAME_LENGTH = 80
+KINDS = ("clean", "protected", "before", "after", "perturbation", "thumbnail")
+
+
+@dataclass(frozen=True)
+class SavedPhoto:
+    """One photo before and after, as full-size PNGs, with previews no larger than `PREVIEW_SIDE`."""
+
+    name: str
+    size: tuple[int, int]
+    clean: Path
+    protected: Path
+    before: Path
+    after: Path
+    perturbation: Path
+    thumbnail: Path
+    figures: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SavedProtection:
+    """A finished protection and where it lies.
+
+    `gain` is how much the perturbation pictures are amplified; `example` names the example set, if it was one.
+    """
+
+    photos: tuple[SavedPhoto, ...]
+    method: ProtectionMethod
+    gain: float
+    archive: Path
+    prompt: str
+    seed: int
+    example: str = ""
+
+    def load(self) -> tuple[list[Photo], list[Photo]]:
+        """The clean and the protected photos, read back."""
+        return [read_photo(p.clean) for p in self.photos], [read_photo(p.protected) for p in self.photos]
+
+
+def take_photos(paths: Sequence[str | Path] | None) -> list[Photo]:
+    """Open a visitor's files, named safely. Raises `InvalidInput` for none, too many or too large, and for bad files."""
+    photos = read_photos(paths or [], most=MOST_PHOTOS)
+    pixels = sum(photo.size[0] * photo.size[1] for photo in photos)
+    if pixels > MOST_MEGAPIXELS * 1_000_000:
+        raise InvalidInput(
+            f"expected at most {MOST_MEGAPIXELS} megapixels in all photos together, got {pixels / 1e6:.0f}: use fewer or "
+            "smaller photos"
+        )
+    return [replace(photo, name=name) for photo, name in zip(photos, safe_names(p.name for p in photos), strict=True)]
+
+
+def safe_names(names: Iterable[str]) -> list[str]:
+    """File names (no suffix) safe on every system: letters, digits, ".", "-", "_", unique whatever the case."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        base = re.sub(r"[^\w.-]+", "_", name).strip("._-")[:NAME_LENGTH] or "photo"
+        candidate, number = base, 2
+        while candidate.lower() in taken:
+            candidate, number = f"{base}-{number}", number + 1
+        taken.add(candidate.lower())
+        result.append(candidate)
+    return result
+
+
+def shrink(pixels: np.ndarray, longest: int) -> Image.Image:
+    """An image no larger than `longest` on its longer side."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return image
+
+
+def save_thumbnails(photos: Sequence[Photo], folder: Path) -> list[Path]:
+    """Small upright PNGs for a gallery."""
+    paths = [folder / f"{photo.name}.png" for photo in photos]
+    for path, photo in zip(paths, photos, strict=True):
+        shrink(photo.pixels, THUMBNAIL_SIDE).save(path)
+    return paths
+
+
+def amplify(original: np.ndarray, protected: np.ndarray, gain: float) -> np.ndarray:
+    """Mid-gray plus the perturbation times `gain`, uint8."""
+    difference = protected.astype(np.float32) - original
+    return np.clip(np.rint(128 + gain * difference), 0, 255).astype(np.uint8)
+
+
+def save_protection(
+    originals: Sequence[Photo],
+    protected: Sequence[Photo],
+    method: ProtectionMethod,
+    model: str,
+    prompt: str,
+    seed: int,
+    folder: Path,
+    example: str = "",
+) -> SavedProtection:
+    """Write PNGs, previews and the ZIP (protected PNGs and the manifest) into `folder`."""
+    gain = 127 / whole_levels(method.budget)
+    manifest = protection_manifest(originals, protected, method, model, prompt, seed)
+    for kind in KINDS:
+        (folder / kind).mkdir()
+    saved = []
+    for old, new, figures in zip(originals, protected, manifest["photos"], strict=True):
+        at = {kind: folder / kind / f"{new.name}.png" for kind in KINDS}
+        write_png(at["clean"], old)
+        write_png(at["protected"], new)
+        shrink(old.pixels, PREVIEW_SIDE).save(at["before"])
+        shrink(new.pixels, PREVIEW_SIDE).save(at["after"])
+        shrink(amplify(old.pixels, new.pixels, gain), PREVIEW_SIDE).save(at["perturbation"])
+        shrink(new.pixels, THUMBNAIL_SIDE).save(at["thumbnail"])
+        saved.append(SavedPhoto(new.name, old.size, figures=figures, notes=old.notes, **at))
+    archive = folder / "protected-photos.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:  # a PNG does not compress further
+        for photo in saved:
+            bundle.write(photo.protected, f"{photo.name}.png")
+        bundle.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
+    return SavedProtection(tuple(saved), method, gain, archive, prompt, seed, example)
+
+
+def save_attack(
+    report: Report, recipe: Recipe, trial: Trial, model: str, protection: ProtectionMethod | None, folder: Path
+) -> tuple[dict[str, list[Path]], Path]:
+    """Write every arm's pictures, a grid, losses.csv and report.json into a ZIP. Returns pictures by arm, and the ZIP."""
+    arms = (report.base, *report.arms)
+    pictures: dict[str, list[Path]] = {}
+    for arm in arms:
+        (folder / arm.name).mkdir()
+        pictures[arm.name] = [folder / arm.name / f"seed-{trial.seed + index}.png" for index in range(len(arm.images))]
+        for path, image in zip(pictures[arm.name], arm.images, strict=True):
+            Image.fromarray(image).save(path)
+    grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(folder / "grid.png")
+    write_losses(folder / "losses.csv", report)
+    content = attack_manifest(report, recipe, trial, model)
+    if protection:
+        content["protection"] = {"method": protection.name, "settings": describe_settings(protection)}
+    archive = folder / "attack.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
+        for arm_name, paths in pictures.items():
+            for path in paths:
+                bundle.write(path, f"pictures/{arm_name}/{path.name}")
+        for name in ("grid.png", "losses.csv"):
+            bundle.write(folder / name, name)
+        bundle.writestr("report.json", json.dumps(content, indent=2, ensure_ascii=False))
+    return pictures, archive

@@ -1,0 +1,62 @@
+"""HTML tables of figures, with every name escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from udp.evaluate import Report
+from udp.ui.progress import ARM_TITLES
+from udp.ui.results import SavedPhoto
+
+FIGURES = {
+    "clean_loss": (
+        "Loss on the clean photos",
+        "Lower: the model knows the real subject better. What the verdict uses.",
+    ),
+    "similarity": ("Similarity to the clean photos", "1: the same picture. 0: no nearer than before fine-tuning."),
+    "diversity": ("Diversity", "Mean distance between the pictures of a row. 0: all the same."),
+    "noise_level": ("Noise in the pictures", "Estimated noise, in levels of 255. Higher: grainier."),
+    "final_training_loss": ("Final training loss", "Mean of the last fifth, on the photos of that row."),
+    "weight_change": ("Weight change", "How far the weights moved. 0 would mean nothing was learned."),
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """A table whose cells are HTML already; the first cell of each row is its header."""
+    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows
+    )
+    return (
+        f'<div class="figures" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table>'
+        f"<caption>{html.escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def visibility_table(photos: Sequence[SavedPhoto]) -> str:
+    """Per photo: how large and how visible its change is."""
+    rows = [
+        [
+            f"{html.escape(p.name)}<small>{p.size[0]} &times; {p.size[1]}</small>",
+            f"{p.figures['largest_difference_levels']:g}",
+            f"{p.figures['psnr_db']:.1f}",
+            f"{p.figures['ssim']:.3f}",
+            html.escape("; ".join(p.notes)) or "&ndash;",
+        ]
+        for p in photos
+    ]
+    head = ["Photo", "Largest change, of 255", "PSNR, dB", "SSIM", "Notes"]
+    return table(head, rows, "How visible the change is (higher PSNR and SSIM: less visible)")
+
+
+def attack_table(report: Report) -> str:
+    """Figures by arm, each with a line that says what it means."""
+    arms = [report.base, *report.arms]
+    keys = list(dict.fromkeys(key for arm in arms for key in arm.metrics))
+    rows = []
+    for key in keys:
+        title, meaning = FIGURES.get(key, (key.replace("_", " "), ""))
+        values = [f"{arm.metrics[key]:.3g}" if key in arm.metrics else "&ndash;" for arm in arms]
+        rows.append([f"{html.escape(title)}<small>{html.escape(meaning)}</small>", *values])
+    return table(["Figure", "Before", *(ARM_TITLES.get(arm.name, arm.name) for arm in report.arms)], rows, "Figures")

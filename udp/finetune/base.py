@@ -75,7 +75,9 @@ class Recipe(abc.ABC):
             latents = torch.cat([model.encode(squares), model.encode(squares.flip(-1))])
         unet = self.trainable(model, seed)
         loss = DenoisingLoss(model, model.embed(prompt), timestep_distribution("uniform", model.alphas_cumprod))
-        trainer = Trainer(unet.parameters(), TrainingSettings(self.learning_rate, weight_decay=1e-2, warmup=0.05))
+        trainer = Trainer(
+            unet.parameters(), TrainingSettings(self.learning_rate, weight_decay=1e-2, schedule="cosine", warmup=0.05)
+        )
 
         def step_loss(step: int) -> torch.Tensor:
             chosen = torch.randperm(len(latents), generator=generator)[: self.batch_size]

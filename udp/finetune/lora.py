@@ -22,7 +22,7 @@ WIDE = (*ATTENTION, "conv1", "conv2", "conv_shortcut", "conv_in", "conv_out", "p
 class LoRA(Recipe):
     """Adapters only; the base weights stay frozen. `scope` "attention" is the usual choice for Stable Diffusion."""
 
-    learning_rate: float = setting(2e-3, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
+    learning_rate: float = setting(4e-3, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
     rank: int = setting(16, "rank of the adapters", 1, 64, 1)
     scope: str = setting("wide", "layers with an adapter", choices=("wide", "attention"))
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
+from transformers import CLIPTokenizer
 
 from udp.mini.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
 from udp.training import Trainer, TrainingSettings
@@ -116,7 +117,10 @@ def train(
     torch.manual_seed(seed)  # initial weights only
     images, captions = squares(folders, seed)
     latents = encode_all(vae, images)
-    tokenizer = build_tokenizer(captions)
+    vocabulary = checkpoint.with_name("tokenizer")  # kept: more captions on resuming must not renumber the words
+    if not vocabulary.exists():
+        build_tokenizer(captions).save_pretrained(vocabulary)
+    tokenizer = CLIPTokenizer.from_pretrained(vocabulary)
     tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
     tokens = tokens.input_ids
     text_encoder, unet, scheduler = build_text_encoder(tokenizer), build_unet(), build_scheduler()

@@ -17,7 +17,7 @@ CACHE_SECONDS = 12 * 3600
 HEADER = f"""
 <header class="masthead">
 <h1>{TITLE}</h1>
-<p class="lead">Change your photos too little to notice, so that a diffusion model fine-tuned on them learns less. Then
+<p class="lead">Add a small, bounded change to your photos, so that a diffusion model fine-tuned on them learns less. Then
 play the imitator, and see how well that works.</p>
 <p class="fine"><b>No promise:</b> it hinders imitation and cannot rule it out. Other models, longer training, JPEG, resizing
 or denoising can weaken it, and photos already online stay as they are. <b>Private:</b> only this tab sees your photos; they

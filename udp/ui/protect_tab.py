@@ -60,7 +60,7 @@ class ProtectTab:
     def _results(self) -> None:
         section(
             "Protected photos",
-            "Choose a photo and drag the handle to compare. If you see no difference, that is the point.",
+            "Choose a photo and drag the handle to compare. A larger budget protects more and shows more.",
         )
         self.picker = photo_gallery("Choose a photo", show_label=False, elem_classes="thumbnails")
         with gr.Row():

@@ -64,7 +64,7 @@ def main() -> None:
     for levels in (4, 8, 16):
         signs = [torch.randint(0, 2, i.shape, generator=generator) * 2.0 - 1 for i in images]
         random = [s * levels / 255 for s in signs]
-        settings = PGDSettings(STEPS, levels / 255 / 8, levels / 255, "ascend")
+        settings = PGDSettings(STEPS, levels / 255 / 8, levels / 255, "ascend", len(images))
         attacked, _ = pgd(distance, images, [r * 0.5 for r in random], settings)
         print(f"| {levels}/255 | {measure(torch.cat(attacked))} | {measure(torch.cat(random))} |", flush=True)
 

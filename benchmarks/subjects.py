@@ -34,7 +34,7 @@ def run_subject(name: str, photos: list[Photo], options: argparse.Namespace) -> 
     """One subject through protect and attack; the report, a row of figures, and the photos' squares to show."""
     model = load_model(options.model)
     method = METHODS[options.method](budget=options.budget)
-    recipe = RECIPES[options.recipe]()
+    recipe = RECIPES[options.recipe](steps=options.steps)
     start = time.monotonic()
     protected = method(photos, model, seed=options.seed)
     middle = time.monotonic()
@@ -103,7 +103,8 @@ def main() -> None:
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=200, help="training steps of each arm")
+    parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from udp.types import setting
 class DreamBooth(Recipe):
     """Full fine-tune, without prior preservation: the plain case, and the hardest one to protect against."""
 
-    learning_rate: float = setting(8e-4, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
+    learning_rate: float = setting(1e-3, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
 
     name: ClassVar[str] = "dreambooth"
     title: ClassVar[str] = "DreamBooth (all weights)"

@@ -111,6 +111,19 @@ def test_whitening_keeps_the_decoder_and_gives_unit_latents(folder: Path) -> Non
         assert torch.allclose(*same, atol=1e-3)
 
 
+def test_colour_path_tells_red_from_green() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = autoencoder.build()
+    autoencoder.open_colour_path(model, channel=5, latent=3)
+    colours = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [0, 0, 0]])[:, :, None, None].expand(3, 3, 64, 64)
+    with torch.no_grad():
+        red, green, gray = model.encode(colours).latents[:, 3, 4, 4]
+        decoded = model.decode(model.encode(colours).latents).sample[:, :, 32, 32]
+    assert red > gray > green and abs(gray) < 1e-4
+    assert decoded[0, 0] - decoded[0, 1] > decoded[2, 0] - decoded[2, 1] > decoded[1, 0] - decoded[1, 1]
+
+
 def test_autoencoder_learns_and_resumes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = CropSource([folder], seed=9).draw(8, 64) * 2 - 1
     checkpoint = tmp_path / "autoencoder.pt"

@@ -163,6 +163,8 @@ def train(
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
+    else:
+        open_colour_path(model)
     model.encoder.requires_grad_(encoder)
     trainer = Trainer(model.parameters(), SETTINGS)
     if state.get("encoder") == encoder:

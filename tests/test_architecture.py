@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"types", "errors", "images", "projection", "timesteps"},
     {"models", "losses", "pgd", "training"},
-    {"protect", "finetune", "generate", "metrics"},
+    {"protect", "finetune", "generate", "metrics", "cleaning"},
     {"evaluate", "jobs", "reports"},
     {"ui", "cli", "__main__"},
 ]

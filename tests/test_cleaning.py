@@ -1,0 +1,145 @@
+"""Cleanings: known answers, determinism, and no change to model or photos."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from tests.conftest import picture
+from udp.cleaning import CLEANINGS, Chain, Cleaning, parse_cleaning
+from udp.cleaning.filters import JPEG, Crop, GaussianBlur, GaussianNoise, Median, Resize
+from udp.cleaning.purify import in_squares, purify, starts
+from udp.errors import InvalidInput
+from udp.images import to_tensor
+from udp.models import LatentDiffusionModel
+from udp.types import Photo, Progress
+
+each = pytest.mark.parametrize("cleaning", CLEANINGS.values(), ids=CLEANINGS)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@each
+def test_same_generator_same_bytes_and_nothing_else_changes(
+    cleaning: Cleaning, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    photos = photos[:1] if cleaning.needs_model else photos
+    before = [photo.pixels.copy() for photo in photos]
+    weights = [p.detach().clone() for p in tiny_model.unet.parameters()]
+    torch.manual_seed(1)
+    first = cleaning(photos, tiny_model, generator(3))
+    torch.manual_seed(2)
+    second = cleaning(photos, tiny_model, generator(3))
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
+    assert all(np.array_equal(a, b.pixels) for a, b in zip(before, photos, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(weights, tiny_model.unet.parameters(), strict=True))
+    assert [p.name for p in first] == [p.name for p in photos] and all(p.pixels.dtype == np.uint8 for p in first)
+    changed = any(not np.array_equal(a, b.pixels) for a, b in zip(before, first, strict=True))
+    assert changed == (cleaning.name != "none")
+    if cleaning.name != "crop":
+        assert all(a.size == b.size for a, b in zip(first, photos, strict=True))
+
+
+@each
+def test_it_describes_itself(cleaning: Cleaning) -> None:
+    assert CLEANINGS[cleaning.name] is cleaning and "+" not in cleaning.name
+    assert cleaning.title and cleaning.reference
+    assert dataclasses.replace(cleaning) == cleaning
+
+
+def test_those_with_a_model_refuse_to_run_without() -> None:
+    needing = {name for name, cleaning in CLEANINGS.items() if cleaning.needs_model}
+    assert needing == {"vae", "upscale", "gridpure"}
+    for name in needing:
+        with pytest.raises(InvalidInput, match="expected a model"):
+            CLEANINGS[name]([Photo("a", picture(0))])
+
+
+def noisy_flat() -> np.ndarray:
+    random = np.random.default_rng(0)
+    return np.clip(128 + random.normal(0, 8, (96, 96, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["jpeg50", "half", "blur", "median", "bilateral", "guided"])
+def test_what_smooths_removes_noise_of_a_protection_s_size(name: str) -> None:
+    after = CLEANINGS[name]([Photo("a", noisy_flat())])[0].pixels.astype(float)
+    assert after.std() < 0.75 * noisy_flat().astype(float).std() and abs(after.mean() - 128) < 1
+
+
+def test_bilateral_and_guided_keep_an_edge_that_a_blur_smears() -> None:
+    edge = np.zeros((96, 96, 3), np.uint8)
+    edge[:, 48:] = 255
+    kept = {n: int(CLEANINGS[n]([Photo("a", edge)])[0].pixels[48, 47, 0]) for n in ("bilateral", "guided", "blur")}
+    assert kept["bilateral"] < 5 and kept["guided"] < 40 < kept["blur"]
+
+
+def test_lower_jpeg_quality_changes_more() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    errors = [
+        np.abs(JPEG(q)([Photo("a", pixels)])[0].pixels.astype(int) - pixels).mean() for q in (95, 75, 50)
+    ]  # fmt: skip
+    assert errors == sorted(errors) and errors[0] > 0
+
+
+def test_gaussian_blur_and_median_agree_with_scipy() -> None:
+    pixels = picture(1)
+    blurred = GaussianBlur(1.5)([Photo("a", pixels)])[0].pixels
+    theirs = ndimage.gaussian_filter(pixels.astype(float), (1.5, 1.5, 0), mode="mirror", truncate=10 / 3)
+    assert np.abs(blurred.astype(float) - theirs).max() < 1.5
+    median = Median(3)([Photo("a", pixels)])[0].pixels
+    assert np.array_equal(median[1:-1, 1:-1], ndimage.median_filter(pixels, (3, 3, 1))[1:-1, 1:-1])
+
+
+def test_noise_has_the_stated_size() -> None:
+    flat = np.full((128, 128, 3), 128, np.uint8)
+    noisy = GaussianNoise(10 / 255)([Photo("a", flat)], None, generator())[0].pixels.astype(float)
+    assert noisy.std() == pytest.approx(10, rel=0.02) and noisy.mean() == pytest.approx(128, abs=0.3)
+
+
+def test_crop_cuts_a_margin_and_flat_pictures_stay_flat_under_resizing() -> None:
+    pixels = picture(0, 100, 80)
+    cropped = Crop(0.1)([Photo("a", pixels, alpha=np.zeros((80, 100), np.uint8))])[0]
+    assert np.array_equal(cropped.pixels, pixels[8:72, 10:90]) and cropped.alpha is None
+    flat = np.full((64, 70, 3), 77, np.uint8)
+    assert np.array_equal(Resize(0.5)([Photo("a", flat)])[0].pixels, flat)
+
+
+def test_squares_cover_everything_and_average_to_the_same_picture() -> None:
+    assert starts(64, 64) == [0] and starts(100, 64) == [0, 32, 36] and starts(128, 64) == [0, 32, 64]
+    image = torch.rand(1, 3, 100, 130, generator=generator())
+    assert torch.allclose(in_squares(image, 64, lambda squares: squares), image, atol=1e-6)
+
+
+def test_purification_from_a_low_timestep_is_nearly_the_autoencoder(tiny_model: LatentDiffusionModel) -> None:
+    squares = torch.stack([to_tensor(picture(i, 64, 64)) for i in range(2)])
+    plain = tiny_model.decode(tiny_model.encode(squares))
+    near, far = (purify(tiny_model, squares, start, 4, generator()) for start in (4, 600))
+    assert near.shape == squares.shape
+    assert (near - plain).abs().mean() < (far - plain).abs().mean()
+
+
+def test_a_chain_is_its_parts_in_order() -> None:
+    chain = parse_cleaning("jpeg75+crop")
+    assert isinstance(chain, Chain) and chain.name == "jpeg75+crop" and not chain.needs_model
+    photo = [Photo("a", picture(2))]
+    assert np.array_equal(chain(photo)[0].pixels, CLEANINGS["crop"](CLEANINGS["jpeg75"](photo))[0].pixels)
+    assert parse_cleaning("half") is CLEANINGS["half"] and parse_cleaning("vae+half").needs_model
+
+
+def test_unknown_names_and_bad_strengths_are_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"jpeg75.*got 'jpg'"):
+        parse_cleaning("half+jpg")
+    with pytest.raises(InvalidInput, match="quality between 1 and 100"):
+        JPEG(0)([Photo("a", picture(0))])
+
+
+def test_progress_counts_photos(photos: list[Photo]) -> None:
+    seen: list[Progress] = []
+    CLEANINGS["half"](photos, None, None, seen.append)
+    assert [p.done for p in seen] == [1, 2, 3] and seen[-1].overall == 1

@@ -9,14 +9,13 @@ try:
 except ImportError:
     spaces = None
 
-from udp.ui import CSS, HEAD, build, theme
+from udp.ui import CSS, HEAD, build, owner_from, theme
 from udp.ui.work import stream
 
 if spaces is not None:
     stream = spaces.GPU(duration=110)(stream)  # an anonymous visitor has 120 s a day
 
-# On a Space visitors share one machine; at home a run may take as long as it likes.
-demo = build(os.environ.get("UDP_MODEL", "mini"), stream, most_seconds=30 * 60 if os.environ.get("SPACE_ID") else None)
+demo = build(owner_from(os.environ), stream)
 
 if __name__ == "__main__":
     demo.launch(

@@ -25,6 +25,7 @@ from udp.ui.attack_source import uploaded_source
 from udp.ui.context import example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
+from udp.ui.owner import owner_from
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.sessions import Sessions
 from udp.ui.tables import attack_table, visibility_table
@@ -293,3 +294,19 @@ def test_photos_are_limited_in_number(photo_files: list[Path]) -> None:
     assert [photo.name for photo in take_photos(photo_files)] == [p.name for p in read_photos(photo_files)]
     with pytest.raises(InvalidInput, match="expected at most 16 photos"):
         take_photos(photo_files * 6)
+
+
+def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    home, space = owner_from({}), owner_from({"SPACE_ID": "someone/something"})
+    assert home.offered == space.offered == ("mini",)  # what needs a GPU is hidden without one
+    assert home.check_model("some/model") == "some/model" and home.most_minutes is None
+    assert space.check_model(None) == "mini" and space.most_minutes == 30
+    with pytest.raises(InvalidInput, match="expected one of the models Embedded model"):
+        space.check_model("some/model")
+    listed = owner_from({"SPACE_ID": "x/y", "UDP_MODELS": "sd15, any", "UDP_MOST_MINUTES": "2"})
+    assert listed.offered == ("mini", "sd15") and listed.check_model("some/model") and listed.most_minutes == 2
+    with pytest.raises(InvalidInput, match="expected UDP_MOST_MINUTES to be a number"):
+        owner_from({"UDP_MOST_MINUTES": "long"})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert "sd15" in owner_from({}).offered

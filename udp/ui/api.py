@@ -32,10 +32,11 @@ def add_endpoints(context: Context) -> None:
         prompt = gr.Textbox(PROMPT, label="prompt")
         seed = gr.Number(0, label="seed")
         settings = gr.JSON({}, label="settings")
+        model = gr.Textbox("", label="model")
         archive = gr.File(label="zip")
         gr.Button().click(
             _protect(context),
-            [photos, method, budget, prompt, seed, settings],
+            [photos, method, budget, prompt, seed, settings, model],
             archive,
             api_name="protect",
             **MODEL_QUEUE,
@@ -45,7 +46,7 @@ def add_endpoints(context: Context) -> None:
         pictures = gr.Number(4, label="pictures")
         verdict = gr.Textbox(label="verdict")
         gr.Button().click(
-            _attack(context), [photos, protected, recipe, gr.Number(200, label="steps"), pictures, prompt, seed, settings],
+            _attack(context), [photos, protected, recipe, gr.Number(200, label="steps"), pictures, prompt, seed, settings, model],
             [verdict, archive], api_name="attack", **MODEL_QUEUE,
         )  # fmt: skip
 
@@ -53,7 +54,7 @@ def add_endpoints(context: Context) -> None:
 def _protect(context: Context) -> Any:
     def protect(
         request: gr.Request, photos: list[str] | None, method: str = "eudp", budget_levels: float = 8,
-        prompt: str = PROMPT, seed: float = 0, settings: dict[str, Any] | None = None,
+        prompt: str = PROMPT, seed: float = 0, settings: dict[str, Any] | None = None, model: str = "",
     ) -> str:  # fmt: skip
         """Protect photos: a ZIP of PNGs and manifest.json.
 
@@ -63,7 +64,7 @@ def _protect(context: Context) -> Any:
             session = context.session(request)
             chosen = from_names(METHODS, method, {**(settings or {}), "budget": budget_levels})
             originals = take_photos(note_uploads(session, photos))
-            work = ProtectWork(originals, chosen, context.model_name, prompt or PROMPT, whole_seed(seed))
+            work = ProtectWork(originals, chosen, context.owner.check_model(model), prompt or PROMPT, whole_seed(seed))
             protected, folder = context.result(work), session.new_folder("api")
             saved = save_protection(originals, protected, chosen, work.model_name, work.prompt, work.seed, folder)
             return str(saved.archive)
@@ -75,7 +76,7 @@ def _attack(context: Context) -> Any:
     def attack(
         request: gr.Request, photos: list[str] | None, protected: list[str] | None = None, recipe: str = "lora",
         steps: float = 200, pictures: float = 4, prompt: str = PROMPT, seed: float = 0,
-        settings: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None, model: str = "",
     ) -> tuple[str, str]:  # fmt: skip
         """Attack photos: a verdict, and a ZIP of pictures, losses.csv and report.json.
 
@@ -93,7 +94,7 @@ def _attack(context: Context) -> Any:
             else:
                 originals, done, budget = take_photos(clean), None, EUDP().budget
             trial = Trial(prompt or PROMPT, prompt or PROMPT, whole_seed(seed), int(pictures))
-            work = AttackWork(originals, done, EUDP(), budget, ARMS, chosen, trial, context.model_name)
+            work = AttackWork(originals, done, EUDP(), budget, ARMS, chosen, trial, context.owner.check_model(model))
             report, _ = context.result(work)
             known = EUDP() if done is None else None
             _, archive = save_attack(report, chosen, trial, work.model_name, known, session.new_folder("api"))

@@ -26,6 +26,7 @@ from udp.ui.layout import (
     QUICK,
     file_box,
     loss_plot,
+    model_box,
     photo_gallery,
     plot_of,
     section,
@@ -54,7 +55,7 @@ class AttackTab:
                 self._imitator()
         self.progress = gr.HTML(visible=False, padding=False)
         self.plot = loss_plot(show.ARM_COLOURS, "Training loss (running mean), each set on its own photos", "Set")
-        self.live = self._rows(ARMS)
+        self.live = self._rows(tuple(show.ARM_TITLES))
         with gr.Column(visible=False) as self.results:
             self._results()
 
@@ -77,6 +78,7 @@ class AttackTab:
         defaults = Trial()
         self.pictures = gr.Slider(1, MOST_PICTURES, defaults.pictures, step=1, label="Pictures from each set")
         with gr.Accordion("Advanced", open=False):
+            self.model = model_box(self.context.owner)
             self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
             self.prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
             self.seed = seed_box(info="Seeds of fine-tuning and pictures, the same in every set")
@@ -122,7 +124,7 @@ class AttackTab:
         tab.select(self._refresh, files, shown, **QUICK)
         changes = [event for box in files for event in (box.upload, box.delete, box.clear)]
         gr.on(changes, self._refresh, files, shown, **QUICK)
-        inputs = [*files, self.arms, self.pictures, self.instance_prompt, self.prompt, self.seed, self.sampling_steps,
+        inputs = [*files, self.arms, self.pictures, self.model, self.instance_prompt, self.prompt, self.seed, self.sampling_steps,
                   self.guidance, *self.recipes.components]  # fmt: skip
         outputs = [*self._busy_outputs(), *shown, self.plot, *(part for row in self.live.values() for part in row), self.results, self.verdict, *(part for row in self.rows.values() for part in row),
                    self.figures, self.download]  # fmt: skip
@@ -170,7 +172,7 @@ class AttackTab:
 
     def _work(
         self, session: Session, example: bool, clean: list[str] | None, protected: list[str] | None, arms: list[str],
-        pictures: float, instance_prompt: str, prompt: str, seed: float | None, sampling_steps: float, guidance: float,
+        pictures: float, model: str | None, instance_prompt: str, prompt: str, seed: float | None, sampling_steps: float, guidance: float,
         *values: Any,
     ) -> tuple[AttackWork, sources.Source]:  # fmt: skip
         if not arms:
@@ -183,7 +185,7 @@ class AttackTab:
         )
         work = AttackWork(
             source.clean, source.protected, source.method, source.budget, arms, self.recipes.read(values), trial,
-            self.context.model_name, source.prompt, source.seed,
+            self.context.owner.check_model(model), source.prompt, source.seed,
         )  # fmt: skip
         return work, source
 

@@ -13,6 +13,7 @@ import gradio as gr
 from udp.errors import InvalidInput
 from udp.images import list_photos
 from udp.jobs import Update
+from udp.ui.owner import Owner
 from udp.ui.sessions import Session, Sessions
 from udp.ui.work import Finished, Stream, Work
 
@@ -21,12 +22,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @dataclass(frozen=True)
 class Context:
-    """`stream` runs work (see `udp.ui.work.stream`); `most_seconds` limits a run on shared machines."""
+    """`stream` runs work (see `udp.ui.work.stream`)."""
 
     sessions: Sessions
-    model_name: str
+    owner: Owner
     stream: Stream
-    most_seconds: float | None = None
 
     def session(self, request: gr.Request) -> Session:
         """The visitor's own session."""
@@ -34,7 +34,8 @@ class Context:
 
     def run(self, work: Work) -> Iterator[Update | Finished]:
         """Updates, then `Finished`."""
-        return self.stream(work, self.most_seconds)
+        minutes = self.owner.most_minutes
+        return self.stream(work, minutes and 60 * minutes)
 
     def result(self, work: Work) -> Any:
         """Run to the end and return the result, for API calls."""

@@ -6,6 +6,7 @@ import html
 
 import gradio as gr
 
+from udp.ui.owner import Owner, title
 from udp.ui.progress import LossLog
 
 # All model work waits in one line: one model, one machine.
@@ -66,3 +67,14 @@ def file_box(label: str, height: int = 190) -> gr.File:
 def seed_box(label: str = "Seed", info: str = "The same seed and settings give the same result") -> gr.Number:
     """A whole number of 0 or more."""
     return gr.Number(0, label=label, info=info, precision=0, minimum=0, maximum=2**31 - 1, interactive=True)
+
+
+def model_box(owner: Owner) -> gr.Dropdown:
+    """The models on offer; free text where the owner allows any."""
+    help = (
+        "A name from the list, a local diffusers folder or a Hub id" if owner.any_model else "Where this app can run it"
+    )
+    return gr.Dropdown(
+        [(title(name), name) for name in owner.offered], value=owner.model, label="Model", info=help,
+        allow_custom_value=owner.any_model, interactive=owner.any_model or len(owner.offered) > 1,
+    )  # fmt: skip

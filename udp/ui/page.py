@@ -8,6 +8,7 @@ from gradio.utils import get_upload_folder
 from udp.ui.api import add_endpoints
 from udp.ui.attack_tab import AttackTab
 from udp.ui.context import Context
+from udp.ui.owner import Owner
 from udp.ui.protect_tab import ProtectTab
 from udp.ui.sessions import Sessions
 from udp.ui.work import Stream, stream
@@ -27,13 +28,10 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
 """
 
 
-def build(model_name: str = "mini", stream: Stream = stream, most_seconds: float | None = None) -> gr.Blocks:
-    """The app. `model_name` is a row of `udp.models.MODELS`, a diffusers folder or a Hub id.
-
-    `stream` runs work (an app on ZeroGPU passes a wrapped one); `most_seconds` refuses runs that would take longer.
-    """
+def build(owner: Owner | None = None, stream: Stream = stream) -> gr.Blocks:
+    """The app, with its owner's models and limits; `stream` runs work (an app on ZeroGPU passes a wrapped one)."""
     sessions = Sessions(get_upload_folder())
-    context = Context(sessions, model_name, stream, most_seconds)
+    context = Context(sessions, owner or Owner(), stream)
 
     def leave(request: gr.Request) -> None:
         sessions.leave(request.session_hash)

@@ -12,7 +12,7 @@ from udp.ui import progress as show
 from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice
-from udp.ui.layout import MODEL_QUEUE, QUICK, file_box, loss_plot, photo_gallery, plot_of, section, seed_box
+from udp.ui.layout import MODEL_QUEUE, QUICK, file_box, loss_plot, model_box, photo_gallery, plot_of, section, seed_box
 from udp.ui.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import visibility_table
@@ -33,9 +33,7 @@ class ProtectTab:
             with gr.Column(min_width=320):
                 self._settings()
         self.progress = gr.HTML(visible=False, padding=False)
-        self.plot = loss_plot(
-            show.STAGE_COLOURS, "Loss (running mean): the surrogate learns, the photos resist", "Phase"
-        )
+        self.plot = loss_plot(show.STAGE_COLOURS, "Denoising loss (running mean)", "Phase")
         with gr.Column(visible=False) as self.results:
             self._results()
 
@@ -51,6 +49,7 @@ class ProtectTab:
         section("2. Protection", "The defaults are a good start.")
         self.methods.choose("Method", "Random noise is the control: a protection has to beat it")
         with gr.Accordion("Advanced", open=False):
+            self.model = model_box(self.context.owner)
             self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
             self.seed = seed_box()
             self.methods.advanced()
@@ -86,7 +85,7 @@ class ProtectTab:
         """Add the events; returns those that end with a new protection."""
         gr.on([self.files.upload, self.files.delete, self.files.clear], self._on_files, self.files, [self.thumbnails, self.progress],
               **QUICK)  # fmt: skip
-        inputs = [self.files, self.prompt, self.seed, *self.methods.components]
+        inputs = [self.files, self.model, self.prompt, self.seed, *self.methods.components]
         shown = [*self._busy_outputs(), self.plot, self.results, self.picker, self.slider, self.perturbation, self.before,
                  self.after, self.figures, self.download]  # fmt: skip
         runs = []
@@ -149,15 +148,17 @@ class ProtectTab:
         return load
 
     def _run(
-        self, request: gr.Request, files: list[str] | None, prompt: str, seed: float | None, *values: Any
-    ) -> Iterator[Updates]:
+        self, request: gr.Request, files: list[str] | None, model: str | None, prompt: str, seed: float | None,
+        *values: Any,
+    ) -> Iterator[Updates]:  # fmt: skip
         try:
             with friendly():
                 session = self.context.session(request)
                 method = self.methods.read(values)
                 paths = note_uploads(session, files)
                 photos = take_photos(paths)
-                work = ProtectWork(photos, method, self.context.model_name, prompt.strip() or PROMPT, whole_seed(seed))
+                name = self.context.owner.check_model(model)
+                work = ProtectWork(photos, method, name, prompt.strip() or PROMPT, whole_seed(seed))
                 log, throttle = show.LossLog(show.STAGE_COLOURS), show.Throttle(0.5)
                 yield {self.plot: plot_of(log)}
                 for event in self.context.run(work):

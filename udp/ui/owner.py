@@ -1,0 +1,87 @@
+"""What the owner of a running app decides, read from environment variables (docs/owners.md lists them)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from udp.errors import InvalidInput
+from udp.models import MODELS
+
+SPACE_MINUTES = 30
+ANY = "any"
+
+
+def _variable(name: str, default: Any, help: str) -> Any:
+    """A field that is read from the environment variable `name`."""
+    return field(default=default, metadata={"variable": name, "help": help})
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Limits and models of one running app.
+
+    `models` are the names a visitor may choose; with `any_model`, any other local folder or Hub id as well. On a public
+    Space the list is closed: a visitor's free choice would download gigabytes onto the owner's machine.
+    """
+
+    model: str = _variable("UDP_MODEL", "mini", "The model that is chosen at first")
+    models: tuple[str, ...] = _variable(
+        "UDP_MODELS", (), "Models on offer, separated by commas; `any` opens the list to every folder and Hub id"
+    )
+    most_minutes: float | None = _variable(
+        "UDP_MOST_MINUTES", None, "The longest run, in minutes; a run that would clearly take longer is refused"
+    )
+    any_model: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most_minutes is not None and not self.most_minutes > 0:
+            raise InvalidInput(f"expected UDP_MOST_MINUTES to be more than 0, got {self.most_minutes:g}")
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Names for the model menu, the default first; rows that need a GPU only where there is one."""
+        rows = self.models or tuple(n for n, row in MODELS.items() if not row.needs_gpu or torch.cuda.is_available())
+        return tuple(dict.fromkeys((self.model, *rows)))
+
+    def check_model(self, name: str | None) -> str:
+        """`name`, if a visitor may use it. Raises `InvalidInput`."""
+        name = (name or self.model).strip()
+        if not (self.any_model or name in self.offered):
+            raise InvalidInput(f"expected one of the models {', '.join(map(title, self.offered))}, got {name[:80]!r}")
+        return name
+
+
+def title(name: str) -> str:
+    """How a model is called on the page; of a folder, only its last part."""
+    return MODELS[name].title if name in MODELS else name.rstrip("/").rsplit("/", 1)[-1] if name[:1] == "/" else name
+
+
+def owner_from(environment: Mapping[str, str]) -> Owner:
+    """Read the owner's variables. On a Space (SPACE_ID is set) the list is closed and a run has a limit by default."""
+    space = bool(environment.get("SPACE_ID"))
+    values: dict[str, Any] = {"any_model": not space, "most_minutes": SPACE_MINUTES if space else None}
+    for item in dataclasses.fields(Owner):
+        text = environment.get(item.metadata.get("variable", ""), "").strip()
+        if not text:
+            continue
+        if item.name == "models":
+            names = tuple(name.strip() for name in text.split(",") if name.strip())
+            values["models"] = tuple(name for name in names if name != ANY)
+            values["any_model"] = ANY in names
+        elif item.name == "model":
+            values["model"] = text
+        else:
+            values[item.name] = _number(item.metadata["variable"], text)
+    return Owner(**values)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(f"expected {name} to be a number, got {text!r}") from None

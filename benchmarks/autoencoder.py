@@ -19,7 +19,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from udp.images import list_photos, read_photo, to_pixels, to_tensor
 from udp.models import LatentDiffusionModel, load_model
-from udp.pgd import PGDSettings, pgd
+from udp.pgd import PGD, PGDSettings
 
 STEPS = 40
 
@@ -52,7 +52,7 @@ def main() -> None:
     print("| budget | attack: shift | attack: decoded | random: shift | random: decoded |\n|---|---|---|---|---|")
     generator = torch.Generator().manual_seed(0)
 
-    def distance(perturbed: Sequence[torch.Tensor], step: int) -> torch.Tensor:
+    def distance(perturbed: Sequence[torch.Tensor], photos: Sequence[torch.Tensor], step: int) -> torch.Tensor:
         return (model.encode(torch.cat(list(perturbed))) - clean).square().mean()
 
     def measure(perturbation: torch.Tensor) -> str:
@@ -64,9 +64,12 @@ def main() -> None:
     for levels in (4, 8, 16):
         signs = [torch.randint(0, 2, i.shape, generator=generator) * 2.0 - 1 for i in images]
         random = [s * levels / 255 for s in signs]
-        settings = PGDSettings(STEPS, levels / 255 / 8, levels / 255, "ascend", len(images))
-        attacked, _ = pgd(distance, images, [r * 0.5 for r in random], settings)
-        print(f"| {levels}/255 | {measure(torch.cat(attacked))} | {measure(torch.cat(random))} |", flush=True)
+        settings = PGDSettings(levels / 255 / 8, "ascend", len(images))
+        attack = PGD(images, [r * 0.5 for r in random], [levels / 255] * len(images), settings)
+        attack.run(distance, STEPS)
+        print(
+            f"| {levels}/255 | {measure(torch.cat(attack.perturbations))} | {measure(torch.cat(random))} |", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from udp.errors import InvalidInput
 from udp.images import to_tensor
 from udp.losses import DenoisingLoss
 from udp.models import LatentDiffusionModel
-from udp.pgd import PGDSettings, pgd
+from udp.pgd import PGD, PGDSettings
 from udp.timesteps import WEIGHTS, TimestepDistribution, timestep_distribution
 from udp.training import Trainer, TrainingSettings
 from udp.types import Photo
@@ -72,34 +72,17 @@ def test_images_move_the_denoising_loss_in_the_stated_direction(
     loss = DenoisingLoss(tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.alphas_cumprod))
     images = [to_tensor(p.pixels)[None] for p in photos]
 
-    def objective(perturbed: list[torch.Tensor], step: int) -> torch.Tensor:
+    def objective(perturbed: list[torch.Tensor], clean: list[torch.Tensor], step: int) -> torch.Tensor:
         return loss(tiny_model.unet, tiny_model.encode(tiny_model.prepare(perturbed)).repeat(4, 1, 1, 1), generator(3))
 
     start = [torch.zeros_like(image) for image in images]
-    settings = PGDSettings(6, 4 / 255, 32 / 255, direction)
-    end, losses = pgd(objective, images, start, settings)
+    attack = PGD(images, start, [32 / 255] * len(images), PGDSettings(4 / 255, direction))
+    losses, end = attack.run(objective, 6), attack.perturbations
     with torch.no_grad():
-        after = float(objective([i + p for i, p in zip(images, end, strict=True)], 0))
+        after = float(objective([i + p for i, p in zip(images, end, strict=True)], images, 0))
     assert sign * (after - losses[0]) > 0
     assert all(p.abs().max() <= 32 / 255 + 1e-6 for p in end)
     assert all(not p.any() for p in start), "the caller's tensors must stay as they were"
-
-
-def test_groups_of_photos_give_the_same_result_as_all_at_once() -> None:
-    images = [torch.rand(1, 3, 4, 4, generator=generator(i)) for i in range(5)]
-    start = [torch.zeros_like(i) for i in images]
-    results = []
-    for group_size in (2, 8):
-        settings = PGDSettings(4, 0.01, 0.03, "ascend", group_size)
-        results.append(pgd(lambda perturbed, step: torch.cat(perturbed).sin().mean(), images, start, settings)[0])
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
-
-
-def test_pgd_refuses_an_objective_that_ignores_a_photo() -> None:
-    images = [torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)]
-    start = [torch.zeros_like(i) for i in images]
-    with pytest.raises(InvalidInput, match="depend on every photo"):
-        pgd(lambda perturbed, step: perturbed[0].sum(), images, start, PGDSettings(1, 0.1, 0.1))
 
 
 def test_half_precision_master_weights_are_refused() -> None:

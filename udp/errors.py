@@ -30,5 +30,9 @@ class NothingLearned(UDPError):
     """Fine-tuning left the weights or the output as they were, so a comparison would compare a model with itself."""
 
 
+class UnusableGradient(UDPError):
+    """A photo's gradient is not finite or zero everywhere, so that its sign says nothing."""
+
+
 class Stopped(UDPError):
     """The user asked to stop."""

@@ -8,8 +8,11 @@ import torch
 from udp.errors import BudgetExceeded, InvalidInput
 
 
-def project(perturbation: torch.Tensor, image: torch.Tensor, budget: float) -> torch.Tensor:
-    """The nearest perturbation with |perturbation| <= budget and image + perturbation in [0, 1] (same shapes)."""
+def project(perturbation: torch.Tensor, image: torch.Tensor, budget: float | torch.Tensor) -> torch.Tensor:
+    """The nearest perturbation with |perturbation| <= budget and image + perturbation in [0, 1] (same shapes).
+
+    `budget` is one number or a tensor that broadcasts to the image.
+    """
     return (image + perturbation.clamp(-budget, budget)).clamp(0, 1) - image
 
 

@@ -13,6 +13,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.images import resize, to_tensor
 from udp.models import LatentDiffusionModel
+from udp.pgd import Direction
 from udp.projection import check_budget, to_8_bits, whole_levels
 from udp.types import OnProgress, Photo, check_settings, ignore_progress, setting
 
@@ -37,16 +38,25 @@ class ProtectionMethod(abc.ABC):
     reference: ClassVar[str]
     uses_model: ClassVar[bool] = True
 
+    @property
+    def direction(self) -> Direction | None:
+        """Whether the photos make their loss rise ("ascend") or fall ("descend"); None where there is no loss."""
+        return None
+
     @abc.abstractmethod
     def run(
         self,
         images: Sequence[torch.Tensor],
+        limits: Sequence[torch.Tensor],
         model: LatentDiffusionModel | None,
         prompt: str,
         generator: torch.Generator,
         on_progress: OnProgress,
     ) -> list[torch.Tensor]:
-        """A perturbation for each image, both (1, 3, H, W) in [0, 1] pixel units at the image's own working size."""
+        """A perturbation for each image, both (1, 3, H, W) in [0, 1] pixel units at the image's own working size.
+
+        `limits` bound the perturbations: tensors that broadcast to the images, in pixel units, at most the budget.
+        """
 
     @final
     def __call__(
@@ -71,7 +81,8 @@ class ProtectionMethod(abc.ABC):
         originals = [to_tensor(photo.pixels)[None] for photo in photos]
         longest = WORKING_SCALE * model.resolution if model else 0
         working = [shrink(image, longest) for image in originals]
-        perturbations = self.run(working, model, prompt, generator, on_progress)
+        limits = [torch.full((1, 1, 1, 1), self.budget) for _ in photos]
+        perturbations = self.run(working, limits, model, prompt, generator, on_progress)
         results = []
         for photo, original, perturbation in zip(photos, originals, perturbations, strict=True):
             enlarged = resize(perturbation.detach().cpu().float(), *original.shape[-2:])

@@ -29,6 +29,7 @@ class RandomNoise(ProtectionMethod):
     def run(
         self,
         images: Sequence[torch.Tensor],
+        limits: Sequence[torch.Tensor],
         model: LatentDiffusionModel | None,
         prompt: str,
         generator: torch.Generator,
@@ -36,11 +37,11 @@ class RandomNoise(ProtectionMethod):
     ) -> list[torch.Tensor]:
         """See `ProtectionMethod.run`."""
         perturbations = []
-        for index, image in enumerate(images):
+        for index, (image, limit) in enumerate(zip(images, limits, strict=True)):
             height, width = image.shape[-2:]
             scale = min(1.0, model.resolution / min(height, width)) if model else 1.0
             cells = (1, 3, round(height * scale), round(width * scale))
             signs = torch.randint(0, 2, cells, generator=generator).float() * 2 - 1
-            perturbations.append(torch.nn.functional.interpolate(signs, size=(height, width)) * self.budget)
+            perturbations.append(torch.nn.functional.interpolate(signs, size=(height, width)) * limit)
             on_progress(Progress("drawing noise", index + 1, len(images)))
         return perturbations

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from udp.evaluate import Report, Trial, attack, learned
+from udp.evaluate import Report, Trial, attack
 from udp.finetune import RECIPES
 from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tensor
 from udp.metrics import visibility
@@ -50,7 +50,7 @@ def run_subject(name: str, photos: list[Photo], options: argparse.Namespace) -> 
         "attack_seconds": round(end - middle, 1),
         "psnr_db": round(float(np.mean([v["psnr_db"] for v in seen])), 2),
         "ssim": round(float(np.mean([v["ssim"] for v in seen])), 4),
-        "learned": {n: round(learned(report.base, report.arm(n), report.arm("clean")), 3) for n in ARMS},
+        "learned": {n: round(report.judgement.learned[n].mean, 3) for n in report.judgement.learned},
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
         "verdict": report.verdict,
         "method": {"name": method.name, **describe_settings(method)},
@@ -78,6 +78,11 @@ def draw(rows: list[tuple[str, Report, list[np.ndarray]]], side: int = 128, show
     return canvas
 
 
+def share(row: dict, arm: str) -> str:
+    """What an arm learned, or a dash where the clean arm learned too little to compare with."""
+    return f"{row['learned'][arm]:.0%}" if arm in row["learned"] else "–"
+
+
 def table(rows: list[dict]) -> str:
     """Markdown: what each arm learned of the clean photos, how like the subject its pictures are, and the cost."""
     lines = [
@@ -87,7 +92,7 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         alike = " / ".join(f"{row['figures'][arm]['similarity']:.2f}" for arm in ARMS)
         lines.append(
-            f"| {row['subject']} | {row['learned']['random']:.0%} | {row['learned']['protected']:.0%} | {alike} | "
+            f"| {row['subject']} | {share(row, 'random')} | {share(row, 'protected')} | {alike} | "
             f"{row['psnr_db']:.1f} dB, {row['ssim']:.3f} | {row['protect_seconds']:.0f} s, {row['attack_seconds']:.0f} s |"
         )
     return "\n".join(lines)

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"types", "errors", "images", "projection", "timesteps"},
     {"models", "losses", "pgd", "training"},
-    {"protect", "finetune", "generate", "metrics", "cleaning"},
-    {"evaluate", "jobs", "reports"},
+    {"protect", "finetune", "generate", "metrics", "metrics_quality", "cleaning"},
+    {"evaluate", "verdicts", "lab", "jobs", "reports"},
     {"ui", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from udp.errors import InvalidInput, NothingLearned, Stopped
-from udp.evaluate import Arm, Trial, attack, learned, verdict
+from udp.evaluate import Trial, attack, imitator_photos
 from udp.finetune import RECIPES, LoRA, Recipe
 from udp.models import LatentDiffusionModel
 from udp.protect import RandomNoise
@@ -59,7 +59,7 @@ def test_progress_shows_every_arm_and_never_goes_back(tiny_model: LatentDiffusio
     attack({"clean": photos, "random": noisy}, tiny_model, LoRA(steps=10), SMALL, seen.append)
     assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
     finished = [p for p in seen if p.images]
-    assert [p.arm for p in finished] == ["clean", "random"] and all(len(p.images) == 2 for p in finished)
+    assert [p.arm for p in finished] == ["base", "clean", "random"] and all(len(p.images) == 2 for p in finished)
 
 
 def test_it_stops_when_asked(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
@@ -98,24 +98,51 @@ def test_no_photos_and_no_arms_are_refused(tiny_model: LatentDiffusionModel) -> 
         attack({}, tiny_model, LoRA(steps=10))
 
 
-def arm(name: str, loss: float) -> Arm:
-    return Arm(name, (), (), {"clean_loss": loss})
+def test_seeds_repeat_the_trial_and_give_mean_and_spread(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    arms = {"clean": photos}
+    trial = dataclasses.replace(SMALL, seeds=2, seed=5)
+    seen: list[Progress] = []
+    report = attack(arms, tiny_model, LoRA(steps=10), trial, seen.append)
+    assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
+    second = attack({"clean": photos}, tiny_model, LoRA(steps=10), dataclasses.replace(SMALL, seed=6))
+    clean = report.arm("clean")
+    assert len(clean.images) == 4 and len(clean.runs) == 2 and len(clean.losses) == 10
+    assert clean.metrics["blur"] == pytest.approx(np.mean([run["blur"] for run in clean.runs]))
+    assert clean.spread["final_training_loss"] > 0 and second.arm("clean").spread == {}
+    assert clean.runs[1]["final_training_loss"] == second.arm("clean").metrics["final_training_loss"]
+    assert trial.picture_seeds(0) == [5, 6] and trial.picture_seeds(1) == [7, 8]
+
+
+def test_unprotected_share_swaps_in_clean_photos(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    noisy = RandomNoise()(photos, tiny_model)
+    arms = {"clean": photos, "protected": noisy}
+    for share, count in ((0.0, 0), (0.34, 1), (1.0, 3)):
+        found = imitator_photos(arms, tiny_model, Trial(unprotected_share=share))
+        same = [np.array_equal(a.pixels, b.pixels) for a, b in zip(found["protected"], photos, strict=True)]
+        assert same == [True] * count + [False] * (3 - count)
+    report = attack(arms, tiny_model, LoRA(steps=10), dataclasses.replace(SMALL, unprotected_share=1.0))
+    assert report.arm("protected").losses == report.arm("clean").losses
+    with pytest.raises(InvalidInput, match="expected a clean arm"):
+        imitator_photos({"protected": noisy}, tiny_model, Trial(unprotected_share=0.5))
+
+
+def test_cleaning_meets_every_arm_alike(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    arms = {"clean": photos, "random": photos}
+    found = imitator_photos(arms, tiny_model, Trial(cleaning="noise+jpeg75"))
+    for a, b, original in zip(found["clean"], found["random"], photos, strict=True):
+        assert np.array_equal(a.pixels, b.pixels) and not np.array_equal(a.pixels, original.pixels)
 
 
 @pytest.mark.parametrize(
-    ("clean", "random", "protected", "words"),
+    ("trial", "words"),
     [
-        (0.5, 0.5, 0.9, "held"),
-        (0.5, 0.55, 0.7, "hindered"),
-        (0.5, 0.7, 0.7, "did not beat random noise"),
-        (0.98, 0.98, 1.2, "No verdict"),
+        (Trial(unprotected_share=1.5), "unprotected_share between 0 and 1"),
+        (Trial(seeds=0), "at least one picture"),
+        (Trial(cleaning="soap"), "got 'soap'"),
     ],
 )
-def test_verdict_says_what_the_controls_say(clean: float, random: float, protected: float, words: str) -> None:
-    arms = [arm("clean", clean), arm("random", random), arm("protected", protected)]
-    assert words in verdict(arm("base", 1.0), arms)
-
-
-def test_learned_is_one_for_the_clean_arm_and_zero_for_the_base() -> None:
-    base, clean = arm("base", 1.0), arm("clean", 0.4)
-    assert learned(base, clean, clean) == 1 and learned(base, base, clean) == 0
+def test_a_bad_trial_is_refused(
+    trial: Trial, words: str, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        attack({"clean": photos}, tiny_model, LoRA(steps=10), trial)

@@ -46,7 +46,7 @@ def test_protect_then_attack_twice_gives_the_same_bytes(
 
     report = json.loads((tmp_path / "a-attack" / "manifest.json").read_text())
     assert list(report["figures"]) == ["base", "clean", "random", "protected"]
-    assert report["settings"]["steps"] == 10 and report["verdict"]
+    assert report["settings"]["steps"] == 10 and report["verdict"]["word"] and report["verdict"]["rule"]
     assert Image.open(tmp_path / "a-attack" / "grid.png").size[1] > 4 * 100
     assert (tmp_path / "a-attack" / "losses.csv").read_text().splitlines()[0] == "step,clean,random,protected"
     assert str(tmp_path) not in (tmp_path / "a" / "manifest.json").read_text()

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
+from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput, NothingLearned
 from udp.finetune import Recipe
 from udp.generate import generate
 from udp.metrics import clean_loss, diversity, features, noise_level, similarity
+from udp.metrics_quality import blur, squares, texture, texture_distance
 from udp.models import LatentDiffusionModel
 from udp.types import OnProgress, Photo, Progress, ignore_progress
-
-# One sampling step of a batch with guidance costs about as much as one training step.
-FINAL_SHARE = 20
+from udp.verdicts import Figures, Verdict, judge
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What the imitator does, besides choosing a recipe: prompts, seeds and how pictures are sampled."""
+    """What the imitator does, besides choosing a recipe: prompts, seeds, cleaning, and how pictures are sampled.
+
+    `seeds` repeats the whole trial; run r trains with seed `seed` + r. `unprotected_share` in [0, 1] is the part of
+    the photos that the imitator also found clean; `cleaning` is applied to every arm alike ("jpeg75+half" is a chain).
+    """
 
     instance_prompt: str = "a photo of sks"
     prompt: str = "a photo of sks"
@@ -28,29 +33,173 @@ class Trial:
     pictures: int = 4
     sampling_steps: int = 20
     guidance: float = 2.0
+    seeds: int = 1
+    unprotected_share: float = 0.0
+    cleaning: str = "none"
+
+    def check(self) -> None:
+        """Raise `InvalidInput` for values that make no trial."""
+        if self.pictures < 1 or self.sampling_steps < 1 or self.seeds < 1:
+            raise InvalidInput(
+                "expected at least one picture, sampling step and seed, "
+                f"got {self.pictures}, {self.sampling_steps} and {self.seeds}"
+            )
+        if not 0 <= self.unprotected_share <= 1:
+            raise InvalidInput(f"expected unprotected_share between 0 and 1, got {self.unprotected_share:g}")
+        parse_cleaning(self.cleaning)
+
+    def picture_seeds(self, run: int) -> list[int]:
+        """The sampling seeds of one run; runs share none."""
+        return [self.seed + run * self.pictures + index for index in range(self.pictures)]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """The outcome for one set of photos: generated pictures (uint8), training losses and figures (`metrics`)."""
+    """The outcome for one set of photos: generated pictures (uint8), training losses and figures (`metrics`).
+
+    With several seeds `images` has the pictures of all runs in order, `losses` and `metrics` are means over the runs,
+    and `runs` has the figures of each.
+    """
 
     name: str
     images: tuple[np.ndarray, ...]
     losses: tuple[float, ...]
-    metrics: dict[str, float]
+    metrics: Figures
+    runs: tuple[Figures, ...] = ()
+
+    @property
+    def spread(self) -> Figures:
+        """Sample standard deviation over the runs of every figure; empty for a single run."""
+        if len(self.runs) < 2:
+            return {}
+        return {key: float(np.std([run[key] for run in self.runs], ddof=1)) for key in self.metrics}
 
 
 @dataclass(frozen=True)
 class Report:
-    """Arms in the order they were run, the base model's own pictures as `base`, and a sentence on what was seen."""
+    """Arms in the order they were run, the base model's own pictures as `base`, and what they amount to."""
 
     base: Arm
     arms: tuple[Arm, ...]
-    verdict: str
+    judgement: Verdict
+
+    @property
+    def verdict(self) -> str:
+        """The judgement as one sentence."""
+        return self.judgement.sentence
 
     def arm(self, name: str) -> Arm | None:
         """The arm called `name`, if it was run."""
         return next((arm for arm in self.arms if arm.name == name), None)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the arms of one run share: the base model, its pictures before any fine-tune, and the real photos.
+
+    `reference` are the clean photos that figures compare with, whatever an arm was trained on.
+    """
+
+    model: LatentDiffusionModel
+    trial: Trial
+    run: int
+    reference: tuple[Photo, ...]
+    before: tuple[np.ndarray, ...]
+
+    @classmethod
+    def start(
+        cls,
+        model: LatentDiffusionModel,
+        reference: Sequence[Photo],
+        trial: Trial,
+        run: int = 0,
+        on_progress: OnProgress = ignore_progress,
+    ) -> Bench:
+        """Sample the base model with the run's seeds."""
+        images = generate(model, model.unet, trial.prompt, trial.picture_seeds(run), trial.sampling_steps,
+                          trial.guidance, on_progress, "base")  # fmt: skip
+        on_progress(Progress("finished", 1, 1, None, "base", None, tuple(images)))
+        return cls(model, trial, run, tuple(reference), tuple(images))
+
+    def base(self) -> Arm:
+        """The base model as an arm."""
+        figures = self._figures(self.model.unet, self.before)
+        return Arm("base", self.before, (), figures, (figures,))
+
+    def train(
+        self, name: str, photos: Sequence[Photo], recipe: Recipe, on_progress: OnProgress = ignore_progress
+    ) -> Arm:
+        """Fine-tune a copy of the base on `photos` and sample it. Raises `NothingLearned` if it changed nothing."""
+        trial, seed, total = self.trial, self.trial.seed + self.run, recipe.steps + self.trial.sampling_steps
+        tuned = recipe.fit(
+            photos, self.model, trial.instance_prompt, seed,
+            lambda p: on_progress(replace(p, fraction=recipe.steps * p.overall / total)), name,
+        )  # fmt: skip
+        images = generate(
+            self.model, tuned.unet, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
+            lambda p: on_progress(replace(p, fraction=(recipe.steps + p.done) / total)), name,
+        )  # fmt: skip
+        if all(np.array_equal(a, b) for a, b in zip(images, self.before, strict=True)):
+            raise NothingLearned(
+                f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
+            )
+        figures = self._figures(tuned.unet, images)
+        tail = max(1, len(tuned.losses) // 5)
+        figures["final_training_loss"] = round(float(np.mean(tuned.losses[-tail:])), 4)
+        figures["weight_change"] = round(tuned.weight_change, 5)
+        on_progress(Progress("finished", 1, 1, None, name, 1.0, tuple(images)))
+        return Arm(name, tuple(images), tuned.losses, figures, (figures,))
+
+    def _figures(self, unet: torch.nn.Module, images: Sequence[np.ndarray]) -> Figures:
+        model, photos = self.model, [photo.pixels for photo in self.reference]
+        found, real, origin = features(model, images), features(model, photos), features(model, self.before).mean(0)
+        textures = texture_distance(texture(images), texture(squares(photos, model.resolution)))
+        return {
+            "clean_loss": round(clean_loss(model, unet, self.reference, self.trial.instance_prompt), 4),
+            "similarity": round(similarity(found, real, origin), 3),
+            "diversity": round(diversity(found), 3),
+            "texture_distance": round(float(textures.mean()), 2),
+            "noise_level": round(noise_level(images), 2),
+            "blur": round(float(blur(images).mean()), 3),
+        }
+
+
+def combine(arms: Sequence[Arm]) -> Arm:
+    """The same arm of several runs as one."""
+    if len(arms) == 1:
+        return arms[0]
+    runs = tuple(arm.metrics for arm in arms)
+    means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+    losses = tuple(float(x) for x in np.mean([arm.losses for arm in arms], axis=0))
+    return Arm(arms[0].name, tuple(image for arm in arms for image in arm.images), losses, means, runs)
+
+
+def make_report(base: Sequence[Arm], arms: Sequence[Sequence[Arm]]) -> Report:
+    """A report from the base and the arms, each given as its runs."""
+    merged = tuple(combine(runs) for runs in arms)
+    first = combine(base)
+    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}))
+
+
+def imitator_photos(
+    arms: Mapping[str, Sequence[Photo]], model: LatentDiffusionModel, trial: Trial
+) -> dict[str, list[Photo]]:
+    """What the imitator trains on: some photos found clean (`unprotected_share`), and all of them cleaned.
+
+    The clean ones are the first of the set in every arm, and the cleaning's randomness is the same in every arm.
+    Raises `InvalidInput` if clean photos are asked for and there are none.
+    """
+    found = {name: list(photos) for name, photos in arms.items()}
+    if trial.unprotected_share > 0:
+        clean = arms.get("clean")
+        if clean is None or any(len(photos) != len(clean) for photos in arms.values()):
+            raise InvalidInput("expected a clean arm as large as the others to take unprotected photos from, got none")
+        count = round(trial.unprotected_share * len(clean))
+        found = {name: [*clean[:count], *photos[count:]] for name, photos in found.items()}
+    cleaning = parse_cleaning(trial.cleaning)
+    return {
+        name: cleaning(photos, model, torch.Generator().manual_seed(trial.seed)) for name, photos in found.items()
+    }  # fmt: skip
 
 
 def attack(
@@ -63,83 +212,28 @@ def attack(
     """Fine-tune a copy of `model` on every arm's photos and sample each, with the same seeds, steps and prompts.
 
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
-    Raises `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    `model` is the imitator's: hand over another than the one protected against to test transfer. Raises `InvalidInput`
+    for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
     trial = trial or Trial()
+    trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")
     reference = arms.get("clean") or next(iter(arms.values()))
-    seeds = [trial.seed + index for index in range(trial.pictures)]
     unit = recipe.steps + trial.sampling_steps
-    total = unit * len(arms) + trial.sampling_steps
+    total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
+    found = imitator_photos(arms, model, trial)
+    done, base, runs = 0, [], {name: [] for name in arms}
 
-    def sample(unet, offset: int, name: str) -> list[np.ndarray]:
-        return generate(
-            model, unet, trial.prompt, seeds, trial.sampling_steps, trial.guidance,
-            lambda p: on_progress(Progress(p.stage, p.done, p.total, None, name, (offset + p.done) / total)), name,
-        )  # fmt: skip
+    def within(size: int) -> OnProgress:
+        start = done
+        return lambda p: on_progress(replace(p, fraction=(start + size * p.overall) / total))
 
-    before = sample(model.unet, 0, "base")
-    real, origin_features = features(model, [p.pixels for p in reference]), features(model, before)
-    origin = origin_features.mean(0)
-
-    def figures(unet, images: Sequence[np.ndarray]) -> dict[str, float]:
-        found = features(model, images)
-        return {
-            "clean_loss": round(clean_loss(model, unet, reference, trial.instance_prompt), 4),
-            "similarity": round(similarity(found, real, origin), 3),
-            "diversity": round(diversity(found), 3),
-            "noise_level": round(noise_level(images), 2),
-        }
-
-    base = Arm("base", tuple(before), (), figures(model.unet, before))
-    results = []
-    for index, (name, photos) in enumerate(arms.items()):
-        offset = trial.sampling_steps + unit * index
-
-        def report(p: Progress, offset: int = offset, name: str = name) -> None:
-            on_progress(Progress(p.stage, p.done, p.total, p.loss, name, (offset + p.done) / total))
-
-        tuned = recipe.fit(photos, model, trial.instance_prompt, trial.seed, report, name)
-        images = sample(tuned.unet, offset + recipe.steps, name)
-        if all(np.array_equal(a, b) for a, b in zip(images, before, strict=True)):
-            raise NothingLearned(
-                f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
-            )
-        tail = max(1, len(tuned.losses) // 5)
-        metrics = figures(tuned.unet, images)
-        metrics["final_training_loss"] = round(float(np.mean(tuned.losses[-tail:])), 4)
-        metrics["weight_change"] = round(tuned.weight_change, 5)
-        results.append(Arm(name, tuple(images), tuned.losses, metrics))
-        on_progress(Progress("finished", 1, 1, None, name, (offset + unit) / total, tuple(images)))
-    return Report(base, tuple(results), verdict(base, results))
-
-
-def learned(base: Arm, arm: Arm, clean: Arm) -> float:
-    """How much of what the clean arm learned about the real photos this arm learned too (1 = all, 0 = nothing).
-
-    The drop of the denoising loss on the clean photos, over the clean arm's drop; negative if the arm knows less than
-    the base model did.
-    """
-    gain = base.metrics["clean_loss"] - clean.metrics["clean_loss"]
-    return (base.metrics["clean_loss"] - arm.metrics["clean_loss"]) / gain if gain > 0 else float("nan")
-
-
-def verdict(base: Arm, arms: Sequence[Arm]) -> str:
-    """One honest sentence: controls decide, and a trial whose clean arm learned nothing decides nothing."""
-    by_name = {arm.name: arm for arm in arms}
-    clean, random, protected = (by_name.get(name) for name in ("clean", "random", "protected"))
-    if clean is None or protected is None:
-        return "No verdict: a comparison needs a clean and a protected arm."
-    drop = 1 - clean.metrics["clean_loss"] / base.metrics["clean_loss"]
-    if drop < 0.1:
-        return f"No verdict: fine-tuning on the clean photos hardly learned them (loss down {drop:.0%}). Train longer."
-    share = learned(base, protected, clean)
-    noise = learned(base, random, clean) if random else None
-    beside = f", random noise of the same budget left {noise:.0%}" if noise is not None else ""
-    found = f"the imitator learned {max(0.0, share):.0%} of what the clean photos teach{beside}"
-    if noise is not None and share > noise - 0.1:
-        return f"The protection did not beat random noise: {found}."
-    if share < 0.5:
-        return f"The protection held in this trial: {found}."
-    return f"The protection hindered the imitator but did not stop it: {found}."
+    for run in range(trial.seeds):
+        bench = Bench.start(model, reference, trial, run, within(trial.sampling_steps))
+        base.append(bench.base())
+        done += trial.sampling_steps
+        for name, photos in found.items():
+            runs[name].append(bench.train(name, photos, recipe, within(unit)))
+            done += unit
+    return make_report(base, list(runs.values()))

@@ -203,7 +203,7 @@ class AttackTab:
                         yield self._finished(session, work, source, event.result, folder)
                         return
                     log.add(event.progress)
-                    if event.progress.images:
+                    if event.progress.images and event.progress.arm in self.live:
                         paths = self._save_live(event.progress, folder)
                         yield self._fill(self.live[event.progress.arm], paths, work.trial)
                     if throttle.ready():

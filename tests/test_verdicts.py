@@ -1,0 +1,84 @@
+"""Verdicts: planted outcomes get their words, and nothing more is claimed than the trial shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from udp.verdicts import (
+    COLLAPSED,
+    DEGRADED,
+    NO_CONTROL,
+    NO_EFFECT,
+    NOT_LEARNED,
+    SEEDS_DISAGREE,
+    Figures,
+    Interval,
+    judge,
+    learned,
+)
+
+
+def runs(*losses: float, texture: float = 4.0) -> list[Figures]:
+    return [{"clean_loss": loss, "texture_distance": texture} for loss in losses]
+
+
+def arms(clean: float, random: float, protected: float, texture: float = 4.0) -> dict[str, list[Figures]]:
+    return {"clean": runs(clean), "random": runs(random), "protected": runs(protected, texture=texture)}
+
+
+@pytest.mark.parametrize(
+    ("trial", "word"),
+    [
+        (arms(0.5, 0.5, 0.95), COLLAPSED),
+        (arms(0.5, 0.52, 1.4), COLLAPSED),
+        (arms(0.5, 0.5, 0.8, texture=11), COLLAPSED),
+        (arms(0.5, 0.5, 0.8), DEGRADED),
+        (arms(0.5, 0.5, 0.5, texture=8), DEGRADED),
+        (arms(0.5, 0.7, 0.7), NO_EFFECT),
+        (arms(0.5, 0.9, 0.95), NO_EFFECT),
+        (arms(0.5, 0.5, 0.5), NO_EFFECT),
+        (arms(0.5, 0.6, 0.5, texture=1), NO_EFFECT),
+        (arms(0.95, 0.95, 1.4), NOT_LEARNED),
+    ],
+)
+def test_planted_outcomes(trial: dict[str, list[Figures]], word: str) -> None:
+    verdict = judge(runs(1.0), trial)
+    assert verdict.word == word and verdict.seeds == 1
+    if word != NOT_LEARNED:
+        assert "One seed: an example, not evidence." in verdict.sentence
+    assert "95% interval" in verdict.rule and "20%" in verdict.rule
+
+
+def test_random_noise_in_the_protected_arm_is_never_a_protection() -> None:
+    for loss in np.linspace(0.4, 1.5, 12):
+        trial = {"clean": runs(0.5), "random": runs(loss, texture=20), "protected": runs(loss, texture=20)}
+        assert judge(runs(1.0), trial).word == NO_EFFECT
+
+
+@pytest.mark.parametrize("missing", ["clean", "random", "protected"])
+def test_a_missing_control_decides_nothing(missing: str) -> None:
+    trial = arms(0.5, 0.5, 0.9)
+    del trial[missing]
+    assert judge(runs(1.0), trial).word == NO_CONTROL
+
+
+def test_seeds_that_disagree_are_inconclusive_and_seeds_that_agree_are_not() -> None:
+    clean, random = runs(0.5, 0.5, 0.5), runs(0.5, 0.5, 0.5)
+    apart = judge(runs(1, 1, 1), {"clean": clean, "random": random, "protected": runs(0.9, 0.5, 0.52)})
+    alike = judge(runs(1, 1, 1), {"clean": clean, "random": random, "protected": runs(0.7, 0.72, 0.69)})
+    assert apart.word == SEEDS_DISAGREE and alike.word == DEGRADED
+    assert "3 seeds" in alike.sentence and "not evidence" not in alike.sentence
+    assert alike.effect.low < 0.4067 < alike.effect.high
+
+
+def test_interval_is_student_t() -> None:
+    interval = Interval.over([1.0, 2.0, 3.0])
+    assert interval.mean == 2 and interval.high - 2 == pytest.approx(4.302653 / 3**0.5, rel=1e-5)
+    assert Interval.over([1.0]).low is None and Interval.over([0.5]).text() == "50%"
+
+
+def test_learned_is_one_for_the_clean_arm_and_zero_for_the_base() -> None:
+    base, clean = {"clean_loss": 1.0}, {"clean_loss": 0.4}
+    assert learned(base, clean, clean) == 1 and learned(base, base, clean) == 0
+    assert np.isnan(learned(base, clean, {"clean_loss": 1.1}))

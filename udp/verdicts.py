@@ -1,0 +1,144 @@
+"""From figures to words, by a rule that is shown with them.
+
+The thresholds are ours and were fixed before the trials they judge. The words are for the protected arm alone: the
+random-noise arm is what it is measured against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+Figures = dict[str, float]
+
+LEAST_LESSON = 0.1  # the drop of the loss on the clean photos that counts as having learned the subject
+LEAST_EFFECT = 0.1  # of the lesson, or 3 dB: below both, no effect
+LEAST_EXCESS_DB = 3.0
+COLLAPSE_LEARNED = 0.2  # of the lesson left, or half of it left and pictures 6 dB worse: a collapse
+COLLAPSE_HALF = 0.5
+COLLAPSE_EXCESS_DB = 6.0
+
+RULE = (
+    f"Learned is the drop of the denoising loss on the clean photos over the drop that the clean arm reaches. "
+    f"Inconclusive: the clean arm's loss fell by less than {LEAST_LESSON:.0%}, a control is missing, or the seeds "
+    f"disagree. "
+    f"Collapsed: learned below {COLLAPSE_LEARNED:.0%}, or below {COLLAPSE_HALF:.0%} and the pictures' texture at least "
+    f"{COLLAPSE_EXCESS_DB:g} dB further from the real photos than the worse control's. Degraded: learned at least "
+    f"{LEAST_EFFECT:.0%} of the lesson less than from random noise of the same budget, or a texture at least "
+    f"{LEAST_EXCESS_DB:g} dB worse. Otherwise: no effect. With several seeds, a 95% interval over them (Student's t) "
+    f"has to lie beyond zero. The thresholds are conventions of this tool."
+)
+
+COLLAPSED, DEGRADED, NO_EFFECT = "collapsed", "degraded", "no effect"
+NOT_LEARNED = "inconclusive: clean arm failed to learn the subject"
+NO_CONTROL = "inconclusive: a clean, a random-noise and a protected arm are needed"
+SEEDS_DISAGREE = "inconclusive: the seeds disagree"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds with its 95% Student-t interval; a single seed has none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    count: int
+
+    @classmethod
+    def over(cls, values: Sequence[float]) -> Interval:
+        """From one value a seed."""
+        mean, count = float(np.mean(values)), len(values)
+        if count < 2:
+            return cls(mean, None, None, count)
+        half = float(stats.t.ppf(0.975, count - 1) * np.std(values, ddof=1) / count**0.5)
+        return cls(mean, mean - half, mean + half, count)
+
+    def above_zero(self) -> bool:
+        """Whether the seeds agree that the value is positive; a single seed can only give its own sign."""
+        return self.mean > 0 if self.low is None else self.low > 0
+
+    def text(self, form: str = "{:.0%}") -> str:
+        """For people: the mean, and the interval if there is one."""
+        shown = form.format(self.mean)
+        return shown if self.low is None else f"{shown} ({form.format(self.low)} to {form.format(self.high)})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One of the words above, the sentence around it, the evidence and the rule that was applied.
+
+    `learned` has one interval an arm, `effect` is random minus protected, `excess_db` is how much worse the texture of
+    the protected arm's pictures is than the worse control's.
+    """
+
+    word: str
+    sentence: str
+    seeds: int
+    learned: dict[str, Interval]
+    effect: Interval | None = None
+    excess_db: Interval | None = None
+    rule: str = RULE
+
+
+def learned(base: Figures, arm: Figures, clean: Figures) -> float:
+    """How much of what the clean arm learned about the real photos this arm learned too (1 = all, 0 = nothing).
+
+    The drop of the denoising loss on the clean photos, over the clean arm's drop; negative if the arm knows less than
+    the base model did, NaN if the clean arm learned nothing.
+    """
+    gain = base["clean_loss"] - clean["clean_loss"]
+    return (base["clean_loss"] - arm["clean_loss"]) / gain if gain > 0 else float("nan")
+
+
+def judge(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Verdict:
+    """The verdict on the arm "protected", from the figures of each arm's runs (in the order of the base's runs)."""
+    seeds = len(base)
+    if not {"clean", "random", "protected"} <= set(arms):
+        return Verdict(NO_CONTROL, f"{NO_CONTROL.capitalize()}.", seeds, {})
+    drop = float(np.mean([1 - c["clean_loss"] / b["clean_loss"] for b, c in zip(base, arms["clean"], strict=True)]))
+    if drop < LEAST_LESSON:
+        found = f"its loss on these photos fell by {drop:.0%}; train longer or choose another model"
+        return Verdict(NOT_LEARNED, f"{NOT_LEARNED.capitalize()} ({found}).", seeds, {})
+    shares = {
+        name: [learned(b, run, c) for b, run, c in zip(base, runs, arms["clean"], strict=True)]
+        for name, runs in arms.items()
+    }
+    effect = Interval.over([r - p for r, p in zip(shares["random"], shares["protected"], strict=True)])
+    excess = Interval.over([
+        p["texture_distance"] - max(r["texture_distance"], c["texture_distance"])
+        for c, r, p in zip(arms["clean"], arms["random"], arms["protected"], strict=True)
+    ])  # fmt: skip
+    intervals = {name: Interval.over(values) for name, values in shares.items()}
+    word = _word(intervals["protected"].mean, effect, excess)
+    return Verdict(word, _sentence(word, intervals, excess, seeds), seeds, intervals, effect, excess)
+
+
+def _word(share: float, effect: Interval, excess: Interval) -> str:
+    worse_at_learning = effect.mean >= LEAST_EFFECT
+    worse_to_look_at = excess.mean >= LEAST_EXCESS_DB
+    if not worse_at_learning and not worse_to_look_at:
+        return NO_EFFECT
+    sure = (worse_at_learning and effect.above_zero()) or (worse_to_look_at and excess.above_zero())
+    if not sure:
+        return SEEDS_DISAGREE
+    ruined = share < COLLAPSE_HALF and excess.mean >= COLLAPSE_EXCESS_DB and excess.above_zero()
+    ignorant = share < COLLAPSE_LEARNED and worse_at_learning and effect.above_zero()
+    return COLLAPSED if ruined or ignorant else DEGRADED
+
+
+def _sentence(word: str, learned: Mapping[str, Interval], excess: Interval, seeds: int) -> str:
+    said = {
+        COLLAPSED: "Collapsed: the imitation failed in this trial",
+        DEGRADED: "Degraded: the protection hindered the imitator but did not stop it",
+        NO_EFFECT: "No effect: the protection did not beat random noise of the same budget",
+        SEEDS_DISAGREE: "Inconclusive: the seeds disagree",
+    }[word]
+    scope = "One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds."
+    return (
+        f"{said}. The imitator learned {learned['protected'].text()} of what the clean photos teach, with random noise "
+        f"{learned['random'].text()}; the texture of its pictures is {excess.text('{:+.1f}')} dB further from "
+        f"the real photos than the controls'. {scope}"
+    )

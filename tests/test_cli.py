@@ -63,7 +63,7 @@ def test_plain_folder_is_fine_tuned_alone(photo_files: list[Path], tiny_model_fo
     [
         (["protect", "missing", "--out", "out"], "which does not exist"),
         (["protect", "PHOTOS", "--out", "out", "--budget", "99/255"], "between 2/255 and 32/255"),
-        (["protect", "PHOTOS", "--out", "out", "--model", "no/such-model"], "could not be loaded"),
+        (["protect", "PHOTOS", "--out", "out", "--model", "no/such-model"], "expected a network or"),
         (["attack", "--instance", "missing", "--out", "out"], "which does not exist"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Sampling pictures from a base model or a fine-tune, with the diffusers pipeline of the base model."""
+"""Sampling pictures from a base model or a fine-tune."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
 
+from udp.errors import InvalidInput
 from udp.images import to_pixels
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import OnProgress, Progress, ignore_progress
 
 
 def generate(
-    model: LatentDiffusionModel,
+    model: DiffusionModel,
     unet: torch.nn.Module,
     prompt: str,
     seeds: Sequence[int],
@@ -23,25 +23,17 @@ def generate(
     on_progress: OnProgress = ignore_progress,
     arm: str = "",
 ) -> list[np.ndarray]:
-    """One uint8 picture (S, S, 3) a seed, all in one batch; the same seed starts from the same noise in every arm."""
-    scheduler = model.pipeline.scheduler
-    # A scheduler keeps the state of a run: each gets its own.
-    components = {**model.pipeline.components, "unet": unet, "scheduler": type(scheduler).from_config(scheduler.config)}
-    pipeline = StableDiffusionPipeline(**components, requires_safety_checker=False)
-    pipeline.set_progress_bar_config(disable=True)
+    """One uint8 picture (S, S, 3) a seed, all in one batch; the same seed starts from the same noise in every arm.
 
-    def report(pipeline: StableDiffusionPipeline, step: int, timestep: int, values: dict) -> dict:
-        on_progress(Progress("generating", step + 1, steps, None, arm))
-        return values
+    For a recipe that trained words or text encoders, `model` is the fine-tune's own (`FineTuned.model`). Raises
+    `InvalidInput` for no seeds or no steps.
+    """
+    if not seeds or steps < 1:
+        raise InvalidInput(f"expected at least one seed and one step, got {len(seeds)} and {steps}")
 
-    images = pipeline(
-        prompt=[prompt] * len(seeds),
-        height=model.resolution,
-        width=model.resolution,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-        output_type="pt",
-        callback_on_step_end=report,
-    ).images
+    def report(done: int, total: int) -> None:
+        # Some schedulers call the U-Net more often than asked; progress counts in the steps that were asked for.
+        on_progress(Progress("generating", round(done * steps / total), steps, None, arm))
+
+    images = model.sample(unet, prompt, seeds, steps, guidance, report)
     return [to_pixels(image) for image in images]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.timesteps import TimestepDistribution
 
 
@@ -17,7 +17,7 @@ class DenoisingLoss:
     The same object serves the surrogate, which descends it, the images, which ascend it, and the imitator's fine-tune.
     """
 
-    model: LatentDiffusionModel
+    model: DiffusionModel
     text: torch.Tensor
     timesteps: TimestepDistribution
 

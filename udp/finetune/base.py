@@ -12,7 +12,7 @@ import torch
 from udp.errors import InvalidInput, NothingLearned
 from udp.images import to_tensor
 from udp.losses import DenoisingLoss
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.timesteps import timestep_distribution
 from udp.training import Trainer, TrainingSettings
 from udp.types import OnProgress, Photo, Progress, check_settings, ignore_progress, setting
@@ -44,18 +44,18 @@ class Recipe(abc.ABC):
     reference: ClassVar[str]
 
     @abc.abstractmethod
-    def trainable(self, model: LatentDiffusionModel, seed: int) -> torch.nn.Module:
+    def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """A copy of the base U-Net whose `requires_grad` parameters are the ones to train; `seed` starts adapters."""
 
     @abc.abstractmethod
-    def weight_change(self, model: LatentDiffusionModel, unet: torch.nn.Module) -> float:
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module) -> float:
         """See `FineTuned.weight_change`; 0 means that nothing was learned."""
 
     @final
     def fit(
         self,
         photos: Sequence[Photo],
-        model: LatentDiffusionModel,
+        model: DiffusionModel,
         prompt: str,
         seed: int = 0,
         on_progress: OnProgress = ignore_progress,

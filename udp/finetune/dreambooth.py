@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from udp.finetune.base import Recipe
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import setting
 
 
@@ -22,11 +22,11 @@ class DreamBooth(Recipe):
     title: ClassVar[str] = "DreamBooth (all weights)"
     reference: ClassVar[str] = "arXiv 2208.12242"
 
-    def trainable(self, model: LatentDiffusionModel, seed: int) -> torch.nn.Module:
+    def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`."""
         return model.copy_unet()
 
-    def weight_change(self, model: LatentDiffusionModel, unet: torch.nn.Module) -> float:
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module) -> float:
         """See `FineTuned.weight_change`."""
         moved = total = 0.0
         for before, after in zip(model.unet.parameters(), unet.parameters(), strict=True):

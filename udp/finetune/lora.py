@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
 
+from udp.errors import InvalidInput
 from udp.finetune.base import Recipe
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import setting
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -30,7 +31,7 @@ class LoRA(Recipe):
     title: ClassVar[str] = "LoRA (adapters)"
     reference: ClassVar[str] = "arXiv 2106.09685"
 
-    def trainable(self, model: LatentDiffusionModel, seed: int) -> torch.nn.Module:
+    def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`."""
         unet = model.copy_unet().requires_grad_(False)
         targets = list(WIDE if self.scope == "wide" else ATTENTION)
@@ -38,12 +39,15 @@ class LoRA(Recipe):
         # sees the change.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            unet.add_adapter(
-                LoraConfig(r=self.rank, lora_alpha=self.rank, init_lora_weights="gaussian", target_modules=targets)
-            )
+            config = LoraConfig(r=self.rank, lora_alpha=self.rank, init_lora_weights="gaussian", target_modules=targets)
+            try:
+                inject_adapter_in_model(config, unet)
+            except ValueError as error:
+                message = f"expected layers named {', '.join(targets)} in the U-Net of {model.name!r}, got none"
+                raise InvalidInput(message) from error
         return unet
 
-    def weight_change(self, model: LatentDiffusionModel, unet: torch.nn.Module) -> float:
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module) -> float:
         """See `FineTuned.weight_change`."""
         moved = total = 0.0
         for module in unet.modules():

@@ -1,6 +1,22 @@
 """Diffusion models behind one small interface."""
 
-from udp.models.latent import LatentDiffusionModel
-from udp.models.registry import MODELS, ModelRow, load_model
+from udp.models.base import Conditioning, DiffusionModel
+from udp.models.latent import LatentDiffusionModel, StableDiffusion
+from udp.models.loading import FAMILIES, load_model
+from udp.models.registry import MODELS, ModelRow
+from udp.models.sdxl import StableDiffusionXL
+from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
 
-__all__ = ["MODELS", "LatentDiffusionModel", "ModelRow", "load_model"]
+__all__ = [
+    "FAMILIES",
+    "MODELS",
+    "Conditioning",
+    "DiffusionModel",
+    "LatentDiffusionModel",
+    "ModelRow",
+    "PixelDiffusion",
+    "StableDiffusion",
+    "StableDiffusionXL",
+    "UnconditionalLatentDiffusion",
+    "load_model",
+]

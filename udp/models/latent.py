@@ -1,109 +1,97 @@
-"""A text-to-image latent diffusion model, seen as protection and attack see it.
-
-Wraps any `StableDiffusionPipeline` (the embedded model, Stable Diffusion 1.x and 2.x) so that the rest of the project
-speaks of pixels in [0, 1], latents, timesteps and predictions, and never of a particular autoencoder or scheduler.
-"""
+"""Latent diffusion: an autoencoder in front of the U-Net, and Stable Diffusion 1.x / 2.x on top of it."""
 
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderTiny, DDPMScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline
 
-from udp.images import fit_square
+from udp.models.base import DiffusionModel
 
 
-class LatentDiffusionModel:
-    """A frozen base model. Nothing here changes its weights: surrogates and fine-tunes work on copies (`copy_unet`).
+class LatentDiffusionModel(DiffusionModel):
+    """Any family whose U-Net denoises an autoencoder's latents, scaled to about unit variance.
 
-    `resolution` is the square side in pixels that its U-Net was trained on.
+    The autoencoder is an `AutoencoderKL`, `AutoencoderTiny` or `VQModel`. It runs in float32 whatever the U-Net does:
+    bfloat16 near 1.0 has steps of 1/256, as large as the perturbations that we differentiate.
     """
 
-    def __init__(self, name: str, pipeline: StableDiffusionPipeline) -> None:
-        self.name = name
-        self.pipeline = pipeline
-        self.vae, self.unet, self.text_encoder = pipeline.vae, pipeline.unet, pipeline.text_encoder
-        for module in (self.vae, self.unet, self.text_encoder):
-            module.requires_grad_(False).eval()
-        self.noise_scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
-        self.resolution = self.unet.config.sample_size * pipeline.vae_scale_factor
-        self._prompts: dict[str, torch.Tensor] = {}
-        self._lock = threading.Lock()
+    def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
+        super().__init__(name, pipeline)
+        self.vae = (pipeline.vae if hasattr(pipeline, "vae") else pipeline.vqvae).float()
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.unet.device
-
-    @property
-    def alphas_cumprod(self) -> torch.Tensor:
-        """alpha_bar_t of the noise scheduler, shape (T,), on the CPU."""
-        return self.noise_scheduler.alphas_cumprod
-
-    def copy_unet(self) -> torch.nn.Module:
-        """A float32, trainable copy of the U-Net in training mode; the base stays as it is."""
-        with self._lock:
-            return copy.deepcopy(self.unet).float().requires_grad_(True).train()
-
-    def prepare(self, photos: Sequence[torch.Tensor], positions: Sequence[float] | None = None) -> torch.Tensor:
-        """Photos (each (1, 3, H, W) in [0, 1]) to one batch (N, 3, resolution, resolution), differentiable.
-
-        `positions` slide each crop along the photo's longer side (default 0.5, the centre crop).
-        """
-        positions = positions or [0.5] * len(photos)
-        squares = [fit_square(photo, self.resolution, at) for photo, at in zip(photos, positions, strict=True)]
-        return torch.cat(squares).to(self.device)
+    def resolution(self) -> int:
+        """See `DiffusionModel.resolution`."""
+        config = self.vae.config
+        widths = config.get("block_out_channels") or config.encoder_block_out_channels
+        return self.unet.config.sample_size * 2 ** (len(widths) - 1)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, 3, S, S) in [0, 1] to scaled latents (N, C, S/f, S/f), differentiable.
 
-        The mean of the posterior, not a sample: a sample would add noise to the image gradient.
+        The mean of a KL autoencoder's posterior, not a sample (it would add noise to the image gradient), and a VQ
+        autoencoder's latents before quantisation, which is what latent diffusion trains on.
         """
-        scaled = (pixels * 2 - 1).to(self.vae.dtype)
-        if isinstance(self.vae, AutoencoderTiny):
-            latents = self.vae.encode(scaled).latents
-        else:
-            latents = self.vae.encode(scaled).latent_dist.mean
-        return latents.float() * self.vae.config.scaling_factor
+        encoded = self.vae.encode(pixels * 2 - 1)
+        latents = encoded.latent_dist.mean if isinstance(self.vae, AutoencoderKL) else encoded.latents
+        return latents * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Scaled latents to pixels (N, 3, S, S) in [0, 1]."""
-        pixels = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype)).sample
-        return (pixels.float() / 2 + 0.5).clamp(0, 1)
+        pixels = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        return (pixels / 2 + 0.5).clamp(0, 1)
 
-    @torch.no_grad()
-    def embed(self, prompt: str) -> torch.Tensor:
-        """The text encoder's output for one prompt, (1, L, D). Computed once per prompt and kept."""
-        if prompt not in self._prompts:
-            tokenizer = self.pipeline.tokenizer
-            tokens = tokenizer(
-                prompt,
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            )
-            self._prompts[prompt] = self.text_encoder(tokens.input_ids.to(self.device))[0].float()
-        return self._prompts[prompt]
 
-    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise."""
-        return self.noise_scheduler.add_noise(latents, noise, timesteps)
+class StableDiffusion(LatentDiffusionModel):
+    """Stable Diffusion 1.x and 2.x, epsilon or v-prediction, and the embedded model; one text encoder."""
 
-    def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """What the U-Net is trained to predict: the noise, or the velocity (Salimans & Ho 2022)."""
-        if self.noise_scheduler.config.prediction_type == "v_prediction":
-            return self.noise_scheduler.get_velocity(latents, noise, timesteps)
-        return noise
+    pipelines: ClassVar[tuple[str, ...]] = ("StableDiffusionPipeline",)
+    # Names of the pipeline's (tokenizer, text encoder) pairs.
+    texts: ClassVar[tuple[tuple[str, str], ...]] = (("tokenizer", "text_encoder"),)
 
-    def denoise(
-        self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor
+    def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
+        super().__init__(name, pipeline)
+        self.tokenizers = tuple(getattr(pipeline, tokenizer) for tokenizer, _ in self.texts)
+        self.text_encoders = tuple(getattr(pipeline, encoder) for _, encoder in self.texts)
+        self.text_encoder = self.text_encoders[0]
+
+    def token_ids(self, tokenizer: Any, prompt: str) -> torch.Tensor:
+        """One prompt as int64 (1, L), padded or cut to the text encoder's length."""
+        length = tokenizer.model_max_length
+        tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        return tokens.input_ids.to(self.device)
+
+    def encode_prompt(self, prompt: str) -> torch.Tensor:
+        """The text encoder's output, (1, L, D) in float32."""
+        return self.text_encoder(self.token_ids(self.tokenizers[0], prompt))[0].float()
+
+    def predict(
+        self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor
     ) -> torch.Tensor:
-        """The prediction of `unet` (the base's, a surrogate or a fine-tune) for `noisy` (N, C, h, w) in float32."""
-        dtype = next(unet.parameters()).dtype
-        text = text.expand(len(noisy), -1, -1).to(dtype)
-        return unet(noisy.to(dtype), timesteps.to(noisy.device), encoder_hidden_states=text).sample.float()
+        """See `DiffusionModel.predict`; `conditioning` is (1, L, D)."""
+        text = conditioning.expand(len(noisy), -1, -1).to(noisy.dtype)
+        return unet(noisy, timesteps, encoder_hidden_states=text).sample
+
+    def with_own_text(self) -> StableDiffusion:
+        """The same model with float32 copies of its tokenizers and text encoders, for a recipe that trains them."""
+        own: dict[str, Any] = {}
+        for tokenizer, encoder in self.texts:
+            own[tokenizer] = copy.deepcopy(getattr(self.pipeline, tokenizer))
+            own[encoder] = copy.deepcopy(getattr(self.pipeline, encoder)).float()
+        return self._with(own)
+
+    def with_unet(self, unet: torch.nn.Module) -> StableDiffusion:
+        """The same model with another U-Net, for saving a fine-tune as a pipeline."""
+        return self._with({"unet": unet})
+
+    def _with(self, parts: dict[str, Any]) -> StableDiffusion:
+        pipeline = copy.copy(self.pipeline)
+        pipeline._internal_dict = copy.deepcopy(self.pipeline._internal_dict)
+        pipeline.register_modules(**{**self.pipeline.components, **parts})
+        view = type(self)(self.name, pipeline)
+        view.autocast = self.autocast
+        return view

@@ -1,0 +1,130 @@
+"""Tiny random models of the true architectures, built offline and saved as diffusers saves them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    DiffusionPipeline,
+    EulerDiscreteScheduler,
+    LDMPipeline,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+    UNet2DModel,
+    VQModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from udp.mini.text import LENGTH, build_tokenizer
+
+SIDE = 32
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def tokenizer() -> CLIPTokenizer:
+    return build_tokenizer(["a photo of a toy"] * 20, size=200)
+
+
+def text_config(words: CLIPTokenizer, width: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(words), hidden_size=width, intermediate_size=width, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=LENGTH, projection_dim=width, bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
+    )  # fmt: skip
+
+
+def autoencoder_kl() -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4, sample_size=SIDE,
+    )  # fmt: skip
+
+
+def conditional_unet(**extra) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=SIDE // 2, in_channels=4, out_channels=4, block_out_channels=(32, 32), layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=2, **extra,
+    )  # fmt: skip
+
+
+def unconditional_unet(side: int, channels: int) -> UNet2DModel:
+    return UNet2DModel(
+        sample_size=side, in_channels=channels, out_channels=channels, block_out_channels=(32, 64), layers_per_block=1,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+
+
+def stable_diffusion(scheduler) -> StableDiffusionPipeline:
+    words = tokenizer()
+    return StableDiffusionPipeline(
+        vae=autoencoder_kl(), text_encoder=CLIPTextModel(text_config(words, 32)), tokenizer=words,
+        unet=conditional_unet(cross_attention_dim=32), scheduler=scheduler, safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+
+
+def sd1() -> DiffusionPipeline:
+    """As Stable Diffusion 1.5 is saved: epsilon-prediction, PNDM."""
+    return stable_diffusion(PNDMScheduler(skip_prk_steps=True, steps_offset=1, set_alpha_to_one=False, **BETAS))
+
+
+def sd2() -> DiffusionPipeline:
+    """As Stable Diffusion 2.1 at 768 px is saved: v-prediction, DDIM."""
+    return stable_diffusion(
+        DDIMScheduler(
+            prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, steps_offset=1, **BETAS
+        )
+    )
+
+
+def sdxl() -> DiffusionPipeline:
+    words = tokenizer()
+    return StableDiffusionXLPipeline(
+        vae=autoencoder_kl(), text_encoder=CLIPTextModel(text_config(words, 32)), tokenizer=words,
+        text_encoder_2=CLIPTextModelWithProjection(text_config(words, 64)), tokenizer_2=tokenizer(),
+        unet=conditional_unet(
+            cross_attention_dim=96, addition_embed_type="text_time", addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=64 + 6 * 8, use_linear_projection=True,
+        ),
+        scheduler=EulerDiscreteScheduler(steps_offset=1, timestep_spacing="leading", **BETAS), add_watermarker=False,
+    )  # fmt: skip
+
+
+def ddpm() -> DiffusionPipeline:
+    """As google/ddpm-cifar10-32 is saved: 32 px, linear betas."""
+    return DDPMPipeline(unet=unconditional_unet(SIDE, 3), scheduler=DDPMScheduler())
+
+
+def ldm_vq() -> DiffusionPipeline:
+    """As CompVis/ldm-celebahq-256 is saved: a VQ autoencoder."""
+    vqvae = VQModel(
+        block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=3, num_vq_embeddings=64,
+    )  # fmt: skip
+    return LDMPipeline(vqvae=vqvae, unet=unconditional_unet(SIDE // 2, 3), scheduler=DDIMScheduler(**BETAS))
+
+
+def ldm_kl() -> DiffusionPipeline:
+    return LDMPipeline(vqvae=autoencoder_kl(), unet=unconditional_unet(SIDE // 2, 4), scheduler=DDIMScheduler(**BETAS))
+
+
+PIPELINES: dict[str, Callable[[], DiffusionPipeline]] = {
+    builder.__name__: builder for builder in (sd1, sd2, sdxl, ddpm, ldm_vq, ldm_kl)
+}
+
+
+def build(name: str, folder: Path) -> Path:
+    """Save the tiny model called `name` in `folder`, the same weights every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        PIPELINES[name]().save_pretrained(folder)
+    return folder

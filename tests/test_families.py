@@ -1,0 +1,173 @@
+"""Every model family, by one table: loading, the algebra, protect, fine-tune, generate, and what loading refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler, DiffusionPipeline
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from tests.families import PIPELINES, SIDE, build
+from udp.errors import ModelUnavailable
+from udp.evaluate import Trial, attack
+from udp.finetune import DreamBooth, LoRA
+from udp.generate import generate
+from udp.images import to_pixels, to_tensor
+from udp.losses import DenoisingLoss
+from udp.metrics import features
+from udp.models import FAMILIES, DiffusionModel, load_model
+from udp.models.loading import explain
+from udp.projection import largest_difference
+from udp.protect import EUDP
+from udp.timesteps import timestep_distribution
+from udp.types import Photo
+
+
+@pytest.fixture(scope="module", params=PIPELINES)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
+    return load_model(str(build(request.param, tmp_path_factory.mktemp("family") / request.param)))
+
+
+def test_loads_as_its_family_and_knows_its_size(model: DiffusionModel) -> None:
+    assert type(model) is FAMILIES[type(model.pipeline).__name__]
+    assert model.resolution == SIDE
+    assert not any(p.requires_grad for m in model.modules for p in m.parameters())
+
+
+def test_round_trip_and_target_follow_the_noise_schedule(model: DiffusionModel, photos: list[Photo]) -> None:
+    """From x_t and the target, for each kind of prediction, the clean latents come back exactly."""
+    pixels = model.prepare([to_tensor(p.pixels)[None] for p in photos])
+    latents = model.encode(pixels)
+    assert latents.dtype == torch.float32 and model.decode(latents).shape == pixels.shape
+    noise, timesteps = (
+        torch.randn(latents.shape, generator=torch.Generator().manual_seed(0)),
+        torch.tensor([1, 300, 800]),
+    )
+    noisy, target = model.add_noise(latents, noise, timesteps), model.target(latents, noise, timesteps)
+    alpha = model.alphas_cumprod[timesteps][:, None, None, None]
+    if model.noise_scheduler.config.prediction_type == "v_prediction":
+        recovered = alpha.sqrt() * noisy - (1 - alpha).sqrt() * target
+    else:
+        recovered = (noisy - (1 - alpha).sqrt() * target) / alpha.sqrt()
+    assert torch.allclose(recovered, latents, atol=1e-3)
+
+
+def test_prompts_matter_where_there_are_prompts(model: DiffusionModel) -> None:
+    unet, noisy = model.unet, torch.zeros(2, model.unet.config.in_channels, 16, 16)
+    first, same, other = (
+        model.denoise(unet, noisy, torch.tensor([5, 900]), model.embed(prompt))
+        for prompt in ("a toy", "a toy", "photo")
+    )
+    assert torch.equal(first, same) and torch.equal(first, other) != model.takes_prompts
+    assert first.shape == noisy.shape and first.dtype == torch.float32
+
+
+def test_sampling_agrees_with_the_pipeline_of_diffusers(model: DiffusionModel) -> None:
+    """An independent implementation of the same sampler: the published pipeline, with the same starting noise."""
+    if isinstance(model.pipeline.scheduler, DDPMScheduler):
+        pytest.skip("we sample DDPM with DDIM")
+    ours = generate(model, model.unet, "a photo of a toy", [3, 4], steps=4, guidance=3.0)
+    generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
+    if model.takes_prompts:
+        pipeline = model.pipeline
+        theirs = pipeline(
+            ["a photo of a toy"] * 2, height=SIDE, width=SIDE, num_inference_steps=4, guidance_scale=3.0,
+            generator=generators, output_type="pt",
+        ).images  # fmt: skip
+    else:
+        theirs = torch.from_numpy(
+            model.pipeline(batch_size=2, num_inference_steps=4, generator=generators, output_type="np").images
+        ).permute(0, 3, 1, 2)
+    for a, b in zip(ours, theirs, strict=True):
+        assert np.abs(a.astype(int) - to_pixels(b).astype(int)).max() <= 1
+
+
+def test_protects_within_the_budget_and_leaves_the_weights(model: DiffusionModel, photos: list[Photo]) -> None:
+    before = [p.detach().clone() for m in model.modules for p in m.parameters()]
+    protected = EUDP(rounds=1, surrogate_steps=1, pgd_steps=2, budget=8 / 255)(photos, model)
+    assert all(0 < largest_difference(a.pixels, b.pixels) <= 8 for a, b in zip(photos, protected, strict=True))
+    after = [p for m in model.modules for p in m.parameters()]
+    assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, after, strict=True))
+
+
+def test_pixels_get_a_gradient_that_raises_the_loss(model: DiffusionModel, photos: list[Photo]) -> None:
+    """At fixed noise: an untrained U-Net hardly looks at its input, so a loss over random draws would drown the step."""
+    pixels = model.prepare([to_tensor(p.pixels)[None] for p in photos])
+    loss = DenoisingLoss(model, model.embed("a"), timestep_distribution("uniform", model.alphas_cumprod))
+    noise = torch.randn(model.encode(pixels).shape, generator=torch.Generator().manual_seed(1))
+
+    def at(moved: torch.Tensor) -> torch.Tensor:
+        return loss.at(model.unet, model.encode(moved), noise, torch.tensor([50, 200, 400])).sum()
+
+    leaf = pixels.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(at(leaf), leaf)
+    assert (gradient != 0).float().mean() > 0.9
+    assert at(pixels + gradient.sign() * 1e-3) > at(pixels) > at(pixels - gradient.sign() * 1e-3)
+
+
+def test_full_fine_tune_and_lora_attack(model: DiffusionModel, photos: list[Photo]) -> None:
+    trial = Trial(pictures=2, sampling_steps=2)
+    for recipe in (DreamBooth(steps=10, learning_rate=3e-3), LoRA(steps=10, scope="attention", learning_rate=1e-2)):
+        report = attack({"clean": photos}, model, recipe, trial)
+        (arm,) = report.arms
+        assert arm.metrics["clean_loss"] < report.base.metrics["clean_loss"]
+        assert all(image.shape == (SIDE, SIDE, 3) for image in arm.images)
+        assert not any("lora" in name for name, _ in model.unet.named_modules())
+
+
+def test_features_are_unit_vectors_that_tell_pictures_apart(model: DiffusionModel, photos: list[Photo]) -> None:
+    found = features(model, [p.pixels for p in photos])
+    assert torch.allclose(found.norm(dim=1), torch.ones(len(photos)), atol=1e-5)
+    assert float(torch.pdist(found).min()) > 1e-3
+
+
+def response() -> object:
+    import httpx
+
+    return httpx.Response(401, request=httpx.Request("GET", "https://example.org"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (lambda: GatedRepoError("gated", response=response()), "accept its licence"),
+        (lambda: RepositoryNotFoundError("no", response=response()), "a local diffusers folder or a Hub id"),
+        (lambda: LocalEntryNotFoundError("not in the cache"), "expected a network or a downloaded copy"),
+    ],
+)
+def test_hub_failures_say_what_to_do(cause, words: str) -> None:
+    try:
+        try:
+            raise cause()
+        except Exception as inner:
+            raise OSError("the library's own long text") from inner
+    except OSError as error:
+        assert words in explain("sd15", "somebody/model", error)
+
+
+def test_unknown_pipeline_pickles_and_plain_folders_are_refused(tmp_path: Path) -> None:
+    folder = build("ddpm", tmp_path / "model")
+    other = shutil.copytree(folder, tmp_path / "other")
+    index = json.loads((other / "model_index.json").read_text())
+    (other / "model_index.json").write_text(json.dumps({**index, "_class_name": "FluxPipeline"}))
+    with pytest.raises(ModelUnavailable, match="got FluxPipeline"):
+        load_model(str(other))
+    pickled = shutil.copytree(folder, tmp_path / "pickled")
+    weights = pickled / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(DiffusionPipeline.from_pretrained(folder).unet.state_dict(), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ModelUnavailable, match=r"got diffusion_pytorch_model\.bin: pickles can run code"):
+        load_model(str(pickled))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelUnavailable, match=r"model_index\.json"):
+        load_model(str(tmp_path / "empty"))
+
+
+def test_a_name_that_is_nothing_lists_the_known_ones() -> None:
+    with pytest.raises(ModelUnavailable, match="expected one of mini, sd15"):
+        load_model("no such model")

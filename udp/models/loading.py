@@ -1,0 +1,116 @@
+"""Loading a model by its row's name, from a local diffusers folder or from the Hub."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from udp.errors import ModelUnavailable
+from udp.models.base import DiffusionModel
+from udp.models.latent import StableDiffusion
+from udp.models.registry import EMBEDDED_WEIGHTS, MODELS
+from udp.models.sdxl import StableDiffusionXL
+from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
+
+FAMILIES: dict[str, type[DiffusionModel]] = {
+    pipeline: family
+    for family in (StableDiffusion, StableDiffusionXL, PixelDiffusion, UnconditionalLatentDiffusion)
+    for pipeline in family.pipelines
+}
+# Parts that only filter or describe finished pictures.
+WITHOUT = {
+    "StableDiffusionPipeline": {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
+    "StableDiffusionXLPipeline": {"feature_extractor": None, "add_watermarker": False},
+}
+PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
+
+
+@functools.lru_cache(maxsize=2)
+def load_model(name: str = "mini", dtype: torch.dtype = torch.float32) -> DiffusionModel:
+    """A model by its row's name, a local diffusers folder or a Hub id, on the GPU if there is one.
+
+    `dtype` is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it is. Weights come
+    from safetensors only and no code of the repository runs. Raises `ModelUnavailable` with the reason: unknown,
+    offline, gated, a kind of pipeline we do not know, or weights that are pickles.
+    """
+    if name == "mini" and not EMBEDDED_WEIGHTS.is_dir():
+        raise ModelUnavailable(f"expected the embedded model in {EMBEDDED_WEIGHTS.name!r}, got no such folder")
+    row = MODELS.get(name)
+    source, revision = (row.source, row.revision) if row else (name, None)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = DiffusionPipeline.load_config(source, revision=revision).get("_class_name", "no pipeline class")
+        family = FAMILIES.get(kind)
+        if family is None:
+            known = ", ".join(FAMILIES)
+            raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
+        pipeline = DiffusionPipeline.from_pretrained(
+            source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False, **WITHOUT.get(kind, {})
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(explain(name, source, error)) from error
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.to(device)
+    model = family(name, pipeline)
+    if device == "cpu":
+        for module in model.modules:
+            module.to(memory_format=torch.channels_last)  # 1.5 times faster convolutions on a CPU
+    return model
+
+
+def explain(name: str, source: str, error: BaseException) -> str:
+    """Why loading failed and what to do, in one sentence, from the chain of errors that the libraries raised."""
+    causes = list(_chain(error))
+
+    def any_is(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if any_is(GatedRepoError):
+        return (
+            f"expected access to {source!r}, got a gated model: accept its licence on its Hub page, then log in with "
+            f"`hf auth login` or set HF_TOKEN"
+        )
+    if any_is(OfflineModeIsEnabled, LocalEntryNotFoundError, ConnectionError):
+        return (
+            f"expected a network or a downloaded copy of {source!r}, got neither: connect once, or give a local folder"
+        )
+    folder = Path(source)
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            return f"expected a diffusers folder with model_index.json, got none in {name!r}"
+        if _pickles_only(folder) or "safetensors" in str(error):
+            return f"expected safetensors weights in {name!r}, got {_pickle_name(folder)}: pickles can run code, so convert them"
+    elif any_is(RevisionNotFoundError, EntryNotFoundError):
+        return f"expected a diffusers model on the Hub, got {source!r} without model_index.json or the pinned revision"
+    elif any_is(RepositoryNotFoundError) or source.count("/") != 1:
+        return f"expected one of {', '.join(MODELS)}, a local diffusers folder or a Hub id, got {name!r}"
+    elif "safetensors" in str(error):
+        return f"expected safetensors weights in {source!r}, got other formats only: pickles can run code"
+    return f"expected a model that can be loaded, got {name!r}: {str(error).splitlines()[0]}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _pickle_name(folder: Path) -> str:
+    found = [path.name for pattern in PICKLES for path in sorted(folder.rglob(pattern))]
+    return found[0] if found else "none"
+
+
+def _pickles_only(folder: Path) -> bool:
+    return _pickle_name(folder) != "none" and not any(folder.rglob("*.safetensors"))

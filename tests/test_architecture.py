@@ -10,7 +10,7 @@ LAYERS = [
     {"types", "errors", "images", "projection", "timesteps"},
     {"models", "losses", "pgd", "training"},
     {"protect", "finetune", "generate", "metrics", "metrics_quality", "cleaning"},
-    {"evaluate", "verdicts", "lab", "jobs", "reports"},
+    {"evaluate", "verdicts", "lab", "store", "jobs", "reports"},
     {"ui", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,170 @@
+"""The lab: every cell once, resumable, and the share of the effect that a cleaning leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from udp.errors import InvalidInput, Stopped
+from udp.evaluate import Arm, Trial, make_report
+from udp.finetune import DreamBooth, LoRA
+from udp.lab import Lab, LabReport, _row, weights_digest
+from udp.models import LatentDiffusionModel
+from udp.protect import METHODS, RandomNoise
+from udp.store import FolderStore, protect_once
+from udp.types import Photo, Progress
+
+SMALL = Trial(pictures=2, sampling_steps=2)
+
+
+def small_lab(photos: list[Photo], model: LatentDiffusionModel, **changes: object) -> Lab:
+    arms = {"clean": photos[:2], "random": RandomNoise()(photos[:2], model)}
+    lab = Lab(arms, model, [LoRA(steps=10, batch_size=2)], ["half"], SMALL)
+    return dataclasses.replace(lab, **changes)
+
+
+class Counting(FolderStore):
+    """Remembers which cells were computed."""
+
+    def save(self, name: str, key: str, arm: Arm) -> None:
+        saved.append(name)
+        super().save(name, key, arm)
+
+
+saved: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    saved.clear()
+
+
+def same(a: LabReport, b: LabReport) -> bool:
+    pairs = list(zip(a.rows, b.rows, strict=True))
+    return all(
+        x.report.base.metrics == y.report.base.metrics
+        and [arm.metrics for arm in x.report.arms] == [arm.metrics for arm in y.report.arms]
+        and [arm.losses for arm in x.report.arms] == [arm.losses for arm in y.report.arms]
+        and all(
+            np.array_equal(i, j)
+            for p, q in zip(x.report.arms, y.report.arms, strict=True)
+            for i, j in zip(p.images, q.images, strict=True)
+        )
+        for x, y in pairs
+    )
+
+
+def test_a_killed_run_continues_and_repeats_nothing(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    lab = small_lab(photos, tiny_model)
+
+    def kill(progress: Progress) -> None:
+        if progress.stage == "lora, half: fine-tuning" and progress.done == 3:
+            raise Stopped("killed")
+
+    with pytest.raises(Stopped):
+        lab.run(Counting(tmp_path), kill)
+    assert saved == ["base-run0", "lora-none-clean-run0", "lora-none-random-run0"]
+    (tmp_path / "lora-half-clean-run0.json.part").write_text("{")
+    seen: list[Progress] = []
+    resumed = lab.run(Counting(tmp_path), seen.append)
+    assert saved[3:] == ["lora-half-clean-run0", "lora-half-random-run0"]
+    assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
+    again = lab.run(Counting(tmp_path))
+    assert len(saved) == 5 and same(resumed, again)
+
+
+def test_more_seeds_keep_the_first_and_other_settings_do_not(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    lab = small_lab(photos, tiny_model, arms={"clean": photos[:2]}, cleanings=["none"])
+    lab.run(Counting(tmp_path))
+    more = dataclasses.replace(lab, trial=dataclasses.replace(SMALL, seeds=2)).run(Counting(tmp_path))
+    assert [name for name in saved if name.endswith("run0")] == ["base-run0", "lora-none-clean-run0"]
+    assert len(more.row("lora").report.arm("clean").runs) == 2
+    saved.clear()
+    dataclasses.replace(lab, recipes=[LoRA(steps=10, batch_size=2, rank=4)]).run(Counting(tmp_path))
+    assert saved == ["lora-none-clean-run0"]
+
+
+def test_rows_cover_recipes_and_cleanings_with_none_first(
+    tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    recipes = [LoRA(steps=10, batch_size=2), DreamBooth(steps=10, batch_size=2)]
+    lab = small_lab(photos, tiny_model, arms={"clean": photos[:2]}, recipes=recipes, cleanings=["jpeg75+half", "none"])
+    report = lab.run()
+    assert [(r.recipe, r.cleaning) for r in report.rows] == [
+        (recipe, cleaning) for recipe in ("lora", "dreambooth") for cleaning in ("none", "jpeg75+half")
+    ]
+    assert report.row("lora", "half") is None and report.rows[0].effect is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"arms": {}}, "expected a clean arm"),
+        ({"recipes": []}, "0 recipes"),
+        ({"cleanings": ["soap"]}, "got 'soap'"),
+        ({"recipes": [LoRA(), LoRA(rank=2)]}, "every recipe once"),
+    ],
+)
+def test_bad_labs_are_refused(
+    changes: dict[str, object], words: str, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        small_lab(photos, tiny_model, **changes).run()
+
+
+def planted(**losses: list[float]) -> list[list[Arm]]:
+    return [
+        [Arm(name, (), (), f, (f,)) for f in ({"clean_loss": v, "texture_distance": 4.0} for v in values)]
+        for name, values in losses.items()
+    ]  # fmt: skip
+
+
+def test_effect_kept_is_measured_against_the_uncleaned_effect() -> None:
+    base = planted(base=[1.0, 1.0])[0]
+    uncleaned = make_report(base, planted(clean=[0.5, 0.5], random=[0.5, 0.5], protected=[0.9, 0.9]))
+    cleaned = make_report(base, planted(clean=[0.6, 0.6], random=[0.6, 0.6], protected=[0.8, 0.7]))
+    row = _row("lora", "half", cleaned, uncleaned)
+    assert row.effect.mean == pytest.approx(0.3) and row.kept.mean == pytest.approx(0.375)
+    assert row.kept.low < 0.25 and row.kept.count == 2
+    assert _row("lora", "none", uncleaned, uncleaned).kept.mean == pytest.approx(1)
+
+
+def test_nothing_is_kept_where_nothing_was() -> None:
+    base = planted(base=[1.0])[0]
+    useless = make_report(base, planted(clean=[0.5], random=[0.5], protected=[0.52]))
+    assert _row("lora", "half", useless, useless).kept is None
+    untaught = make_report(base, planted(clean=[0.99], random=[0.99], protected=[1.2]))
+    assert _row("lora", "half", untaught, untaught).effect is None
+
+
+def test_a_set_is_protected_once(tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path) -> None:
+    stages: list[str] = []
+
+    def listen(progress: Progress) -> None:
+        stages.append(progress.stage)
+
+    method = METHODS["udp"](rounds=1, surrogate_steps=1, pgd_steps=2)
+    first = protect_once(tmp_path, photos, method, tiny_model, "a photo of sks", 0, listen)
+    assert "protected earlier" not in stages
+    stages.clear()
+    second = protect_once(tmp_path, photos, method, tiny_model, "a photo of sks", 0, listen)
+    assert stages == ["protected earlier"]
+    for name in ("clean", "random", "protected"):
+        assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first[name], second[name], strict=True))
+    stages.clear()
+    protect_once(tmp_path, photos, method, tiny_model, "a photo of sks", 1, listen)
+    assert "protected earlier" not in stages
+
+
+def test_weights_have_a_digest(tiny_model: LatentDiffusionModel) -> None:
+    other = tiny_model.copy_unet()
+    assert weights_digest(other) == weights_digest(tiny_model.unet)
+    next(other.parameters()).data.add_(1e-3)
+    assert weights_digest(other) != weights_digest(tiny_model.unet)

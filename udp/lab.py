@@ -1,0 +1,232 @@
+"""The attack lab: recipes x cleanings x arms x seeds, each cell once, and how much of the effect each cleaning leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+
+from udp.cleaning import parse_cleaning
+from udp.errors import InvalidInput
+from udp.evaluate import Arm, Bench, Report, Trial, imitator_photos, make_report
+from udp.finetune import Recipe
+from udp.models import LatentDiffusionModel
+from udp.types import OnProgress, Photo, Progress, describe_settings, ignore_progress
+from udp.verdicts import LEAST_EFFECT, Figures, Interval, learned
+
+DEFAULT_CLEANINGS = ("none", "jpeg75", "half")
+
+
+class Store(Protocol):
+    """Where finished cells are kept, so that a killed run repeats nothing."""
+
+    def load(self, name: str, key: str) -> Arm | None:
+        """The cell, if it was finished with exactly these settings (`key`)."""
+
+    def save(self, name: str, key: str, arm: Arm) -> None:
+        """Keep a finished cell."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe under one cleaning.
+
+    `effect` is what the protection takes away beyond random noise of the same budget: the lesson that the random arm
+    learned minus what the protected arm learned, as shares of what the clean, uncleaned photos teach. `kept` is the
+    part of the uncleaned effect that is left. Both are None where there is nothing to divide by, or no control.
+    """
+
+    recipe: str
+    cleaning: str
+    report: Report
+    effect: Interval | None
+    kept: Interval | None
+
+
+@dataclass(frozen=True)
+class LabReport:
+    """All rows, recipes outermost, "none" the first cleaning of each."""
+
+    rows: tuple[Row, ...]
+    model: str
+    trial: Trial
+
+    def row(self, recipe: str, cleaning: str = "none") -> Row | None:
+        """The row of a recipe and a cleaning, if it was run."""
+        return next((row for row in self.rows if (row.recipe, row.cleaning) == (recipe, cleaning)), None)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What a run of the lab tries. `arms` need a clean one; `cleanings` are names or chains; "none" is added."""
+
+    arms: Mapping[str, Sequence[Photo]]
+    model: LatentDiffusionModel
+    recipes: Sequence[Recipe]
+    cleanings: Sequence[str] = DEFAULT_CLEANINGS
+    trial: Trial = field(default_factory=Trial)
+
+    def run(self, store: Store | None = None, on_progress: OnProgress = ignore_progress) -> LabReport:
+        """Run every cell that `store` does not have yet.
+
+        Progress carries the finished pictures of every cell, with `arm` as in `attack` and the recipe and cleaning in
+        `stage`. Raises `InvalidInput` for bad settings, `NothingLearned` if a fine-tune changed nothing, and whatever
+        `on_progress` raises to stop.
+        """
+        cleanings = self._check()
+        count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)
+        fingerprint = self._fingerprint()
+        benches = []
+        for run in range(self.trial.seeds):
+            count.next()
+            benches.append(self._bench(run, fingerprint, store, count.listener("base model", on_progress)))
+        bases = [bench.base() for bench in benches]
+        reports: dict[tuple[str, str], Report] = {}
+        for cleaning in cleanings:
+            photos = _Once(self, cleaning)
+            for recipe in self.recipes:
+                runs: dict[str, list[Arm]] = {name: [] for name in self.arms}
+                for bench in benches:
+                    for name in self.arms:
+                        count.next()
+                        listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
+                        cell = _Cell(recipe, cleaning, name)
+                        runs[name].append(cell.run(bench, photos, fingerprint, store, listener))
+                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()))
+        rows = [
+            _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
+            for recipe in self.recipes for cleaning in cleanings
+        ]  # fmt: skip
+        return LabReport(tuple(rows), self.model.name, self.trial)
+
+    def _check(self) -> list[str]:
+        self.trial.check()
+        if "clean" not in self.arms or not self.recipes:
+            raise InvalidInput(
+                f"expected a clean arm and at least one recipe, got {', '.join(self.arms) or 'no arms'} and "
+                f"{len(self.recipes)} recipes"
+            )
+        names = [recipe.name for recipe in self.recipes]
+        if len(set(names)) < len(names):
+            raise InvalidInput(f"expected every recipe once, got {', '.join(names)}")
+        return list(dict.fromkeys(["none", *(parse_cleaning(text).name for text in self.cleanings)]))
+
+    def _bench(self, run: int, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress) -> Bench:
+        name, key = f"base-run{run}", digest({**fingerprint, "arm": "base", "run": run})
+        kept = store.load(name, key) if store else None
+        if kept:
+            on_progress(Progress("finished", 1, 1, None, "base", 1.0, kept.images))
+            return Bench(self.model, self.trial, run, tuple(self.arms["clean"]), kept.images)
+        bench = Bench.start(self.model, self.arms["clean"], self.trial, run, on_progress)
+        if store:
+            store.save(name, key, bench.base())
+        return bench
+
+    def _fingerprint(self) -> dict[str, Any]:
+        trial = {key: value for key, value in describe_settings(self.trial).items() if key not in ("seeds", "cleaning")}
+        photos = {name: photos_digest(photos) for name, photos in self.arms.items()}
+        return {"trial": trial, "photos": photos, "model": self.model.name, "weights": weights_digest(self.model.unet)}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One arm of one recipe under one cleaning."""
+
+    recipe: Recipe
+    cleaning: str
+    arm: str
+
+    def run(
+        self, bench: Bench, photos: _Once, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress
+    ) -> Arm:
+        # Other arms' photos must not make this cell stale; the clean ones are its reference and may stand in for some.
+        found = {name: fingerprint["photos"][name] for name in ("clean", self.arm)}
+        key = digest({
+            **fingerprint, "photos": found, "arm": self.arm, "run": bench.run,
+            "recipe": [self.recipe.name, describe_settings(self.recipe)],
+            "cleaning": repr(parse_cleaning(self.cleaning)),
+        })  # fmt: skip
+        name = f"{self.recipe.name}-{self.cleaning}-{self.arm}-run{bench.run}"
+        if store and (kept := store.load(name, key)):
+            on_progress(Progress("finished", 1, 1, None, self.arm, 1.0, kept.images))
+            return kept
+        arm = bench.train(self.arm, photos.of(self.arm), self.recipe, on_progress)
+        if store:
+            store.save(name, key, arm)
+        return arm
+
+
+class _Once:
+    """The arms' photos under one cleaning, computed when the first cell asks and shared by the others."""
+
+    def __init__(self, lab: Lab, cleaning: str) -> None:
+        self._lab, self._trial = lab, replace(lab.trial, cleaning=cleaning)
+        self._found: dict[str, list[Photo]] | None = None
+
+    def of(self, arm: str) -> list[Photo]:
+        """What the imitator trains on in this arm."""
+        if self._found is None:
+            self._found = imitator_photos(self._lab.arms, self._lab.model, self._trial)
+        return self._found[arm]
+
+
+class _Count:
+    """Which of `total` cells is being run, for progress over all of them."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._at = total, -1
+
+    def next(self) -> None:
+        """Go on to the next cell."""
+        self._at += 1
+
+    def listener(self, label: str, on_progress: OnProgress) -> OnProgress:
+        """Passes on one cell's progress, named and as a part of the whole."""
+        at = self._at
+        return lambda p: on_progress(
+            replace(p, stage=f"{label}: {p.stage}", fraction=(at + min(1.0, p.overall)) / self._total)
+        )
+
+
+def _row(recipe: str, cleaning: str, report: Report, uncleaned: Report) -> Row:
+    effects, before = list(_effects(report, uncleaned)), list(_effects(uncleaned, uncleaned))
+    if not effects:
+        return Row(recipe, cleaning, report, None, None)
+    kept = None
+    if Interval.over(before).mean >= LEAST_EFFECT and all(value > 0 for value in before):
+        kept = Interval.over([now / then for now, then in zip(effects, before, strict=True)])
+    return Row(recipe, cleaning, report, Interval.over(effects), kept)
+
+
+def _effects(report: Report, uncleaned: Report) -> Iterator[float]:
+    """The effect in each run; nothing where an arm is missing or the clean, uncleaned arm learned nothing."""
+    random, protected, clean = report.arm("random"), report.arm("protected"), uncleaned.arm("clean")
+    if not random or not protected or not uncleaned.judgement.learned:
+        return
+    runs: Iterator[tuple[Figures, ...]] = zip(uncleaned.base.runs, random.runs, protected.runs, clean.runs, strict=True)
+    for base, noise, shield, taught in runs:
+        yield learned(base, noise, taught) - learned(base, shield, taught)
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of a JSON value, in hexadecimal; equal content gives equal text."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def photos_digest(photos: Sequence[Photo]) -> str:
+    """SHA-256 of the pixels of photos, in order."""
+    found = hashlib.sha256()
+    for photo in photos:
+        found.update(str(photo.pixels.shape).encode() + photo.pixels.tobytes())
+    return found.hexdigest()
+
+
+@torch.no_grad()
+def weights_digest(module: torch.nn.Module) -> str:
+    """A short name for a module's weights, so that results of a retrained model are not taken for the old one's."""
+    sums = [[float(p.double().sum()), float(p.double().square().sum())] for p in module.parameters()]
+    return digest(sums)[:16]

@@ -299,7 +299,7 @@ def test_photos_are_limited_in_number(photo_files: list[Path]) -> None:
 def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     home, space = owner_from({}), owner_from({"SPACE_ID": "someone/something"})
-    assert home.offered == space.offered == ("mini",)  # what needs a GPU is hidden without one
+    assert home.offered == space.offered == ("mini", "mini-pixel")  # what needs a GPU is hidden without one
     assert home.check_model("some/model") == "some/model" and home.most_minutes is None
     assert space.check_model(None) == "mini" and space.most_minutes == 30
     with pytest.raises(InvalidInput, match="expected one of the models Embedded model"):

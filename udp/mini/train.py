@@ -7,10 +7,12 @@
     python -m udp.mini.train decoder     --data data renders --work work --minutes 10
     python -m udp.mini.train unet        --data data renders --work work --minutes 60
     python -m udp.mini.train export      --data data renders --work work --out udp/mini/weights
+    python -m udp.mini.train pixel       --data data renders --work work --minutes 15
 
 Each step resumes from its checkpoint in `--work` when called again, and the learning rate follows the wall clock, so
 `--minutes` is what it costs. Run them in this order: `decoder` whitens the latents of `autoencoder` and refines the
-decoder on them; `unet` learns the whitened latents.
+decoder on them; `unet` learns the whitened latents. `pixel`, the twin without autoencoder (`udp.mini.pixel`), stands alone
+and writes `udp/mini/pixel_weights` itself.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from udp.mini import autoencoder, denoiser
+from udp.mini import autoencoder, denoiser, pixel
 from udp.mini.pictures import CropSource
 
 
@@ -42,7 +44,7 @@ def load_autoencoder(work: Path):
 def main() -> None:
     """Parse, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("autoencoder", "decoder", "unet", "export"))
+    parser.add_argument("part", choices=("autoencoder", "decoder", "unet", "export", "pixel"))
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pictures.jsonl or part-*.npz")
     parser.add_argument("--work", type=Path, required=True, help="checkpoints")
     parser.add_argument("--minutes", type=float, default=30)
@@ -52,6 +54,9 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     if options.part == "autoencoder":
         autoencoder.train(options.data, options.work / "autoencoder.pt", options.minutes, options.seed)
+    elif options.part == "pixel":
+        out = pixel.WEIGHTS if options.out == parser.get_default("out") else options.out
+        pixel.save(pixel.train(options.data, options.work / "pixel.pt", options.minutes, options.seed), out)
     elif options.part == "decoder":
         if not (options.work / "decoder.pt").exists():
             whitened(options.data, options.work)

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 from udp.errors import ModelUnavailable
 from udp.models.base import DiffusionModel
 from udp.models.latent import StableDiffusion
-from udp.models.registry import EMBEDDED_WEIGHTS, MODELS
+from udp.models.registry import MODELS
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
 
@@ -45,10 +45,10 @@ def load_model(name: str = "mini", dtype: torch.dtype = torch.float32) -> Diffus
     from safetensors only and no code of the repository runs. Raises `ModelUnavailable` with the reason: unknown,
     offline, gated, a kind of pipeline we do not know, or weights that are pickles.
     """
-    if name == "mini" and not EMBEDDED_WEIGHTS.is_dir():
-        raise ModelUnavailable(f"expected the embedded model in {EMBEDDED_WEIGHTS.name!r}, got no such folder")
     row = MODELS.get(name)
     source, revision = (row.source, row.revision) if row else (name, None)
+    if Path(source).is_absolute() and not Path(source).is_dir():
+        raise ModelUnavailable(f"expected a diffusers folder {Path(source).name!r} for {name!r}, got no such folder")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         kind = DiffusionPipeline.load_config(source, revision=revision).get("_class_name", "no pipeline class")

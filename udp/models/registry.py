@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "mini" / "weights"
+PIXEL_WEIGHTS = EMBEDDED_WEIGHTS.with_name("pixel_weights")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ MODELS = {
     for row in (
         ModelRow(
             "mini", str(EMBEDDED_WEIGHTS), "Embedded model, 128 px", "CC BY-SA 4.0", 128, 0.5, needs_gpu=False
+        ),
+        ModelRow(
+            "mini-pixel", str(PIXEL_WEIGHTS), "Embedded pixel model, 32 px (no prompts)", "CC BY-SA 4.0", 32, 0.1,
+            needs_gpu=False,
         ),
         ModelRow(
             "sd15", "stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5", "CreativeML OpenRAIL-M",

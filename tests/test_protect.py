@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,60 @@ import torch
 from tests.conftest import picture
 from udp.errors import InvalidInput, Stopped
 from udp.images import read_photo, to_tensor, write_png
-from udp.losses import DenoisingLoss
 from udp.models import LatentDiffusionModel
 from udp.projection import largest_difference
-from udp.protect import EUDP, METHODS, UDP, ProtectionMethod, RandomNoise
-from udp.timesteps import timestep_distribution
+from udp.protect import (
+    ASPL,
+    EUDP,
+    FSMG,
+    METHODS,
+    SDS,
+    UDP,
+    AdvDM,
+    Mist,
+    PhotoGuard,
+    ProtectionMethod,
+    RandomNoise,
+    SimAC,
+    pgd_method,
+)
+from udp.protect.pgd_method import Run
+from udp.timesteps import greedy_distribution, timestep_distribution
 from udp.types import Photo, Progress
 
 # Every method with settings small enough for a test; a method that is missing here fails `test_table_is_complete`.
+ROUNDS = {"rounds": 2, "surrogate_steps": 1, "pgd_steps": 2, "step_size": 3 / 255}
+FLAT = {"pgd_steps": 3, "step_size": 3 / 255}
 TABLE: dict[str, ProtectionMethod] = {
-    "udp": UDP(rounds=2, surrogate_steps=2, pgd_steps=3, step_size=3 / 255),
-    "eudp": EUDP(rounds=2, surrogate_steps=2, pgd_steps=3, step_size=3 / 255),
+    "eudp": EUDP(**ROUNDS),
+    "udp": UDP(**ROUNDS),
+    "advdm": AdvDM(**FLAT),
+    "fsmg": FSMG(**FLAT, surrogate_steps=2),
+    "aspl": ASPL(**ROUNDS),
+    "simac": SimAC(**ROUNDS),
+    "sds": SDS(**FLAT),
+    "mist": Mist(**FLAT),
+    "photoguard": PhotoGuard(**FLAT),
     "random": RandomNoise(),
 }
-each_method = pytest.mark.parametrize("method", TABLE.values(), ids=TABLE)
+# Other ways to run them that must keep the same promises.
+VARIANTS: dict[str, ProtectionMethod] = {
+    "advdm-": AdvDM(**FLAT, sign="descend", timestep_weights="band"),
+    "sds+": SDS(**FLAT, sign="ascend"),
+    "mist-textural": Mist(**FLAT, mode="textural"),
+    "mist-semantic": Mist(**FLAT, mode="semantic"),
+    "photoguard-pattern": PhotoGuard(**FLAT, target="pattern"),
+    "eudp-all": EUDP(**ROUNDS, momentum=1.0, step_schedule="linear", encoder_weight=1.0, timestep_weights="snr"),
+}
+EVERY = {**TABLE, **VARIANTS}
+each_method = pytest.mark.parametrize("method", EVERY.values(), ids=EVERY)
+each_default = pytest.mark.parametrize("method", TABLE.values(), ids=TABLE)
+
+
+@pytest.fixture(autouse=True)
+def quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SimAC's search in a tenth of its comparisons."""
+    monkeypatch.setattr(pgd_method, "greedy_distribution", functools.partial(greedy_distribution, width=0.2))
 
 
 def test_table_is_complete() -> None:
@@ -48,6 +89,7 @@ def test_budget_holds_on_the_saved_file(
 @each_method
 def test_same_seed_same_bytes(method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
     torch.manual_seed(1)
+    photos = photos[:2]
     first = method(photos, tiny_model, seed=3)
     torch.manual_seed(2)  # a method must not depend on global state
     second, other = method(photos, tiny_model, seed=3), method(photos, tiny_model, seed=4)
@@ -55,7 +97,7 @@ def test_same_seed_same_bytes(method: ProtectionMethod, tiny_model: LatentDiffus
     assert any(not np.array_equal(a.pixels, b.pixels) for a, b in zip(first, other, strict=True))
 
 
-@each_method
+@each_default
 def test_callers_model_and_photos_stay_as_they_were(
     method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo]
 ) -> None:
@@ -69,33 +111,56 @@ def test_callers_model_and_photos_stay_as_they_were(
     assert not any(m.training for m in modules)
 
 
-@pytest.mark.parametrize("name", ["udp", "eudp"])
-def test_protected_photos_are_harder_to_denoise_than_noisy_ones(
+LONGER = {name: {"pgd_steps": 10} for name in EVERY} | {"random": {}, "aspl": {"rounds": 5}, "simac": {"rounds": 5}}
+
+
+# An untrained U-Net's residual says nothing about its loss, so SDS has a test of its own below.
+WITH_LOSS = [name for name in EVERY if name not in ("random", "sds", "sds+")]
+
+
+@pytest.mark.parametrize("name", WITH_LOSS)
+def test_photos_move_their_loss_in_the_stated_direction(
     name: str, tiny_model: LatentDiffusionModel, photos: list[Photo]
 ) -> None:
-    method = METHODS[name](rounds=2, surrogate_steps=1, pgd_steps=10, step_size=2 / 255, budget=16 / 255)
-    loss = DenoisingLoss(tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.alphas_cumprod))
+    """The method's own objective, at fixed draws and against the untouched model, beside random noise as a control."""
+    method = dataclasses.replace(EVERY[name], budget=16 / 255, step_size=2 / 255, **LONGER[name])
+    clean = [to_tensor(p.pixels)[None] for p in photos]
 
-    def difficulty(of: list[Photo]) -> float:
+    def value(of: list[Photo]) -> float:
+        uniform = timestep_distribution("uniform", tiny_model.alphas_cumprod)
+        run = Run(tiny_model, tiny_model.embed("a"), clean, torch.Generator().manual_seed(9), tiny_model.unet, uniform)
+        objective = method.objective(run)
         with torch.no_grad():
-            latents = tiny_model.encode(tiny_model.prepare([to_tensor(p.pixels)[None] for p in of]))
-            return float(loss(tiny_model.unet, latents.repeat(16, 1, 1, 1), torch.Generator().manual_seed(9)))
+            return sum(float(objective([to_tensor(p.pixels)[None] for p in of], clean, i)) for i in range(16))
 
-    control = RandomNoise(budget=16 / 255)(photos, tiny_model)
-    assert difficulty(method(photos, tiny_model)) > difficulty(control)
+    protected, control = method(photos, tiny_model), RandomNoise(budget=16 / 255)(photos, tiny_model)
+    assert method.direction in ("ascend", "descend")
+    sign = 1 if method.direction == "ascend" else -1
+    assert sign * (value(protected) - value(control)) > 0
 
 
-@each_method
+def test_sds_steps_along_its_gradient_or_against_it(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    up, down = (SDS(pgd_steps=1, step_size=3 / 255, sign=sign)(photos, tiny_model) for sign in ("ascend", "descend"))
+    assert (SDS(sign="ascend").direction, SDS().direction) == ("ascend", "descend")
+    for photo, a, b in zip(photos, up, down, strict=True):
+        there, back = (x.pixels.astype(int) - photo.pixels for x in (a, b))
+        free = (photo.pixels >= 3) & (photo.pixels <= 252)  # away from black and white, where clipping differs
+        assert np.array_equal(there[free], -back[free]) and there[free].any()
+
+
+@each_default
 def test_native_size_aspect_and_alpha_are_kept(method: ProtectionMethod, tiny_model: LatentDiffusionModel) -> None:
     alpha = np.full((150, 431), 200, np.uint8)
     photo = Photo("wide", picture(0, width=431, height=150), alpha)
+    if not getattr(method, "random_start", True):
+        method = dataclasses.replace(method, pgd_steps=20)  # time for the crop to come by both ends
     (protected,) = method([photo], tiny_model)
     assert protected.size == (431, 150) and np.array_equal(protected.alpha, alpha)
     changed = (protected.pixels != photo.pixels).any(2)
     assert changed[:, :100].any() and changed[:, -100:].any(), "both ends must be protected, not only a centre crop"
 
 
-@each_method
+@each_default
 def test_it_stops_when_asked(method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
     seen: list[Progress] = []
 

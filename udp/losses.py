@@ -23,15 +23,44 @@ class DenoisingLoss:
 
     def __call__(self, unet: torch.nn.Module, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Scalar mean over `latents` (N, C, h, w); timesteps and noise come from `generator` (on the CPU)."""
-        timesteps = self.timesteps.sample(len(latents), generator).to(latents.device)
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        timesteps, noise = self.draw(latents, generator)
         return self.at(unet, latents, noise, timesteps).mean()
+
+    def draw(self, latents: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """A timestep (N,) and a noise of the latents' shape for each sample."""
+        timesteps = self.timesteps.sample(len(latents), generator).to(latents.device)
+        return timesteps, torch.randn(latents.shape, generator=generator).to(latents.device)
+
+    def score_distillation(
+        self, unet: torch.nn.Module, latents: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """The same scalar, with the U-Net's Jacobian left out of its gradient (Poole et al. 2022, 2209.14988, eq. 3).
+
+        The gradient for the latents is the residual of the noise itself, so the U-Net runs forward only.
+        """
+        timesteps, noise = self.draw(latents, generator)
+        with torch.no_grad():
+            prediction, target = self.pair(unet, latents, noise, timesteps)
+            value = (prediction - target).square().mean()
+            residual = prediction - target
+            if not torch.equal(target, noise):
+                # A velocity v = a noise - s x_0 with x_t fixed: the noise's residual is a = sqrt(alpha_bar_t) times v's.
+                a = self.model.alphas_cumprod.to(latents.device)[timesteps].sqrt()
+                residual = residual * a.view(-1, *[1] * (residual.ndim - 1))
+        carrier = (residual * latents).flatten(1).sum(1).mean()
+        return value + carrier - carrier.detach()
 
     def at(
         self, unet: torch.nn.Module, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
     ) -> torch.Tensor:
         """The loss of each sample, (N,), at given noise and timesteps."""
+        prediction, target = self.pair(unet, latents, noise, timesteps)
+        return (prediction - target).square().flatten(1).mean(1)
+
+    def pair(
+        self, unet: torch.nn.Module, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `unet` predicts for the noisy latents, and what it should, both of the latents' shape."""
         noisy = self.model.add_noise(latents, noise, timesteps)
         prediction = self.model.denoise(unet, noisy, timesteps, self.text)
-        target = self.model.target(latents, noise, timesteps)
-        return (prediction - target).square().flatten(1).mean(1)
+        return prediction, self.model.target(latents, noise, timesteps)

@@ -51,11 +51,25 @@ class TimestepDistribution:
         return drawn.clamp(max=len(self.weights) - 1)[order]
 
 
+def snr_weights(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+    """min(SNR_t, 5), the weight of Hang et al. 2023 (arXiv 2303.09556): favours little noise, without a pole at t = 0."""
+    return (alphas_cumprod / (1 - alphas_cumprod).clamp(min=1e-12)).clamp(max=5.0)
+
+
+def band_weights(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+    """Uniform where neither the photo nor the noise drowns the other, 0.1 <= alpha_bar_t <= 0.9, and 0 elsewhere."""
+    return ((alphas_cumprod >= 0.1) & (alphas_cumprod <= 0.9)).float()
+
+
 WEIGHTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     # alphas_cumprod (T,) -> weights (T,)
     "uniform": torch.ones_like,
     "sqrt_alpha_bar": torch.sqrt,
+    "snr": snr_weights,
+    "band": band_weights,
 }
+GREEDY = "greedy"
+TIMESTEP_CHOICES = (*WEIGHTS, GREEDY)
 
 
 def timestep_distribution(name: str, alphas_cumprod: torch.Tensor) -> TimestepDistribution:
@@ -63,3 +77,32 @@ def timestep_distribution(name: str, alphas_cumprod: torch.Tensor) -> TimestepDi
     if name not in WEIGHTS:
         raise InvalidInput(f"expected timestep weights to be one of {', '.join(WEIGHTS)}, got {name!r}")
     return TimestepDistribution(name, WEIGHTS[name](alphas_cumprod.detach().float().cpu()))
+
+
+def greedy_distribution(
+    score: Callable[[torch.Tensor], torch.Tensor],
+    count: int,
+    generator: torch.Generator,
+    candidates: int = 5,
+    width: float = 0.02,
+    keep: float = 0.1,
+) -> TimestepDistribution:
+    """The timesteps that matter most to the photos, by elimination, as SimAC chooses them (Wang et al. 2023, 2312.07865).
+
+    `score` gives each of some timesteps (K,) the strength of its gradient (K,). Again and again `candidates` of the
+    timesteps that are left are compared and the neighbourhood of the weakest, `width` of all `count` to either side, is
+    struck off, until at most the share `keep` is left; these get equal weights. Defaults are those of SimAC's code (5
+    candidates, 20 and 100 of 1000 timesteps).
+    """
+    left = torch.ones(count, dtype=torch.bool)
+    radius = max(1, round(width * count))
+    while left.sum() > keep * count:
+        remaining = left.nonzero().flatten()
+        drawn = remaining[torch.randint(len(remaining), (candidates,), generator=generator)]
+        weakest = int(drawn[int(score(drawn).argmin())])
+        smaller = left.clone()
+        smaller[max(0, weakest - radius) : weakest + radius + 1] = False
+        if not smaller.any():
+            break
+        left = smaller
+    return TimestepDistribution(GREEDY, left.float())

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from udp.protect.udp import UDP
-from udp.timesteps import WEIGHTS
-from udp.types import setting
+from udp.types import preset
 
 
 @dataclass(frozen=True)
 class EUDP(UDP):
     """UDP with sqrt(alpha_bar_t) timestep weights."""
 
-    timestep_weights: str = setting("sqrt_alpha_bar", "how timesteps are drawn (our reading)", choices=tuple(WEIGHTS))
+    timestep_weights: str = preset(UDP, "timestep_weights", "sqrt_alpha_bar")
 
     name: ClassVar[str] = "eudp"
     title: ClassVar[str] = "EUDP (timesteps weighted by the noise scheduler)"

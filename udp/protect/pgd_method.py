@@ -6,8 +6,9 @@ A method chooses an objective and a direction; surrogate methods add a phase bef
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -16,22 +17,31 @@ from udp.losses import DenoisingLoss
 from udp.models import LatentDiffusionModel
 from udp.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
 from udp.protect.base import ProtectionMethod
-from udp.timesteps import WEIGHTS, timestep_distribution
-from udp.training import Trainer, TrainingSettings
+from udp.timesteps import (
+    GREEDY,
+    TIMESTEP_CHOICES,
+    TimestepDistribution,
+    greedy_distribution,
+    timestep_distribution,
+)
 from udp.types import OnProgress, Progress, setting
 
 # A look turns photos (each (1, 3, H, W) in [0, 1]) into latents, one crop and one transformation a photo.
 Look = Callable[[Sequence[torch.Tensor]], torch.Tensor]
 # stage -> a listener for the loops' (step, loss)
-Reporter = Callable[[str], Callable[[int, float], None]]
-PERTURBING = "perturbing the photos"
+OnStep = Callable[[int, float | None], None]
+Reporter = Callable[[str], OnStep]
+PERTURBING, CHOOSING = "perturbing the photos", "choosing timesteps"
+# Units of progress for the greedy search; with its defaults it takes about 30 to 50 comparisons.
+SEARCH_UNITS = 50
 
 
 @dataclass(frozen=True)
 class Run:
     """What one run works with: the model, its opaque conditioning on the prompt, the photos, the generator.
 
-    `unet` is the network under attack: the base model's own, or a surrogate copy that a method trains.
+    `unet` is the network under attack: the base model's own, or a surrogate copy that a method trains. `timesteps` is the
+    distribution from which the photos' loss draws.
     """
 
     model: LatentDiffusionModel
@@ -39,6 +49,7 @@ class Run:
     images: Sequence[torch.Tensor]
     generator: torch.Generator
     unet: torch.nn.Module
+    timesteps: TimestepDistribution
 
     def look(self, count: int) -> Look:
         """Draw how the imitator may see `count` photos: every part of a long photo gets its turn in the crop."""
@@ -60,7 +71,6 @@ class PGDMethod(ProtectionMethod):
     momentum: float = setting(0.0, "memory of past gradients (MI-FGSM's mu); 0 is plain PGD", 0, 2, 0.05)
 
     rounds: ClassVar[int] = 1
-    surrogate_steps: ClassVar[int] = 0
     random_start: ClassVar[bool] = True
 
     @property
@@ -76,9 +86,23 @@ class PGDMethod(ProtectionMethod):
         """The network that the photos are perturbed against; the base model's own unless a method trains a copy."""
         return model.unet
 
+    def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
+        """How the objective draws timesteps, if it does."""
+        return run.timesteps
+
     def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
         """What happens before the PGD steps of each round; by default nothing."""
         return lambda: None
+
+    @property
+    def loop_steps(self) -> int:
+        """Steps of all rounds, of a surrogate or of PGD, each one unit of progress."""
+        return self.rounds * self.pgd_steps
+
+    @property
+    def all_steps(self) -> int:
+        """Units of progress of the whole run."""
+        return self.loop_steps
 
     def run(
         self,
@@ -90,8 +114,8 @@ class PGDMethod(ProtectionMethod):
         on_progress: OnProgress,
     ) -> list[torch.Tensor]:
         """See `ProtectionMethod.run`."""
-        run = Run(model, model.embed(prompt), images, generator, self.attacked_unet(model))
-        total = self.rounds * (self.surrogate_steps + self.pgd_steps)
+        uniform = timestep_distribution("uniform", model.alphas_cumprod)
+        run = Run(model, model.embed(prompt), images, generator, self.attacked_unet(model), uniform)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
             total_steps=self.rounds * self.pgd_steps,
@@ -105,14 +129,15 @@ class PGDMethod(ProtectionMethod):
         attack = PGD(images, start, limits, settings)
         done = 0
 
-        def report(stage: str) -> Callable[[int, float], None]:
-            def on_step(step: int, value: float) -> None:
+        def report(stage: str) -> OnStep:
+            def on_step(step: int, value: float | None) -> None:
                 nonlocal done
                 done += 1
-                on_progress(Progress(stage, done, total, value))
+                on_progress(Progress(stage, done, self.all_steps, value))
 
             return on_step
 
+        run = replace(run, timesteps=self.timesteps(run, report))
         objective, phase = self.objective(run), self.surrogate_phase(run, attack, report)
         for _ in range(self.rounds):
             phase()
@@ -121,25 +146,69 @@ class PGDMethod(ProtectionMethod):
 
 
 @dataclass(frozen=True)
-class DenoisingMethod(PGDMethod):
-    """A PGD method whose loss is the denoising loss of `run.unet`, optionally with a distance of the latents.
+class TimestepMethod(PGDMethod):
+    """A PGD method that looks at photos through noise: how many draws a step, and from which timesteps."""
+
+    draws: int = setting(1, "timesteps and noises drawn for each photo in a PGD step", 1, 16, 1)
+    timestep_weights: str = setting("uniform", "how timesteps are drawn", choices=TIMESTEP_CHOICES)
+
+    @property
+    def all_steps(self) -> int:
+        """See `PGDMethod.all_steps`: the greedy search comes before the rounds."""
+        return self.loop_steps + SEARCH_UNITS * (self.timestep_weights == GREEDY)
+
+    def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
+        """The distribution called `timestep_weights`; "greedy" is found by the gradients of the clean photos."""
+        alphas_cumprod = run.model.alphas_cumprod
+        if self.timestep_weights != GREEDY:
+            return timestep_distribution(self.timestep_weights, alphas_cumprod)
+        strength, on_step, units = gradient_strength(run), report(CHOOSING), iter(range(SEARCH_UNITS))
+
+        def score(timesteps: torch.Tensor) -> torch.Tensor:
+            if (unit := next(units, None)) is not None:
+                on_step(unit, None)
+            return strength(timesteps)
+
+        found = greedy_distribution(score, len(alphas_cumprod), run.generator)
+        for unit in units:
+            on_step(unit, None)
+        return found
+
+
+def gradient_strength(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A score for `greedy_distribution`: the L1 norm of the denoising loss's gradient at each timestep, (K,) -> (K,).
+
+    Gradients with respect to the latents of one photo after another, in one batch a call. SimAC takes them with respect
+    to the pixels, and searches anew for every photo; both cost as much as the attack itself.
+    """
+    uniform = timestep_distribution("uniform", run.model.alphas_cumprod)
+    loss, turn = DenoisingLoss(run.model, run.conditioning, uniform), itertools.cycle(run.images)
+
+    def score(timesteps: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            latents = run.look(1)([next(turn)])
+        leaves = latents.repeat(len(timesteps), 1, 1, 1).requires_grad_()
+        noise = torch.randn(leaves.shape, generator=run.generator).to(leaves.device)
+        losses = loss.at(run.model.unet, leaves, noise, timesteps.to(leaves.device))
+        (gradient,) = torch.autograd.grad(losses.sum(), leaves)
+        return gradient.abs().flatten(1).sum(1).cpu()
+
+    return score
+
+
+@dataclass(frozen=True)
+class DenoisingMethod(TimestepMethod):
+    """A method whose loss is the denoising loss of `run.unet`, optionally with a distance of the latents.
 
     `encoder_weight` adds that many times the mean squared distance between the latents of the perturbed and of the clean
     photo, in the same crop, to what the photos pursue: the encoder alone then carries part of the attack.
     """
 
-    draws: int = setting(2, "timesteps and noises drawn for each photo in a PGD step", 1, 16, 1)
-    timestep_weights: str = setting("uniform", "how timesteps are drawn", choices=tuple(WEIGHTS))
     encoder_weight: float = setting(0.0, "weight of the latents' distance from the clean photo's", 0, 10, 0.1)
-
-    def denoising_loss(self, run: Run) -> DenoisingLoss:
-        """The denoising loss under this method's timestep distribution."""
-        timesteps = timestep_distribution(self.timestep_weights, run.model.alphas_cumprod)
-        return DenoisingLoss(run.model, run.conditioning, timesteps)
 
     def objective(self, run: Run) -> Objective:
         """See `PGDMethod.objective`."""
-        loss = self.denoising_loss(run)
+        loss = DenoisingLoss(run.model, run.conditioning, run.timesteps)
         away = self.encoder_weight * (1.0 if self.direction == "ascend" else -1.0)
 
         def denoising(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
@@ -153,34 +222,3 @@ class DenoisingMethod(PGDMethod):
             return value
 
         return denoising
-
-
-@dataclass(frozen=True)
-class SurrogateMethod(DenoisingMethod):
-    """A denoising method against a surrogate: a copy of the U-Net, in float32, that is trained between PGD rounds."""
-
-    rounds: int = setting(10, "rounds, each a surrogate phase and a PGD phase", 1, 100, 1)
-    surrogate_steps: int = setting(4, "surrogate training steps in a round", 0, 50, 1)
-    pgd_steps: int = setting(10, "PGD steps in a round", 1, 50, 1)
-    surrogate_learning_rate: float = setting(1e-4, "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7)
-
-    def attacked_unet(self, model: LatentDiffusionModel) -> torch.nn.Module:
-        """See `PGDMethod.attacked_unet`."""
-        return model.copy_unet()
-
-    def trainer(self, unet: torch.nn.Module) -> Trainer:
-        """A trainer of every weight of `unet`."""
-        return Trainer(unet.requires_grad_(True).parameters(), TrainingSettings(self.surrogate_learning_rate))
-
-    def surrogate_loss(
-        self, run: Run, loss: DenoisingLoss, unet: torch.nn.Module, photos: Callable[[int], torch.Tensor]
-    ) -> Callable[[int], torch.Tensor]:
-        """The loss that `unet` descends: a batch of photos, `photos(index)` each (1, 3, H, W) as it now is."""
-
-        def step_loss(step: int) -> torch.Tensor:
-            chosen = torch.randperm(len(run.images), generator=run.generator)[: PGDSettings.group_size].tolist()
-            with torch.no_grad():
-                latents = run.look(len(chosen))([photos(index) for index in chosen])
-            return loss(unet, latents, run.generator)
-
-        return step_loss

@@ -10,13 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from udp.losses import DenoisingLoss
 from udp.pgd import PGD
-from udp.protect.pgd_method import Reporter, Run, SurrogateMethod
+from udp.protect.pgd_method import Reporter, Run
+from udp.protect.surrogate import LEARNING, SurrogateMethod
+from udp.types import preset, setting
 
 
 @dataclass(frozen=True)
 class UDP(SurrogateMethod):
     """Surrogate and images share one timestep distribution; uniform is UDP, see `udp.timesteps` for EUDP's."""
+
+    rounds: int = setting(10, "rounds, each a surrogate phase and a PGD phase", 1, 100, 1)
+    surrogate_steps: int = setting(4, "surrogate training steps in a round", 0, 50, 1)
+    pgd_steps: int = setting(10, "PGD steps in a round", 1, 50, 1)
+    draws: int = preset(SurrogateMethod, "draws", 2)
 
     name: ClassVar[str] = "udp"
     title: ClassVar[str] = "UDP (uniform timesteps)"
@@ -24,14 +32,12 @@ class UDP(SurrogateMethod):
 
     def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
         """One surrogate for the whole run learns the photos as they now are."""
-        trainer, loss = self.trainer(run.unet), self.denoising_loss(run)
-        step_loss = self.surrogate_loss(
-            run, loss, run.unet, lambda index: run.images[index] + attack.perturbations[index]
-        )
+        trainer, loss = self.trainer(run.unet), DenoisingLoss(run.model, run.conditioning, run.timesteps)
+        step_loss = self.batch_loss(run, loss, run.unet, lambda index: run.images[index] + attack.perturbations[index])
 
         def phase() -> None:
             run.unet.requires_grad_(True)
-            trainer.run(step_loss, self.surrogate_steps, report("training the surrogate"))
+            trainer.run(step_loss, self.surrogate_steps, report(LEARNING))
             run.unet.requires_grad_(False)  # the images' gradient must not also be computed for the weights
 
         return phase

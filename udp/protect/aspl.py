@@ -1,0 +1,61 @@
+"""ASPL: alternating surrogate and perturbation learning (Anti-DreamBooth, Van Le et al. 2023, 2303.15433, section 4.2).
+
+A model follows the perturbed photos. In every round a copy of it takes a few steps on clean photos, PGD raises the
+copy's loss, and the model itself goes on with what PGD made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from udp.losses import DenoisingLoss
+from udp.pgd import PGD
+from udp.protect.fsmg import PUBLISHED_STEP
+from udp.protect.pgd_method import Reporter, Run
+from udp.protect.surrogate import LEARNING, SurrogateMethod
+from udp.protect.udp import UDP
+from udp.timesteps import timestep_distribution
+from udp.types import preset
+
+
+@dataclass(frozen=True)
+class ASPL(SurrogateMethod):
+    """Published (attack_with_aspl.sh): 50 rounds of 3 surrogate and 6 PGD steps of 0.64/255 inside 6.4/255.
+
+    Optimisers start afresh in every round and there is no random start, as in the published code; its further clean
+    photos and class images are not needed here: the copy learns the photos themselves, unperturbed.
+    """
+
+    rounds: int = preset(UDP, "rounds", 50)
+    surrogate_steps: int = preset(UDP, "surrogate_steps", 3)
+    pgd_steps: int = preset(UDP, "pgd_steps", 6)
+    step_size: float = preset(SurrogateMethod, "step_size", PUBLISHED_STEP)
+
+    name: ClassVar[str] = "aspl"
+    title: ClassVar[str] = "ASPL (Anti-DreamBooth)"
+    reference: ClassVar[str] = "arXiv 2303.15433"
+    random_start: ClassVar[bool] = False
+
+    @property
+    def loop_steps(self) -> int:
+        """See `PGDMethod.loop_steps`: two surrogate phases a round, but one in the first."""
+        return self.rounds * (2 * self.surrogate_steps + self.pgd_steps) - self.surrogate_steps
+
+    def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
+        """The model learns the perturbed photos, then its copy, which PGD attacks, the clean ones."""
+        uniform = timestep_distribution("uniform", run.model.alphas_cumprod)
+        loss = DenoisingLoss(run.model, run.conditioning, uniform)
+        model = run.model.copy_unet()
+        on_perturbed = self.batch_loss(run, loss, model, lambda index: run.images[index] + attack.perturbations[index])
+        on_clean = self.batch_loss(run, loss, run.unet, lambda index: run.images[index])
+
+        def phase() -> None:
+            if attack.step:
+                self.trainer(model).run(on_perturbed, self.surrogate_steps, report(LEARNING))
+            run.unet.load_state_dict(model.state_dict())
+            self.trainer(run.unet).run(on_clean, self.surrogate_steps, report(LEARNING))
+            run.unet.requires_grad_(False)
+
+        return phase

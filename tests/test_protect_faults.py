@@ -177,5 +177,5 @@ def test_score_distillation_is_the_residual_of_the_noise(tiny_model: LatentDiffu
         velocity = tiny_model.denoise(tiny_model.unet, noisy, timesteps, loss.text)
         predicted_noise = alpha.sqrt() * velocity + (1 - alpha).sqrt() * noisy
         plain = loss(tiny_model.unet, latents, torch.Generator().manual_seed(2))
-    assert torch.allclose(gradient * 2, predicted_noise - noise, atol=1e-5)  # the mean over two samples halves it
-    assert float(value.detach()) == pytest.approx(float(plain), rel=1e-5)
+    assert torch.allclose(gradient * 2, predicted_noise - noise, atol=1e-3)  # the mean over two samples halves it
+    assert float(value.detach()) == pytest.approx(float(plain), rel=1e-3)

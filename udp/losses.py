@@ -42,11 +42,14 @@ class DenoisingLoss:
         with torch.no_grad():
             prediction, target = self.pair(unet, latents, noise, timesteps)
             value = (prediction - target).square().mean()
-            residual = prediction - target
-            if not torch.equal(target, noise):
-                # A velocity v = a noise - s x_0 with x_t fixed: the noise's residual is a = sqrt(alpha_bar_t) times v's.
-                a = self.model.alphas_cumprod.to(latents.device)[timesteps].sqrt()
-                residual = residual * a.view(-1, *[1] * (residual.ndim - 1))
+            # With x_t = a x_0 + s noise fixed and v = a noise - s x_0, a residual of v or x_0 is one of the noise, scaled.
+            alpha_bar = self.model.alphas_cumprod.to(latents.device)[timesteps].view(-1, *[1] * (latents.ndim - 1))
+            scale = {
+                "epsilon": torch.ones_like(alpha_bar),
+                "v_prediction": alpha_bar.sqrt(),
+                "sample": -(alpha_bar / (1 - alpha_bar)).sqrt(),
+            }[self.model.noise_scheduler.config.prediction_type]
+            residual = (prediction - target) * scale
         carrier = (residual * latents).flatten(1).sum(1).mean()
         return value + carrier - carrier.detach()
 

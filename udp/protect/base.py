@@ -12,7 +12,7 @@ import torch
 
 from udp.errors import InvalidInput
 from udp.images import resize, to_tensor
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.pgd import Direction
 from udp.projection import check_budget, to_8_bits, whole_levels
 from udp.types import OnProgress, Photo, check_settings, ignore_progress, setting
@@ -48,7 +48,7 @@ class ProtectionMethod(abc.ABC):
         self,
         images: Sequence[torch.Tensor],
         limits: Sequence[torch.Tensor],
-        model: LatentDiffusionModel | None,
+        model: DiffusionModel | None,
         prompt: str,
         generator: torch.Generator,
         on_progress: OnProgress,
@@ -62,7 +62,7 @@ class ProtectionMethod(abc.ABC):
     def __call__(
         self,
         photos: Sequence[Photo],
-        model: LatentDiffusionModel | None,
+        model: DiffusionModel | None,
         prompt: str = "a photo of sks",
         seed: int = 0,
         on_progress: OnProgress = ignore_progress,

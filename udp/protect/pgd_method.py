@@ -14,7 +14,8 @@ from typing import ClassVar
 import torch
 
 from udp.losses import DenoisingLoss
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
+from udp.models.base import Conditioning
 from udp.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
 from udp.protect.base import ProtectionMethod
 from udp.timesteps import (
@@ -44,8 +45,8 @@ class Run:
     distribution from which the photos' loss draws.
     """
 
-    model: LatentDiffusionModel
-    conditioning: torch.Tensor
+    model: DiffusionModel
+    conditioning: Conditioning
     images: Sequence[torch.Tensor]
     generator: torch.Generator
     unet: torch.nn.Module
@@ -82,7 +83,7 @@ class PGDMethod(ProtectionMethod):
     def objective(self, run: Run) -> Objective:
         """The scalar that PGD moves; every random draw comes from `run.generator`."""
 
-    def attacked_unet(self, model: LatentDiffusionModel) -> torch.nn.Module:
+    def attacked_unet(self, model: DiffusionModel) -> torch.nn.Module:
         """The network that the photos are perturbed against; the base model's own unless a method trains a copy."""
         return model.unet
 
@@ -108,7 +109,7 @@ class PGDMethod(ProtectionMethod):
         self,
         images: Sequence[torch.Tensor],
         limits: Sequence[torch.Tensor],
-        model: LatentDiffusionModel,
+        model: DiffusionModel,
         prompt: str,
         generator: torch.Generator,
         on_progress: OnProgress,

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.protect.base import ProtectionMethod
 from udp.types import OnProgress, Progress
 
@@ -30,7 +30,7 @@ class RandomNoise(ProtectionMethod):
         self,
         images: Sequence[torch.Tensor],
         limits: Sequence[torch.Tensor],
-        model: LatentDiffusionModel | None,
+        model: DiffusionModel | None,
         prompt: str,
         generator: torch.Generator,
         on_progress: OnProgress,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from udp.losses import DenoisingLoss
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.pgd import PGDSettings
 from udp.protect.pgd_method import DenoisingMethod, Run
 from udp.training import Trainer, TrainingSettings
@@ -28,7 +28,7 @@ class SurrogateMethod(DenoisingMethod):
     surrogate_steps: int = setting(4, "surrogate training steps", 0, 1000, 1)
     surrogate_learning_rate: float = setting(1e-4, "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7)
 
-    def attacked_unet(self, model: LatentDiffusionModel) -> torch.nn.Module:
+    def attacked_unet(self, model: DiffusionModel) -> torch.nn.Module:
         """See `PGDMethod.attacked_unet`."""
         return model.copy_unet()
 

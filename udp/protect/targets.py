@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from udp.errors import InvalidInput
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 
 TARGETS = ("pattern", "gray", "zero")
 
 
 @torch.no_grad()
-def target_latents(model: LatentDiffusionModel, name: str) -> torch.Tensor:
+def target_latents(model: DiffusionModel, name: str) -> torch.Tensor:
     """The target called `name` in `TARGETS`, (1, C, h, w). Raises `InvalidInput` for another name.
 
     "gray" encodes a flat gray image and "zero" is the origin, PhotoGuard's two targets; "pattern" encodes black and white

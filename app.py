@@ -1,5 +1,6 @@
 """Starts the app: `python app.py`, locally or on a Hugging Face Space."""
 
+import functools
 import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -10,12 +11,14 @@ except ImportError:
     spaces = None
 
 from udp.ui import CSS, HEAD, build, owner_from, theme
-from udp.ui.work import stream
+from udp.ui.work import gpu_seconds, run_here, run_streamed, stream
 
+runner = run_here
 if spaces is not None:
-    stream = spaces.GPU(duration=110)(stream)  # an anonymous visitor has 120 s a day
+    # The visitor's quota is asked for what the work is expected to need.
+    runner = functools.partial(run_streamed, spaces.GPU(duration=gpu_seconds)(stream))
 
-demo = build(owner_from(os.environ), stream)
+demo = build(owner_from(os.environ), runner)
 
 if __name__ == "__main__":
     demo.launch(

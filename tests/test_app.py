@@ -74,7 +74,7 @@ def test_attack_compares_all_arms(client: Client, photo_files: list[Path], tmp_p
         losses = bundle.read("losses.csv").decode().splitlines()
     for arm in ("base", "clean", "random", "protected"):
         assert {f"pictures/{arm}/seed-0.png", f"pictures/{arm}/seed-1.png"} <= names
-    assert report["verdict"] == verdict and report["settings"]["steps"] == 10
+    assert report["verdict"]["sentence"] == verdict and report["settings"]["steps"] == 10
     assert losses[0] == "step,clean,random,protected" and len(losses) == 11
 
 

@@ -29,7 +29,8 @@ from udp.ui.owner import owner_from
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.sessions import Sessions
 from udp.ui.tables import attack_table, visibility_table
-from udp.ui.work import Finished, stream, within
+from udp.ui.work import within
+from udp.verdicts import Verdict
 
 EVERYTHING = [*METHODS.values(), *RECIPES.values()]
 
@@ -157,7 +158,7 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
     image = np.zeros((16, 16, 3), np.uint8)
     base = Arm("base", (image,), (), {"clean_loss": 1.0})
     arm = Arm("clean", (image,), (1.0, 0.5), {"clean_loss": 0.5, "similarity": 0.25})
-    report = Report(base, (arm,), "A verdict.")
+    report = Report(base, (arm,), Verdict("unclear", "A verdict.", 1, {}))
     pictures, archive = save_attack(report, LoRA(), Trial(seed=7), "mini", EUDP(), tmp_path)
     assert pictures["clean"][0].name == "seed-7.png"
     with zipfile.ZipFile(archive) as bundle:
@@ -234,37 +235,6 @@ def test_example_photos_are_copied_into_the_session(
     assert all(session.folder in file.parents for file in files)
     with pytest.raises(InvalidInput, match="expected the example photos"):
         example_files(session, "style")
-
-
-def test_the_stream_ends_with_the_result_and_stops_when_closed() -> None:
-    steps: list[int] = []
-
-    def work(on_progress):
-        for index in range(1000):
-            steps.append(index)
-            on_progress(Progress("working", index, 1000))
-            time.sleep(0.001)
-        return "done"
-
-    events = stream(work)
-    next(events)
-    events.close()
-    time.sleep(0.1)
-    count = len(steps)
-    time.sleep(0.1)
-    assert len(steps) == count < 1000
-    *_, last = stream(lambda on_progress: "done")
-    assert last == Finished("done")
-
-
-def test_a_run_that_would_take_too_long_is_refused_early() -> None:
-    def work(on_progress):
-        for index in range(100):
-            on_progress(Progress("working", index, 100))
-            time.sleep(0.05)
-
-    with pytest.raises(InvalidInput, match="expected a run of at most"):
-        list(stream(work, most_seconds=1))
 
 
 def test_a_part_of_the_work_knows_its_share() -> None:

@@ -6,21 +6,27 @@ the caller; `gr.api` would open any path on the server.
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 from typing import Any
 
 import gradio as gr
 
 from udp.errors import InvalidInput
-from udp.evaluate import Trial
+from udp.evaluate import Report, Trial
 from udp.finetune import RECIPES
 from udp.protect import EUDP, METHODS
+from udp.types import Photo
 from udp.ui.attack_source import uploaded_source
 from udp.ui.context import Context, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import from_names
-from udp.ui.layout import MODEL_QUEUE, MOST_PICTURES
+from udp.ui.layout import MOST_PICTURES
 from udp.ui.results import save_attack, save_protection, take_photos
-from udp.ui.work import ARMS, PROMPT, AttackWork, ProtectWork
+from udp.ui.sessions import Session
+from udp.ui.work import ARMS, PROMPT, AttackWork, ProtectWork, Work
+
+API = {"concurrency_limit": None, "show_progress": "hidden"}
 
 
 def add_endpoints(context: Context) -> None:
@@ -39,7 +45,7 @@ def add_endpoints(context: Context) -> None:
             [photos, method, budget, prompt, seed, settings, model],
             archive,
             api_name="protect",
-            **MODEL_QUEUE,
+            **API,
         )
         protected = gr.File(label="protected", file_count="multiple")
         recipe = gr.Textbox("lora", label="recipe")
@@ -47,12 +53,23 @@ def add_endpoints(context: Context) -> None:
         verdict = gr.Textbox(label="verdict")
         gr.Button().click(
             _attack(context), [photos, protected, recipe, gr.Number(200, label="steps"), pictures, prompt, seed, settings, model],
-            [verdict, archive], api_name="attack", **MODEL_QUEUE,
+            [verdict, archive], api_name="attack", **API,
         )  # fmt: skip
 
 
+async def _result(context: Context, session: Session, work: Work, save: Any) -> Any:
+    """Run as a job of its own and wait for it; a call that is given up stops its job."""
+    job = context.submit(session, f"api-{secrets.token_hex(8)}", work, save)
+    try:
+        while not job.ended:
+            await asyncio.sleep(0.1)
+        return job.result()
+    finally:
+        job.stop()
+
+
 def _protect(context: Context) -> Any:
-    def protect(
+    async def protect(
         request: gr.Request, photos: list[str] | None, method: str = "eudp", budget_levels: float = 8,
         prompt: str = PROMPT, seed: float = 0, settings: dict[str, Any] | None = None, model: str = "",
     ) -> str:  # fmt: skip
@@ -65,15 +82,19 @@ def _protect(context: Context) -> Any:
             chosen = from_names(METHODS, method, {**(settings or {}), "budget": budget_levels})
             originals = take_photos(note_uploads(session, photos))
             work = ProtectWork(originals, chosen, context.owner.check_model(model), prompt or PROMPT, whole_seed(seed))
-            protected, folder = context.result(work), session.new_folder("api")
-            saved = save_protection(originals, protected, chosen, work.model_name, work.prompt, work.seed, folder)
-            return str(saved.archive)
+
+            def save(protected: list[Photo]) -> str:
+                folder = session.new_folder("api")
+                saved = save_protection(originals, protected, chosen, work.model_name, work.prompt, work.seed, folder)
+                return str(saved.archive)
+
+            return await _result(context, session, work, save)
 
     return protect
 
 
 def _attack(context: Context) -> Any:
-    def attack(
+    async def attack(
         request: gr.Request, photos: list[str] | None, protected: list[str] | None = None, recipe: str = "lora",
         steps: float = 200, pictures: float = 4, prompt: str = PROMPT, seed: float = 0,
         settings: dict[str, Any] | None = None, model: str = "",
@@ -95,9 +116,13 @@ def _attack(context: Context) -> Any:
                 originals, done, budget = take_photos(clean), None, EUDP().budget
             trial = Trial(prompt or PROMPT, prompt or PROMPT, whole_seed(seed), int(pictures))
             work = AttackWork(originals, done, EUDP(), budget, ARMS, chosen, trial, context.owner.check_model(model))
-            report, _ = context.result(work)
             known = EUDP() if done is None else None
-            _, archive = save_attack(report, chosen, trial, work.model_name, known, session.new_folder("api"))
-            return report.verdict, str(archive)
+
+            def save(result: tuple[Report, Any]) -> tuple[str, str]:
+                report, folder = result[0], session.new_folder("api")
+                _, archive = save_attack(report, chosen, trial, work.model_name, known, folder)
+                return report.verdict, str(archive)
+
+            return await _result(context, session, work, save)
 
     return attack

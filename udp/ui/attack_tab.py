@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +14,61 @@ from PIL import Image
 from udp.errors import InvalidInput
 from udp.evaluate import Report, Trial
 from udp.finetune import RECIPES
+from udp.jobs import Job
 from udp.protect import EUDP
-from udp.types import Progress
+from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui import progress as show
 from udp.ui.context import Context, example_files, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice
+from udp.ui.job_tab import JobTab, Updates
 from udp.ui.layout import (
-    MODEL_QUEUE,
     MOST_PICTURES,
     QUICK,
     file_box,
-    loss_plot,
     model_box,
     photo_gallery,
-    plot_of,
     section,
     seed_box,
 )
-from udp.ui.results import save_attack, save_protection, take_photos
+from udp.ui.link import Controls
+from udp.ui.results import pack, save_attack, save_protection, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import attack_table
-from udp.ui.work import ARMS, PROMPT, AttackWork, Finished
+from udp.ui.work import ARMS, PROMPT, AttackWork
 
-Updates = dict[Any, Any]
 Rows = dict[str, tuple[gr.Column, gr.Gallery]]
 MOST_STEPS = 1000
 
 
-class AttackTab:
+@dataclass(frozen=True)
+class Saved:
+    """A finished attack and where it lies."""
+
+    report: Report
+    trial: Trial
+    pictures: dict[str, list[Path]]
+    archive: Path
+
+
+class AttackTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
+    kind = "attack"
+    colours = show.ARM_COLOURS
+
     def __init__(self, context: Context) -> None:
-        self.context = context
+        super().__init__(context)
         self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS})
         with gr.Row(elem_classes="columns"):
             with gr.Column(min_width=320):
                 self._photos()
             with gr.Column(min_width=320):
                 self._imitator()
-        self.progress = gr.HTML(visible=False, padding=False)
-        self.plot = loss_plot(show.ARM_COLOURS, "Training loss (running mean), each set on its own photos", "Set")
-        self.live = self._rows(tuple(show.ARM_TITLES))
+        self.progress_area("Training loss (running mean), each set on its own photos", "Set")
+        self.live_rows = self._rows(tuple(show.ARM_TITLES))
+        self.partial = gr.DownloadButton("Download the finished pictures (ZIP)", visible=False)
         with gr.Column(visible=False) as self.results:
             self._results()
 
@@ -64,6 +77,7 @@ class AttackTab:
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
         self.thumbnails = photo_gallery("Protected photos", visible=False, show_label=False, elem_classes="thumbnails")
         self.example = gr.Button("Try the example subject", size="md")
+        self.examples = [self.example]
         with gr.Accordion("Use my own clean and protected photos", open=False):
             self.clean = file_box("Clean photos", 160)
             self.protected = file_box("The same photos, protected", 160)
@@ -85,8 +99,8 @@ class AttackTab:
             self.sampling_steps = gr.Slider(5, 50, defaults.sampling_steps, step=1, label="Sampling steps")
             self.guidance = gr.Slider(1, 10, defaults.guidance, step=0.5, label="Guidance scale")
             self.recipes.advanced()
-        self.start = gr.Button("Attack", variant="primary", size="lg")
-        self.stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+            self.link_button()
+        self.buttons("Attack")
 
     def _results(self) -> None:
         section("What the imitator gets", "Pictures in one column start from the same seed.")
@@ -111,10 +125,7 @@ class AttackTab:
         """The update that shows an arm's pictures, or hides an arm that has none."""
         column, gallery = row
         captioned = [(str(path), f"seed {trial.seed + index}") for index, path in enumerate(paths)]
-        return {column: gr.Column(visible=bool(paths)), gallery: gr.Gallery(captioned, columns=trial.pictures)}
-
-    def _hide_live(self) -> Updates:
-        return {column: gr.Column(visible=False) for column, _ in self.live.values()}
+        return {column: gr.Column(visible=bool(paths)), gallery: gr.Gallery(captioned, columns=max(4, trial.pictures))}
 
     def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
         """Add the events; a finished protection (`protect_runs`) and opening `tab` refresh the photos shown here."""
@@ -126,30 +137,52 @@ class AttackTab:
         gr.on(changes, self._refresh, files, shown, **QUICK)
         inputs = [*files, self.arms, self.pictures, self.model, self.instance_prompt, self.prompt, self.seed, self.sampling_steps,
                   self.guidance, *self.recipes.components]  # fmt: skip
-        outputs = [*self._busy_outputs(), *shown, self.plot, *(part for row in self.live.values() for part in row), self.results, self.verdict, *(part for row in self.rows.values() for part in row),
-                   self.figures, self.download]  # fmt: skip
-        runs = []
         for button, example in ((self.start, False), (self.example, True)):
-            first = button.click(self._busy, None, self._busy_outputs(), **QUICK)
-            run = first.success(
-                self._run, [gr.State(example), *inputs], outputs, api_visibility="private", **MODEL_QUEUE
-            )
-            runs.append(run)
-        self.stop.click(self._on_stop, None, self._busy_outputs(), cancels=runs, **QUICK)
+            event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
+            self.run_after(event, self._submit, [gr.State(example), *inputs])
+        self.connect_stop()
 
-    def _busy_outputs(self) -> list[Any]:
-        return [self.start, self.stop, self.example, self.progress]
+    def controls(self) -> Controls:
+        """See `JobTab.controls`."""
+        own = {
+            "arms": self.arms, "pictures": self.pictures, "model": self.model, "instance_prompt": self.instance_prompt,
+            "prompt": self.prompt, "seed": self.seed, "sampling_steps": self.sampling_steps, "guidance": self.guidance,
+        }  # fmt: skip
+        return [*own.items(), *self.recipes.named("recipe")]
 
-    def _busy(self, busy: bool = True, line: str | None = None) -> Updates:
-        return {
-            self.start: gr.Button(visible=not busy),
-            self.stop: gr.Button(visible=busy),
-            self.example: gr.Button(interactive=not busy),
-            self.progress: gr.HTML(show.waiting() if line is None else line, visible=True),
+    def shown(self) -> list[Any]:
+        """See `JobTab.shown`."""
+        rows = [part for row in (*self.live_rows.values(), *self.rows.values()) for part in row]
+        return [self.source, self.thumbnails, self.partial, *rows, self.results, self.verdict, self.figures,
+                self.download]  # fmt: skip
+
+    def live(self, session: Session, job: Job) -> Updates:
+        """The pictures of the arms that are finished."""
+        updates: Updates = {self.partial: gr.DownloadButton(visible=False)}
+        for name, row in self.live_rows.items():
+            updates |= self._fill(row, self._save_live(session, job, name), job.about.trial)
+        return updates
+
+    def stopped(self, session: Session, job: Job) -> tuple[str, Updates]:
+        """The finished arms stay, with a download."""
+        paths = [path for name in self.live_rows for path in self._save_live(session, job, name)]
+        if not paths:
+            return super().stopped(session, job)
+        archive = pack(paths, paths[0].parent / "finished-pictures.zip")
+        return "Stopped. What was finished is kept.", {
+            **self.live(session, job),
+            self.partial: gr.DownloadButton(value=str(archive), visible=True),
         }
 
-    def _on_stop(self) -> Updates:
-        return self._busy(False, show.message("Stopped. Earlier results, if any, are kept."))
+    @staticmethod
+    def _save_live(session: Session, job: Job, arm: str) -> list[Path]:
+        folder, images = session.folder / f"live-{job.id}", job.images.get(arm, ())
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"{arm}-{index}.png" for index in range(len(images))]
+        for path, image in zip(paths, images, strict=True):
+            if not path.exists():
+                Image.fromarray(image).save(path)
+        return paths
 
     def _refresh(self, request: gr.Request, clean: list[str] | None, protected: list[str] | None) -> Updates:
         with friendly():
@@ -189,66 +222,47 @@ class AttackTab:
         )  # fmt: skip
         return work, source
 
-    def _run(self, request: gr.Request, example: bool, *values: Any) -> Iterator[Updates]:
-        try:
-            with friendly():
-                session = self.context.session(request)
-                work, source = self._work(session, example, *values)
-                folder = session.new_folder("attack")
-                log, throttle = show.LossLog(show.ARM_COLOURS, window=20), show.Throttle(0.5)
-                yield {self.plot: plot_of(log), **self._hide_live()}
-                for event in self.context.run(work):
-                    if isinstance(event, Finished):
-                        yield {self.progress: gr.HTML(show.saving(), visible=True)}
-                        yield self._finished(session, work, source, event.result, folder)
-                        return
-                    log.add(event.progress)
-                    if event.progress.images and event.progress.arm in self.live:
-                        paths = self._save_live(event.progress, folder)
-                        yield self._fill(self.live[event.progress.arm], paths, work.trial)
-                    if throttle.ready():
-                        yield self._running(event, log)
-        except gr.Error as error:
-            yield self._busy(False, show.message(error.message, "bad"))
-            raise
+    def _submit(self, session: Session, example: bool, *values: Any) -> Job:
+        work, source = self._work(session, example, *values)
 
-    @staticmethod
-    def _save_live(progress: Progress, folder: Path) -> list[Path]:
-        paths = [folder / f"live-{progress.arm}-{index}.png" for index in range(len(progress.images))]
-        for path, image in zip(paths, progress.images, strict=True):
-            Image.fromarray(image).save(path)
-        return paths
+        def save(result: tuple[Report, list[Photo] | None]) -> Saved:
+            report, protected = result
+            if source.protected is None and protected:
+                place = session.new_folder("example")
+                session.example = save_protection(
+                    source.clean,
+                    protected,
+                    source.method,
+                    work.model_name,
+                    source.prompt,
+                    source.seed,
+                    place,
+                    "subject",
+                )
+                session.keep("example", place)
+            known = source.method if source.known and protected else None
+            folder = session.new_folder("attack")
+            pictures, archive = save_attack(report, work.recipe, work.trial, work.model_name, known, folder)
+            session.keep("attack", folder)
+            return Saved(report, work.trial, pictures, archive)
 
-    def _running(self, update: Any, log: show.LossLog) -> Updates:
-        return {self.progress: gr.HTML(show.bar(update), visible=True), self.plot: plot_of(log)}
+        return self.context.submit(session, self.kind, work, save)
 
-    def _finished(
-        self, session: Session, work: AttackWork, source: sources.Source, result: tuple[Report, Any], folder: Path
-    ) -> Updates:
-        report, protected = result
-        if source.protected is None and protected:
-            place = session.new_folder("example")
-            session.example = save_protection(
-                source.clean, protected, source.method, work.model_name, source.prompt, source.seed, place, "subject"
-            )
-            session.keep("example", place)
-        known = source.method if source.known and protected else None
-        pictures, archive = save_attack(report, work.recipe, work.trial, work.model_name, known, folder)
-        session.keep("attack", folder)
+    def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
+        """See `JobTab.finished`."""
         text, thumbnails = sources.describe(session, [], [])
-        rows: Updates = {}
+        rows: Updates = {column: gr.Column(visible=False) for column, _ in self.live_rows.values()}
         for name, row in self.rows.items():
-            rows |= self._fill(row, pictures.get(name, []), work.trial)
-        return {
-            **self._busy(False, show.message("Done.")),
+            rows |= self._fill(row, saved.pictures.get(name, []), saved.trial)
+        return "Done.", {
             self.source: text,
             self.thumbnails: gr.Gallery(thumbnails, visible=bool(thumbnails)),
-            **self._hide_live(),
-            self.results: gr.Column(visible=True),
-            self.verdict: self._verdict(report),
+            self.partial: gr.DownloadButton(visible=False),
             **rows,
-            self.figures: attack_table(report),
-            self.download: str(archive),
+            self.results: gr.Column(visible=True),
+            self.verdict: self._verdict(saved.report),
+            self.figures: attack_table(saved.report),
+            self.download: str(saved.archive),
         }
 
     @staticmethod

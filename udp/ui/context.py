@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +12,48 @@ import gradio as gr
 
 from udp.errors import InvalidInput
 from udp.images import list_photos
-from udp.jobs import Update
+from udp.jobs import Job, JobLine
+from udp.types import OnProgress, Progress
 from udp.ui.owner import Owner
 from udp.ui.sessions import Session, Sessions
-from udp.ui.work import Finished, Stream, Work
+from udp.ui.work import Runner, Work, limited
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @dataclass(frozen=True)
 class Context:
-    """`stream` runs work (see `udp.ui.work.stream`)."""
+    """`runner` runs work (see `udp.ui.work.run_here`), one after the other in `line`."""
 
     sessions: Sessions
     owner: Owner
-    stream: Stream
+    runner: Runner
+    line: JobLine = field(default_factory=JobLine)
 
     def session(self, request: gr.Request) -> Session:
         """The visitor's own session."""
         return self.sessions.get(request.session_hash)
 
-    def run(self, work: Work) -> Iterator[Update | Finished]:
-        """Updates, then `Finished`."""
-        minutes = self.owner.most_minutes
-        return self.stream(work, minutes and 60 * minutes)
+    def submit(self, session: Session, kind: str, work: Work, save: Callable[[Any], Any]) -> Job:
+        """Start work in the background; the job's result is what `save` makes of the work's.
 
-    def result(self, work: Work) -> Any:
-        """Run to the end and return the result, for API calls."""
-        return last_result(self.run(work))
+        Saving is part of the job, so that results are complete even if nobody watches. Raises `InvalidInput` if too
+        much is running already.
+        """
 
+        def run(on_progress: OnProgress) -> Any:
+            result = self.runner(work, limited(on_progress, self.owner.most_minutes))
+            on_progress(Progress("measuring and saving", 1, 1, fraction=1.0))
+            return save(result)
 
-def last_result(events: Iterator[Update | Finished], on_update: Callable[[Update], None] | None = None) -> Any:
-    """Drain a stream and return what the work returned."""
-    for event in events:
-        if isinstance(event, Finished):
-            return event.result
-        if on_update:
-            on_update(event)
-    raise AssertionError("a stream ends with Finished or raises")
+        job: Job[Any] = Job(run, work)
+        self.line.submit(job)
+        try:
+            session.add_job(kind, job)
+        except InvalidInput:
+            job.stop()
+            raise
+        return job
 
 
 def note_uploads(session: Session, files: Sequence[str] | None) -> list[Path]:

@@ -110,6 +110,16 @@ class Choice:
         """Every control, in the order that `read` expects."""
         return [self.radio, *self._shared, *(c for group in self._advanced.values() for c in group)]
 
+    def named(self, name: str) -> list[tuple[str, gr.components.Component]]:
+        """The same with names for a link: `name` for the radio, field names for the rest."""
+        shared = zip(self.everyday, self._shared, strict=True)
+        groups = [
+            (item.name, control)
+            for entry, controls in self._advanced.items()
+            for item, control in zip(settings_of(self.registry[entry], advanced=True), controls, strict=True)
+        ]
+        return [(name, self.radio), *((item.name, control) for item, control in shared), *groups]
+
     def read(self, values: Sequence[Any]) -> Any:
         """The chosen entry's settings object. Raises `InvalidInput` if a value is outside its range."""
         name, rest = values[0], list(values[1:])

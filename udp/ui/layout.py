@@ -9,8 +9,8 @@ import gradio as gr
 from udp.ui.owner import Owner, title
 from udp.ui.progress import LossLog
 
-# All model work waits in one line: one model, one machine.
-MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
+# Handlers that submit or watch jobs cost next to nothing: the model's own line (udp.jobs.JobLine) does the queueing.
+WATCH = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 # Events that only move things on the screen: no queue, not in the public API.
 QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 MOST_PICTURES = 8

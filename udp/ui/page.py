@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import parse_qs
+
 import gradio as gr
 from gradio.utils import get_upload_folder
 
 from udp.ui.api import add_endpoints
 from udp.ui.attack_tab import AttackTab
 from udp.ui.context import Context
+from udp.ui.layout import QUICK, WATCH
+from udp.ui.link import ARRIVE, COPY_SETTINGS, settings_query, settings_updates
 from udp.ui.owner import Owner
+from udp.ui.progress import message
 from udp.ui.protect_tab import ProtectTab
 from udp.ui.sessions import Sessions
-from udp.ui.work import Stream, stream
+from udp.ui.work import Runner, run_here
 
 TITLE = "Unlearnable photos"
+GONE = "The run in this link is gone, or it belongs to another browser: runs are private, and deleted soon after their tab."
 CACHE_SECONDS = 12 * 3600
 HEADER = f"""
 <header class="masthead">
@@ -28,22 +35,48 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
 """
 
 
-def build(owner: Owner | None = None, stream: Stream = stream) -> gr.Blocks:
-    """The app, with its owner's models and limits; `stream` runs work (an app on ZeroGPU passes a wrapped one)."""
+def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
+    """The app, with its owner's models and limits; `runner` runs work (an app on ZeroGPU passes another)."""
     sessions = Sessions(get_upload_folder())
-    context = Context(sessions, owner or Owner(), stream)
+    context = Context(sessions, owner or Owner(), runner)
 
     def leave(request: gr.Request) -> None:
         sessions.leave(request.session_hash)
 
+    def arrive(request: gr.Request, secret: str, query: str) -> dict[Any, Any]:
+        session = context.session(request)
+        session.secret = session.secret or secret
+        updates = settings_updates(controls, query)
+        job_id = parse_qs(query.removeprefix("?")).get("job", [""])[0]
+        if job_id and not sessions.rejoin(request.session_hash, job_id, secret):
+            updates[notice] = gr.HTML(message(GONE), visible=True)
+        elif job_id:
+            jobs = context.session(request).jobs
+            updates[tabs] = gr.Tabs(
+                selected=next(tab.kind for tab in pages if jobs.get(tab.kind) and jobs[tab.kind].id == job_id)
+            )
+        return updates or {notice: gr.HTML(visible=False)}
+
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(1800, CACHE_SECONDS)) as demo:
         gr.HTML(HEADER, padding=False)
+        notice = gr.HTML(visible=False, padding=False)
         with gr.Tabs(selected="protect") as tabs:
             with gr.Tab("Protect", id="protect"):
                 protect = ProtectTab(context)
             with gr.Tab("Attack", id="attack") as attack_item:
                 attack = AttackTab(context)
         attack.connect(protect.connect(tabs), attack_item)
+        secret, query = (gr.Textbox(visible="hidden", label=label, container=False) for label in ("secret", "query"))
+        pages = (protect, attack)
+        controls = [(f"{tab.kind}.{name}", control) for tab in pages for name, control in tab.controls()]
+        settings = [control for _, control in controls]
+        arrived = demo.load(arrive, [secret, query], [tabs, notice, *settings], js=ARRIVE, **QUICK)
+        for tab in pages:
+            copied = tab.copy.click(lambda *values: settings_query(controls, values), settings, query, **QUICK)
+            copied.then(None, query, tab.link, js=COPY_SETTINGS).then(
+                lambda: gr.Textbox(visible=True), None, tab.link, **QUICK
+            )
+            arrived.then(tab.resume, None, [*tab.busy_outputs(), tab.plot, *tab.shown()], **WATCH)
         add_endpoints(context)
         demo.unload(leave)
     return demo.queue(default_concurrency_limit=1, max_size=20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import time
 
 import pandas as pd
 
@@ -51,14 +50,11 @@ def bar(update: Update) -> str:
     return _panel(stage, progress.overall, time_left(update.seconds_left))
 
 
-def waiting() -> str:
-    """Shown between the click and the first progress: the model is shared by all visitors."""
-    return _panel("Starting", 0.0, "if another visitor is running, you are next in line")
-
-
-def saving() -> str:
-    """Shown while results are measured and written."""
-    return _panel("Measuring and saving", 1.0, "almost done")
+def waiting(place: int = 0) -> str:
+    """Shown before the first progress: the model is shared by all visitors, and `place` runs go before this one."""
+    if not place:
+        return _panel("Starting", 0.0, "estimating the time left")
+    return _panel("Waiting in line", 0.0, f"{place} run{'s' if place > 1 else ''} before yours")
 
 
 def message(text: str, kind: str = "quiet") -> str:
@@ -109,19 +105,3 @@ class LossLog:
                 rows.append((points[index][0], sum(recent) / len(recent), series))
         frame = pd.DataFrame(rows, columns=["step", "loss", "series"])
         return frame.astype({"step": float, "loss": float})
-
-
-class Throttle:
-    """True at most once in `every` seconds."""
-
-    def __init__(self, every: float) -> None:
-        self.every = every
-        self._last = -every
-
-    def ready(self) -> bool:
-        """Whether it is time again."""
-        now = time.monotonic()
-        if now - self._last < self.every:
-            return False
-        self._last = now
-        return True

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
+from udp.jobs import Job
 from udp.protect import METHODS
+from udp.types import Photo
 from udp.ui import progress as show
 from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice
-from udp.ui.layout import MODEL_QUEUE, QUICK, file_box, loss_plot, model_box, photo_gallery, plot_of, section, seed_box
+from udp.ui.job_tab import JobTab, Updates
+from udp.ui.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
+from udp.ui.link import Controls
 from udp.ui.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import visibility_table
-from udp.ui.work import PROMPT, Finished, ProtectWork
-
-Updates = dict[Any, Any]
+from udp.ui.work import PROMPT, ProtectWork
 
 
-class ProtectTab:
+class ProtectTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
+    kind = "protect"
+    colours = show.STAGE_COLOURS
+
     def __init__(self, context: Context) -> None:
-        self.context = context
+        super().__init__(context)
         self.methods = Choice(METHODS)
         with gr.Row(elem_classes="columns"):
             with gr.Column(min_width=320):
                 self._photos()
             with gr.Column(min_width=320):
                 self._settings()
-        self.progress = gr.HTML(visible=False, padding=False)
-        self.plot = loss_plot(show.STAGE_COLOURS, "Denoising loss (running mean)", "Phase")
+        self.progress_area("Denoising loss (running mean)", "Phase")
         with gr.Column(visible=False) as self.results:
             self._results()
 
@@ -43,6 +48,7 @@ class ProtectTab:
         with gr.Row():
             self.try_subject = gr.Button("Try the example subject", size="md")
             self.try_style = gr.Button("Try the example style", size="md")
+        self.examples = [self.try_subject, self.try_style]
         self.thumbnails = photo_gallery("Photos to protect", visible=False, show_label=False, elem_classes="thumbnails")
 
     def _settings(self) -> None:
@@ -53,8 +59,8 @@ class ProtectTab:
             self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
             self.seed = seed_box()
             self.methods.advanced()
-        self.start = gr.Button("Protect", variant="primary", size="lg")
-        self.stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+            self.link_button()
+        self.buttons("Protect")
 
     def _results(self) -> None:
         section(
@@ -86,34 +92,31 @@ class ProtectTab:
         gr.on([self.files.upload, self.files.delete, self.files.clear], self._on_files, self.files, [self.thumbnails, self.progress],
               **QUICK)  # fmt: skip
         inputs = [self.files, self.model, self.prompt, self.seed, *self.methods.components]
-        shown = [*self._busy_outputs(), self.plot, self.results, self.picker, self.slider, self.perturbation, self.before,
-                 self.after, self.figures, self.download]  # fmt: skip
         runs = []
-        for button, example in ((self.start, None), (self.try_subject, "subject"), (self.try_style, "style")):
-            first = button.click(self._busy, None, self._busy_outputs(), **QUICK)
+        for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
+            event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
             if example:
-                load = self._loader(example)
-                first = first.then(load, None, [self.files, self.thumbnails, *self._busy_outputs()], **QUICK)
-            runs.append(first.success(self._run, inputs, shown, api_visibility="private", **MODEL_QUEUE))
-        self.stop.click(self._on_stop, None, self._busy_outputs(), cancels=runs, **QUICK)
+                load = self.guarded(functools.partial(self._load_example, example))
+                event = event.then(load, None, [self.files, self.thumbnails, *self.busy_outputs()], **WATCH)
+            runs.append(self.run_after(event, self._submit, inputs))
+        self.connect_stop()
         self.picker.select(self._on_pick, None, [self.slider, self.perturbation, self.before, self.after], **QUICK)
         self.to_attack.click(lambda: gr.Tabs(selected="attack"), None, tabs, **QUICK)
         return runs
 
-    def _busy_outputs(self) -> list[Any]:
-        return [self.start, self.stop, self.try_subject, self.try_style, self.progress]
+    def controls(self) -> Controls:
+        """See `JobTab.controls`."""
+        return [("model", self.model), ("prompt", self.prompt), ("seed", self.seed), *self.methods.named("method")]
 
-    def _busy(self, busy: bool = True, line: str | None = None) -> Updates:
-        return {
-            self.start: gr.Button(visible=not busy),
-            self.stop: gr.Button(visible=busy),
-            self.try_subject: gr.Button(interactive=not busy),
-            self.try_style: gr.Button(interactive=not busy),
-            self.progress: gr.HTML(show.waiting() if line is None else line, visible=line != ""),
-        }
+    def shown(self) -> list[Any]:
+        """See `JobTab.shown`."""
+        return [self.files, self.thumbnails, self.results, self.picker, self.slider, self.perturbation, self.before,
+                self.after, self.figures, self.download]  # fmt: skip
 
-    def _on_stop(self) -> Updates:
-        return self._busy(False, show.message("Stopped. Earlier results, if any, are kept."))
+    def restored(self, session: Session) -> Updates:
+        """The photos of the last run."""
+        files = session.files.get(self.kind, [])
+        return {self.files: files, self.thumbnails: self._thumbnails(session, files)}
 
     def _on_files(self, request: gr.Request, files: list[str] | None) -> Updates:
         clear = gr.HTML("", visible=False)
@@ -134,60 +137,35 @@ class ProtectTab:
         session.keep("thumbnails", folder)
         return gr.Gallery(pictures, visible=True)
 
-    def _loader(self, name: str) -> Any:
-        def load(request: gr.Request) -> Iterator[Updates]:
-            try:
-                with friendly():
-                    session = self.context.session(request)
-                    files = example_files(session, name)
-                    yield {self.files: files, self.thumbnails: self._thumbnails(session, files)}
-            except gr.Error as error:
-                yield self._busy(False, show.message(error.message, "bad"))
-                raise
+    def _load_example(self, name: str, session: Session) -> Iterator[Updates]:
+        files = example_files(session, name)
+        yield {self.files: files, self.thumbnails: self._thumbnails(session, files)}
 
-        return load
+    def _submit(
+        self, session: Session, files: list[str] | None, model: str | None, prompt: str, seed: float | None, *values: Any
+    ) -> Job:  # fmt: skip
+        method = self.methods.read(values)
+        paths = note_uploads(session, files)
+        photos = take_photos(paths)
+        name = self.context.owner.check_model(model)
+        work = ProtectWork(photos, method, name, prompt.strip() or PROMPT, whole_seed(seed))
 
-    def _run(
-        self, request: gr.Request, files: list[str] | None, model: str | None, prompt: str, seed: float | None,
-        *values: Any,
-    ) -> Iterator[Updates]:  # fmt: skip
-        try:
-            with friendly():
-                session = self.context.session(request)
-                method = self.methods.read(values)
-                paths = note_uploads(session, files)
-                photos = take_photos(paths)
-                name = self.context.owner.check_model(model)
-                work = ProtectWork(photos, method, name, prompt.strip() or PROMPT, whole_seed(seed))
-                log, throttle = show.LossLog(show.STAGE_COLOURS), show.Throttle(0.5)
-                yield {self.plot: plot_of(log)}
-                for event in self.context.run(work):
-                    if isinstance(event, Finished):
-                        yield {self.progress: gr.HTML(show.saving(), visible=True)}
-                        folder = session.new_folder("protection")
-                        saved = save_protection(
-                            photos, event.result, method, work.model_name, work.prompt, work.seed, folder,
-                            example_name(paths),
-                        )  # fmt: skip
-                        session.protection = saved
-                        session.keep("protection", folder)
-                        yield self._finished(saved)
-                        return
-                    log.add(event.progress)
-                    if throttle.ready():
-                        yield self._running(event, log)
-        except gr.Error as error:
-            yield self._busy(False, show.message(error.message, "bad"))
-            raise
+        def save(protected: list[Photo]) -> SavedProtection:
+            folder = session.new_folder("protection")
+            session.protection = save_protection(
+                photos, protected, method, work.model_name, work.prompt, work.seed, folder, example_name(paths)
+            )
+            session.keep("protection", folder)
+            return session.protection
 
-    def _running(self, update: Any, log: show.LossLog) -> Updates:
-        return {self.progress: gr.HTML(show.bar(update), visible=True), self.plot: plot_of(log)}
+        session.files[self.kind] = [str(path) for path in paths]
+        return self.context.submit(session, self.kind, work, save)
 
-    def _finished(self, saved: SavedProtection) -> Updates:
+    def finished(self, session: Session, saved: SavedProtection) -> tuple[str, Updates]:
+        """See `JobTab.finished`."""
         count = len(saved.photos)
         done = f"Done: {count} photo{'s' if count > 1 else ''} protected, every pixel within its budget."
-        return {
-            **self._busy(False, show.message(done)),
+        return done, {
             self.results: gr.Column(visible=True),
             self.picker: gr.Gallery(
                 [(str(p.thumbnail), p.name) for p in saved.photos], selected_index=0, visible=count > 1

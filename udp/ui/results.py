@@ -172,3 +172,11 @@ def save_attack(
             bundle.write(folder / name, name)
         bundle.writestr("report.json", json.dumps(content, indent=2, ensure_ascii=False))
     return pictures, archive
+
+
+def pack(paths: Sequence[Path], archive: Path) -> Path:
+    """A ZIP of files, flat."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
+        for path in paths:
+            bundle.write(path, path.name)
+    return archive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -12,10 +13,13 @@ import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from udp.errors import InvalidInput
+from udp.jobs import Job
 from udp.ui.results import SavedProtection
 
-GRACE_SECONDS = 300  # a phone that locks its screen drops the connection for a moment
+GRACE_SECONDS = 600  # a reload, or a phone that locks its screen, drops the connection for a while
 IDLE_SECONDS = 6 * 3600
+MOST_JOBS = 4
 
 
 def remove_orphans(parent: Path) -> None:
@@ -31,12 +35,19 @@ def remove_orphans(parent: Path) -> None:
             continue
 
 
-@dataclass
+@dataclass(eq=False)
 class Session:
-    """One browser tab, or one API client. `uploads` are the files that gradio stored for it."""
+    """One browser tab, or one API client; after a reload, the same tab again.
+
+    `uploads` are the files that gradio stored for it, `files` what the upload boxes held at the last run, `jobs` the
+    latest job of every tab, and `secret` what the browser shows to be let in again.
+    """
 
     folder: Path
+    secret: str = ""
     uploads: set[Path] = field(default_factory=set)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
     protection: SavedProtection | None = None
     example: SavedProtection | None = None
     last_used: float = field(default_factory=time.monotonic)
@@ -53,9 +64,21 @@ class Session:
         if earlier and earlier != folder:
             shutil.rmtree(earlier, ignore_errors=True)
 
+    def add_job(self, kind: str, job: Job) -> None:
+        """Remember a job as the latest of its kind, stopping the one before. Raises `InvalidInput` for too many."""
+        if earlier := self.jobs.get(kind):
+            earlier.stop()
+        if sum(not other.ended for other in self.jobs.values()) >= MOST_JOBS:
+            raise InvalidInput(f"expected at most {MOST_JOBS} runs at once from one visitor, got another one")
+        self.jobs = {k: j for k, j in self.jobs.items() if k in ("protect", "attack", "robustness") or not j.ended}
+        self.jobs[kind] = job
+
 
 class Sessions:
-    """All visitors, by gradio's session hash, under one root folder that ends with the process."""
+    """All visitors, by gradio's session hash, under one root folder that ends with the process.
+
+    A reload gives a tab a new hash; `rejoin` brings it back to its session, so several hashes may share one.
+    """
 
     def __init__(self, parent: str | Path, grace: float = GRACE_SECONDS) -> None:
         Path(parent).mkdir(parents=True, exist_ok=True)
@@ -77,10 +100,30 @@ class Sessions:
             for other in [k for k, s in self._sessions.items() if now - s.last_used > IDLE_SECONDS and k != key]:
                 self._remove(other)
             if key not in self._sessions:
-                self._sessions[key] = Session(Path(tempfile.mkdtemp(dir=self.root)))
+                folder = self.root / secrets.token_urlsafe(18)  # part of the links to its files: not to be guessed
+                folder.mkdir(mode=0o700)
+                self._sessions[key] = Session(folder)
             session = self._sessions[key]
             session.last_used = now
             return session
+
+    def rejoin(self, key: str | None, job_id: str, secret: str) -> bool:
+        """Bring a reloaded tab back to the session that has the job `job_id`; False if there is none for it.
+
+        The link alone is not enough, because links are passed on: the browser must also know the session's secret.
+        """
+        with self._lock:
+            for session in {id(s): s for s in self._sessions.values()}.values():
+                known = any(secrets.compare_digest(job.id.encode(), job_id.encode()) for job in session.jobs.values())
+                if known and session.secret and secrets.compare_digest(session.secret.encode(), secret.encode()):
+                    break
+            else:
+                return False
+            if key and self._sessions.get(key) is not session:
+                self._remove(key)
+                self._sessions[key] = session
+            session.last_used = time.monotonic()
+            return True
 
     def leave(self, key: str | None) -> None:
         """The visitor's connection closed: delete everything after the grace time, unless they come back."""
@@ -99,8 +142,10 @@ class Sessions:
 
     def _remove(self, key: str) -> None:
         session = self._sessions.pop(key, None)
-        if session is None:
+        if session is None or session in self._sessions.values():
             return
+        for job in session.jobs.values():
+            job.stop()
         shutil.rmtree(session.folder, ignore_errors=True)
         # gradio stores uploads by their content, so two visitors with the same file share it.
         shared = {path for other in self._sessions.values() for path in other.uploads}

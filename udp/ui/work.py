@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +12,7 @@ from udp import evaluate
 from udp.errors import InvalidInput
 from udp.evaluate import Report, Trial
 from udp.finetune import Recipe
-from udp.jobs import Job, Update
+from udp.jobs import Job
 from udp.models import load_model
 from udp.protect import ProtectionMethod, RandomNoise
 from udp.types import OnProgress, Photo, Progress
@@ -19,38 +21,64 @@ ARMS = ("clean", "random", "protected")
 PROMPT = Trial().instance_prompt
 # A PGD step differentiates through encoder and U-Net: about this many fine-tuning steps.
 PROTECTION_STEP_COST = 2.0
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The last thing a stream yields: what the work returned."""
-
-    result: Any
+STREAM_SECONDS = 0.2
+# An anonymous visitor has 120 s of ZeroGPU a day. The cost of a unit there is a guess, not a measurement.
+MOST_GPU_SECONDS, LOADING_GPU_SECONDS, GPU_SECONDS_A_UNIT = 115, 30, 0.15
 
 
 Work = Callable[[OnProgress], Any]
-Stream = Callable[[Work, float | None], Iterator[Update | Finished]]
+Runner = Callable[[Work, OnProgress], Any]
 
 
-def stream(work: Work, most_seconds: float | None = None) -> Iterator[Update | Finished]:
-    """Run `work` in the background: updates as they come, then `Finished`. Closing the iterator stops the work.
+def run_here(work: Work, on_progress: OnProgress) -> Any:
+    """Run `work` in this thread."""
+    return work(on_progress)
 
-    With `most_seconds`, work that would clearly take longer is refused early with `InvalidInput`, so that one visitor
-    cannot hold a shared machine for hours.
-    """
+
+def stream(work: Work) -> Iterator[Progress | tuple[Any]]:
+    """Run `work` as a generator of progress, ending with a tuple of its result; for places that take no callbacks."""
     job: Job[Any] = Job(work)
+    thread = threading.Thread(target=job.run, daemon=True)
+    thread.start()
+    seen = 0
     try:
-        for update in job.updates():
-            expected = update.seconds_spent + (update.seconds_left or 0)
-            if most_seconds is not None and expected > 1.5 * most_seconds:
-                raise InvalidInput(
-                    f"expected a run of at most {most_seconds / 60:.0f} minutes on this shared machine, got one of about "
-                    f"{expected / 60:.0f}: use fewer steps or fewer photos"
-                )
-            yield update
-        yield Finished(job.result())
+        while thread.is_alive() or seen < len(job.history):
+            thread.join(timeout=STREAM_SECONDS)
+            news = job.history[seen:]
+            seen += len(news)
+            yield from news
+        yield (job.result(),)
     finally:
         job.stop()
+
+
+def run_streamed(stream: Callable[[Work], Iterator[Any]], work: Work, on_progress: OnProgress) -> Any:
+    """Run `work` through a generator such as `stream`, perhaps in another process."""
+    for event in stream(work):
+        if isinstance(event, tuple):
+            return event[0]
+        on_progress(event)
+    raise AssertionError("a stream ends with a result or raises")
+
+
+def limited(on_progress: OnProgress, most_minutes: float | None) -> OnProgress:
+    """A listener that refuses work, with `InvalidInput`, as soon as it is clear that it takes longer than allowed.
+
+    So no visitor holds a shared machine for hours.
+    """
+    start = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        spent = time.monotonic() - start
+        expected = spent / progress.overall if progress.overall > 0.02 else spent
+        if most_minutes is not None and expected > 1.5 * 60 * most_minutes:
+            raise InvalidInput(
+                f"expected a run of at most {most_minutes:g} minutes on this shared machine, got one of about "
+                f"{expected / 60:.0f}: use fewer steps or fewer photos"
+            )
+        on_progress(progress)
+
+    return report
 
 
 def within(on_progress: OnProgress, start: float, end: float) -> OnProgress:
@@ -71,6 +99,10 @@ class ProtectWork:
     model_name: str
     prompt: str
     seed: int
+
+    def units(self) -> float:
+        """Cost in fine-tuning steps."""
+        return protection_units(self.method, len(self.photos))
 
     def __call__(self, on_progress: OnProgress) -> list[Photo]:
         """Run, reporting progress."""
@@ -102,7 +134,7 @@ class AttackWork:
         model = load_model(self.model_name)
         protected, share = self.protected, 0.0
         if protected is None and "protected" in self.arms:
-            share = self._protection_share()
+            share = self._protection_units() / self.units()
             listener = within(on_progress, 0.0, share)
             protected = self.method(self.clean, model, self.protection_prompt, self.protection_seed, listener)
         photos: dict[str, Sequence[Photo]] = {}
@@ -115,9 +147,27 @@ class AttackWork:
         report = evaluate.attack(photos, model, self.recipe, self.trial, within(on_progress, share, 1.0))
         return report, list(protected) if protected is not None else None
 
-    def _protection_share(self) -> float:
-        """A guess at how much of the whole time the protection takes."""
-        rounds = getattr(self.method, "rounds", 1)
-        steps = getattr(self.method, "surrogate_steps", 0) + PROTECTION_STEP_COST * getattr(self.method, "pgd_steps", 1)
-        attack = len(self.arms) * self.recipe.steps + (1 + len(self.arms)) * self.trial.sampling_steps
-        return rounds * steps / (rounds * steps + attack)
+    def units(self) -> float:
+        """Cost in fine-tuning steps, sampling included."""
+        return self._protection_units() + self._attack_units()
+
+    def _attack_units(self) -> float:
+        arms, trial = len(self.arms), self.trial
+        return trial.seeds * (arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
+
+    def _protection_units(self) -> float:
+        needed = self.protected is None and "protected" in self.arms
+        return protection_units(self.method, len(self.clean)) if needed else 0.0
+
+
+def protection_units(method: ProtectionMethod, photos: int) -> float:
+    """A method's cost in fine-tuning steps of a batch of four; a guess from its fields."""
+    rounds = getattr(method, "rounds", 1)
+    steps = getattr(method, "surrogate_steps", 0)
+    steps += PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
+    return max(1.0, rounds * steps)
+
+
+def gpu_seconds(work: ProtectWork | AttackWork) -> int:
+    """Seconds of a ZeroGPU to ask for: work that would need more than the most is cut short there."""
+    return round(min(MOST_GPU_SECONDS, LOADING_GPU_SECONDS + work.units() * GPU_SECONDS_A_UNIT))

@@ -1,0 +1,167 @@
+"""Jobs: their line, their stop, and who may see them again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from udp.errors import InvalidInput, Stopped
+from udp.evaluate import Trial
+from udp.finetune import LoRA
+from udp.jobs import Job, JobLine, State
+from udp.protect import EUDP
+from udp.types import OnProgress, Progress
+from udp.ui.sessions import MOST_JOBS, Sessions
+from udp.ui.work import AttackWork, gpu_seconds, limited, run_streamed, stream
+
+
+def slow(on_progress: OnProgress) -> str:
+    """Up to ten seconds in steps of a hundredth."""
+    for index in range(1000):
+        on_progress(Progress("working", index, 1000))
+        time.sleep(0.01)
+    return "done"
+
+
+def until(condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "expected this to become true in time"
+        time.sleep(0.01)
+
+
+def test_a_job_keeps_its_history_pictures_and_result() -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+
+    def work(on_progress: OnProgress) -> str:
+        on_progress(Progress("a", 1, 2, 0.5, "clean"))
+        on_progress(Progress("b", 2, 2, None, "clean", None, (image,)))
+        return "done"
+
+    line, job = JobLine(), Job(work)
+    line.submit(job)
+    assert job.result() == "done" and job.state is State.DONE and job.ended
+    assert [p.stage for p in job.history] == ["a", "b"] and job.images["clean"][0] is image
+    assert not job.history[1].images and len(job.id) >= 20 and job.id != Job(work).id
+    assert line.place(job) == 0
+
+
+def test_one_job_runs_at_a_time_and_the_rest_know_their_place() -> None:
+    line, jobs = JobLine(most_waiting=2), [Job(slow) for _ in range(4)]
+    line.submit(jobs[0])
+    until(lambda: jobs[0].history)
+    line.submit(jobs[1]), line.submit(jobs[2])
+    assert [line.place(job) for job in jobs[:3]] == [0, 1, 2] and jobs[1].state is State.WAITING
+    with pytest.raises(InvalidInput, match="expected fewer than 2 runs in line"):
+        line.submit(jobs[3])
+    jobs[1].stop()  # leaves the line at once
+    assert line.place(jobs[2]) == 1 and jobs[1].ended
+    jobs[0].stop()
+    until(lambda: jobs[2].state is State.RUNNING)
+    assert not jobs[1].history
+    jobs[2].stop()
+
+
+def test_stop_takes_less_than_two_seconds_and_frees_the_line() -> None:
+    line, job = JobLine(), Job(slow)
+    line.submit(job)
+    until(lambda: job.history)
+    start = time.monotonic()
+    job.stop()
+    with pytest.raises(Stopped):
+        job.result()
+    until(lambda: job.state is State.STOPPED, 2)
+    following = Job(lambda on_progress: 1)
+    line.submit(following)
+    assert following.result() == 1 and time.monotonic() - start < 2
+
+
+def test_a_failure_is_the_jobs_own() -> None:
+    def broken(on_progress: OnProgress) -> None:
+        raise ZeroDivisionError("inside")
+
+    line, job, following = JobLine(), Job(broken), Job(lambda on_progress: 2)
+    line.submit(job), line.submit(following)
+    with pytest.raises(ZeroDivisionError, match="inside"):
+        job.result()
+    assert job.state is State.FAILED and following.result() == 2
+
+
+def test_a_stream_ends_with_the_result_and_stops_with_its_reader() -> None:
+    seen: list[Progress] = []
+    assert run_streamed(stream, lambda on_progress: on_progress(Progress("a", 1, 1)) or 7, seen.append) == 7
+    assert [progress.stage for progress in seen] == ["a"]
+
+    def stop(progress: Progress) -> None:
+        raise Stopped("enough")
+
+    before = threading.active_count()
+    with pytest.raises(Stopped, match="enough"):
+        run_streamed(stream, slow, stop)
+    until(lambda: threading.active_count() <= before, 5)
+
+
+def test_a_run_that_would_take_too_long_is_refused_early() -> None:
+    def work(on_progress: OnProgress) -> None:
+        for index in range(100):
+            on_progress(Progress("working", index, 100))
+            time.sleep(0.05)
+
+    with pytest.raises(InvalidInput, match="expected a run of at most"):
+        work(limited(lambda progress: None, 1 / 60))
+
+
+def test_a_gpu_is_asked_for_what_the_work_needs() -> None:
+    def work(steps: int) -> AttackWork:
+        return AttackWork([], [], EUDP(), 8 / 255, ("clean", "protected"), LoRA(steps=steps), Trial(), "mini")
+
+    assert 30 < gpu_seconds(work(10)) < gpu_seconds(work(100)) <= gpu_seconds(work(4000)) == 115
+
+
+def test_only_the_same_browser_with_the_link_finds_a_job_again(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path)
+    mine, job = sessions.get("first"), Job(slow)
+    mine.secret = "only my browser knows"
+    mine.add_job("attack", job)
+    assert not sessions.rejoin("stranger", job.id, "") and not sessions.rejoin("stranger", job.id, "a guess")
+    assert not sessions.rejoin("stranger", "", mine.secret)
+    assert sessions.get("stranger") is not mine
+    empty = sessions.get("reloaded")
+    assert sessions.rejoin("reloaded", job.id, mine.secret) and sessions.get("reloaded") is mine
+    assert not empty.folder.exists() and mine.folder.exists()
+
+
+def test_a_session_without_a_secret_cannot_be_joined(tmp_path: Path) -> None:
+    sessions, job = Sessions(tmp_path), Job(slow)
+    sessions.get("api").add_job("api-1", job)
+    assert not sessions.rejoin("other", job.id, "")
+
+
+def test_a_reload_outlives_the_old_page_and_leaving_stops_the_work(tmp_path: Path) -> None:
+    sessions, line, job = Sessions(tmp_path, grace=0.05), JobLine(), Job(slow)
+    session = sessions.get("old")
+    session.secret = "s"
+    line.submit(job)
+    session.add_job("protect", job)
+    sessions.leave("old")
+    assert sessions.rejoin("new", job.id, "s")
+    time.sleep(0.3)
+    assert session.folder.exists() and not job.ended
+    sessions.leave("new")
+    until(lambda: not session.folder.exists(), 5)
+    until(lambda: job.state is State.STOPPED, 5)
+
+
+def test_a_visitor_has_a_few_runs_at_once(tmp_path: Path) -> None:
+    session = Sessions(tmp_path).get("a")
+    for index in range(MOST_JOBS):
+        session.add_job(f"api-{index}", Job(slow))
+    with pytest.raises(InvalidInput, match="expected at most 4 runs"):
+        session.add_job("api-x", Job(slow))
+    first = session.jobs["api-0"]
+    session.add_job("api-0", Job(slow))  # the latest of a kind takes the place of the one before
+    assert first.ended

@@ -1,0 +1,177 @@
+"""What every tab with long work has: a start and a stop button, a bar, a loss plot, and a way back after a reload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, ClassVar
+
+import gradio as gr
+
+from udp.errors import Stopped
+from udp.jobs import Job, JobLine
+from udp.types import Progress
+from udp.ui import progress as show
+from udp.ui.context import Context
+from udp.ui.errors import friendly
+from udp.ui.layout import QUICK, WATCH, loss_plot, plot_of
+from udp.ui.link import REMEMBER_JOB, Controls
+from udp.ui.sessions import Session
+
+Updates = dict[Any, Any]
+LOOK_SECONDS = 0.4
+
+
+async def watch(job: Job, line: JobLine) -> AsyncIterator[list[Progress]]:
+    """New progress every `LOOK_SECONDS`, or [] when only the place in line changed, until the job is over."""
+    seen, place = 0, -1
+    while True:
+        ended = job.ended
+        news, now = job.history[seen:], line.place(job)
+        if news or now != place:
+            seen, place = seen + len(news), now
+            yield news
+        if ended:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+class JobTab:
+    """Base of the tabs. A subclass builds its layout with `buttons` and `progress_area` and says what to show.
+
+    Work belongs to the session, not to a handler: handlers only submit a job and watch the session's latest one, so
+    that a reloaded page finds it again.
+    """
+
+    kind: ClassVar[str]
+    colours: ClassVar[dict[str, str]]
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.examples: list[gr.Button] = []
+
+    def buttons(self, label: str) -> None:
+        """Start, and Stop in its place while work runs."""
+        self.start = gr.Button(label, variant="primary", size="lg")
+        self.stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+        self.job_id = gr.Textbox(visible="hidden", label="job", container=False)
+
+    def progress_area(self, plot_label: str, legend: str) -> None:
+        """The bar and the loss plot."""
+        self.progress = gr.HTML(visible=False, padding=False)
+        self.plot = loss_plot(self.colours, plot_label, legend)
+
+    def link_button(self) -> None:
+        """A button that copies a link to the page with its settings."""
+        self.copy = gr.Button("Copy a link to these settings", size="sm", variant="secondary")
+        self.link = gr.Textbox(label="Link", visible=False, interactive=False, buttons=["copy"])
+
+    def controls(self) -> Controls:
+        """Every setting that travels in the link, with its name there."""
+        raise NotImplementedError
+
+    def shown(self) -> list[Any]:
+        """Every component that `live`, `finished`, `stopped` or `restored` may update."""
+        raise NotImplementedError
+
+    def finished(self, session: Session, result: Any) -> tuple[str, Updates]:
+        """A line for the bar's place, and the results."""
+        raise NotImplementedError
+
+    def live(self, session: Session, job: Job) -> Updates:
+        """What can be seen before the end."""
+        return {}
+
+    def stopped(self, session: Session, job: Job) -> tuple[str, Updates]:
+        """What stays after a stop."""
+        return "Stopped. Earlier results, if any, are kept.", {}
+
+    def restored(self, session: Session) -> Updates:
+        """What a reloaded page gets back besides the job."""
+        return {}
+
+    def busy_outputs(self) -> list[Any]:
+        """What `busy` updates."""
+        return [self.start, self.stop, self.progress, *self.examples]
+
+    def busy(self, busy: bool = True, line: str | None = None) -> Updates:
+        """Buttons for a running or an idle tab, and `line` as the bar (None: just started)."""
+        return {
+            self.start: gr.Button(visible=not busy),
+            self.stop: gr.Button(visible=busy),
+            self.progress: gr.HTML(show.waiting() if line is None else line, visible=line != ""),
+            **{button: gr.Button(interactive=not busy) for button in self.examples},
+        }
+
+    def guarded(self, steps: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
+        """A handler around `steps(session, ...)` whose failure leaves an idle tab with the reason on it."""
+
+        def handler(request: gr.Request, *values: Any) -> Iterator[Updates]:
+            try:
+                with friendly():
+                    yield from steps(self.context.session(request), *values)
+            except gr.Error as error:  # a toast alone would be gone before it is read
+                yield self.busy(False, show.message(error.message, "bad"))
+                raise
+
+        return handler
+
+    def run_after(
+        self, event: gr.events.Dependency, submit: Callable[..., Job], inputs: list[Any]
+    ) -> gr.events.Dependency:
+        """Once `event` succeeded, submit a job, note it in the page's link, and follow it to its end."""
+
+        def begin(session: Session, *values: Any) -> Iterator[Updates]:
+            yield {self.job_id: submit(session, *values).id}
+
+        begun = event.success(self.guarded(begin), inputs, [self.job_id, *self.busy_outputs()], **WATCH)
+        begun.success(None, self.job_id, None, js=REMEMBER_JOB, **QUICK)
+        return begun.success(self.follow, None, [*self.busy_outputs(), self.plot, *self.shown()], **WATCH)
+
+    def connect_stop(self) -> None:
+        """The stop button's event."""
+        self.stop.click(self._on_stop, None, self.busy_outputs(), **QUICK)
+
+    def _on_stop(self, request: gr.Request) -> Updates:
+        if job := self.context.session(request).jobs.get(self.kind):
+            job.stop()
+        return self.busy(False, show.message("Stopping."))
+
+    async def resume(self, request: gr.Request) -> AsyncIterator[Updates]:
+        """After a page load: the session's inputs and its latest job, running or over."""
+        session = self.context.session(request)
+        if self.kind not in session.jobs:
+            yield {self.progress: gr.HTML()}  # gradio wants an update of something
+            return
+        yield {self.progress: gr.HTML(), **self.restored(session)}
+        async for updates in self.follow(request):
+            yield updates
+
+    async def follow(self, request: gr.Request) -> AsyncIterator[Updates]:
+        """Show the session's latest job from its start to its end."""
+        session = self.context.session(request)
+        job, log = session.jobs[self.kind], show.LossLog(self.colours)
+        yield {**self.busy(), self.plot: plot_of(log)}
+        async for news in watch(job, self.context.line):
+            for progress in news:
+                log.add(progress)
+            update, place = job.update(), self.context.line.place(job)
+            bar = show.bar(update) if update else show.waiting(place)
+            yield {self.progress: gr.HTML(bar, visible=True), self.plot: plot_of(log), **self.live(session, job)}
+        if session.jobs.get(self.kind) is not job:
+            return  # a newer run has taken this one's place on the page
+        error, updates = self._outcome(session, job)
+        yield updates
+        if error:
+            raise error
+
+    def _outcome(self, session: Session, job: Job) -> tuple[gr.Error | None, Updates]:
+        try:
+            with friendly():
+                try:
+                    line, updates = self.finished(session, job.result())
+                except Stopped:
+                    line, updates = self.stopped(session, job)
+            return None, {**self.busy(False, show.message(line)), **updates}
+        except gr.Error as error:
+            return error, self.busy(False, show.message(error.message, "bad"))

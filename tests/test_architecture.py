@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"types", "errors", "images", "projection", "timesteps"},
+    {"types", "errors", "images", "projection", "timesteps", "augment"},
     {"models", "losses", "pgd", "training"},
     {"protect", "finetune", "generate", "metrics", "metrics_quality", "cleaning"},
     {"evaluate", "verdicts", "lab", "store", "jobs", "reports"},

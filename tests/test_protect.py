@@ -57,6 +57,7 @@ VARIANTS: dict[str, ProtectionMethod] = {
     "mist-semantic": Mist(**FLAT, mode="semantic"),
     "photoguard-pattern": PhotoGuard(**FLAT, target="pattern"),
     "eudp-all": EUDP(**ROUNDS, momentum=1.0, step_schedule="linear", encoder_weight=1.0, timestep_weights="snr"),
+    "advdm-eot": AdvDM(**FLAT, augment="all"),
 }
 EVERY = {**TABLE, **VARIANTS}
 each_method = pytest.mark.parametrize("method", EVERY.values(), ids=EVERY)

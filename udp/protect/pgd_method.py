@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import torch
 
+from udp.augment import AUGMENTATIONS, draw_transformation
 from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel
 from udp.models.base import Conditioning
@@ -42,7 +43,7 @@ class Run:
     """What one run works with: the model, its opaque conditioning on the prompt, the photos, the generator.
 
     `unet` is the network under attack: the base model's own, or a surrogate copy that a method trains. `timesteps` is the
-    distribution from which the photos' loss draws.
+    distribution from which the photos' loss draws, `augment` what photos go through before the imitator sees them.
     """
 
     model: DiffusionModel
@@ -51,13 +52,16 @@ class Run:
     generator: torch.Generator
     unet: torch.nn.Module
     timesteps: TimestepDistribution
+    augment: str = "none"
 
     def look(self, count: int) -> Look:
         """Draw how the imitator may see `count` photos: every part of a long photo gets its turn in the crop."""
         positions = torch.rand(count, generator=self.generator).tolist()
+        changes = [draw_transformation(self.augment, self.generator) for _ in range(count)]
 
         def see(photos: Sequence[torch.Tensor]) -> torch.Tensor:
-            return self.model.encode(self.model.prepare(photos, positions))
+            changed = [change(photo) if change else photo for photo, change in zip(photos, changes, strict=True)]
+            return self.model.encode(self.model.prepare(changed, positions))
 
         return see
 
@@ -70,6 +74,7 @@ class PGDMethod(ProtectionMethod):
     step_size: float = setting(1 / 255, "PGD step size", 0.1 / 255, 8 / 255, 0.1 / 255, levels=True)
     step_schedule: str = setting("constant", "step size over the run: constant, or falling to zero", choices=SCHEDULES)
     momentum: float = setting(0.0, "memory of past gradients (MI-FGSM's mu); 0 is plain PGD", 0, 2, 0.05)
+    augment: str = setting("none", "what the perturbation should survive (EOT)", choices=tuple(AUGMENTATIONS))
 
     rounds: ClassVar[int] = 1
     random_start: ClassVar[bool] = True
@@ -116,7 +121,7 @@ class PGDMethod(ProtectionMethod):
     ) -> list[torch.Tensor]:
         """See `ProtectionMethod.run`."""
         uniform = timestep_distribution("uniform", model.alphas_cumprod)
-        run = Run(model, model.embed(prompt), images, generator, self.attacked_unet(model), uniform)
+        run = Run(model, model.embed(prompt), images, generator, self.attacked_unet(model), uniform, self.augment)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
             total_steps=self.rounds * self.pgd_steps,

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"types", "errors", "images", "projection", "timesteps", "augment"},
     {"models", "losses", "pgd", "training"},
-    {"protect", "finetune", "generate", "metrics", "metrics_quality", "cleaning"},
-    {"evaluate", "verdicts", "lab", "store", "jobs", "reports"},
+    {"protect", "finetune", "generate", "metrics", "metrics_quality", "metrics_sets", "cleaning"},
+    {"evaluate", "figures", "verdicts", "lab", "store", "jobs", "reports"},
     {"ui", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

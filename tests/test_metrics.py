@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 from skimage.filters import gaussian
 
 from tests.conftest import picture
+from udp.errors import InvalidInput
+from udp.figures import Reference
 from udp.metrics_quality import blur, squares, texture, texture_distance
+from udp.metrics_sets import bootstrap, frechet_distance, kernel_distance, precision_recall
+from udp.models import DiffusionModel
+from udp.types import Photo
 
 
 def noisy(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
@@ -59,3 +65,85 @@ def test_blur_rises_with_blur_and_a_flat_picture_has_no_detail() -> None:
 
 def test_squares_are_what_a_fine_tune_sees() -> None:
     assert [s.shape for s in squares([picture(0, 120, 90), picture(1)], 64)] == [(64, 64, 3)] * 2
+
+
+def cloud(count: int, dimensions: int, seed: int, at: float = 0.0, scale: float = 1.0) -> np.ndarray:
+    return at + scale * np.random.default_rng(seed).normal(size=(count, dimensions))
+
+
+def test_identical_sets_are_at_no_distance() -> None:
+    for shape in ((6, 200), (1000, 8)):
+        x = cloud(*shape, seed=0)
+        assert frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
+        assert precision_recall(x, x) == (1.0, 1.0)
+    assert kernel_distance(x, x) == pytest.approx(0, abs=0.03)  # unbiased: no pair with itself
+
+
+def test_disjoint_sets_share_no_manifold() -> None:
+    a, b = cloud(20, 5, 0), cloud(20, 5, 1, at=100)
+    assert precision_recall(a, b) == (0.0, 0.0)
+    assert frechet_distance(a, b) > 1000 and kernel_distance(a, b) > 1000
+
+
+def test_precision_is_quality_and_recall_is_diversity() -> None:
+    real = cloud(200, 2, 0)
+    one_mode = real[:1] + cloud(50, 2, 1, scale=0.01)
+    precision, recall = precision_recall(one_mode, real)
+    assert precision == 1 and recall < 0.1
+    precision, recall = precision_recall(np.concatenate([real, cloud(200, 2, 2, at=50)]), real)
+    assert precision == 0.5 and recall == 1
+
+
+@pytest.mark.parametrize(("a_count", "b_count", "dimensions"), [(100, 80, 6), (400, 400, 20)])
+def test_frechet_distance_agrees_with_scipy(a_count: int, b_count: int, dimensions: int) -> None:
+    mix = cloud(dimensions, dimensions, 5)
+    a, b = cloud(a_count, dimensions, 0) @ mix, cloud(b_count, dimensions, 1, at=0.3, scale=1.4)
+    covariances = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = np.real(sqrtm(covariances[0] @ covariances[1]))
+    theirs = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(theirs, rel=1e-5)
+
+
+def test_kernel_distance_agrees_with_a_plain_sum_and_is_unbiased() -> None:
+    a, b = cloud(5, 3, 0), cloud(4, 3, 1, at=0.5)
+
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return float(x @ y / 3 + 1) ** 3
+
+    within = [
+        np.mean([k(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j]) for s in (a, b)
+    ]  # fmt: skip
+    theirs = sum(within) - 2 * np.mean([k(x, y) for x in a for y in b])
+    assert kernel_distance(a, b) == pytest.approx(theirs)
+    values = [kernel_distance(cloud(8, 4, 2 * i), cloud(8, 4, 2 * i + 1)) for i in range(400)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / 20 and min(values) < 0
+
+
+def test_bootstrap_covers_the_mean_of_a_known_sample() -> None:
+    values = cloud(400, 1, 0, at=3.0)[:, 0]
+    low, high = bootstrap(lambda i: float(values[i].mean()), 400)
+    assert low < values.mean() < high and high - low == pytest.approx(2 * 1.96 / 20, rel=0.2)
+    assert bootstrap(lambda i: 7.0, 5) == (7.0, 7.0)
+
+
+def test_sets_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="of one D"):
+        frechet_distance(np.ones((3, 2)), np.ones((3, 4)))
+    with pytest.raises(InvalidInput, match="at least two pictures"):
+        kernel_distance(np.ones((1, 2)), np.ones((3, 2)))
+
+
+def test_all_figures_of_an_arm(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
+    real = squares([p.pixels for p in photos], tiny_model.resolution)
+    before = [noisy(i, 60) for i in real]
+    reference = Reference.of(tiny_model, photos, "a photo of sks", before)
+    same, intervals = reference.measure(tiny_model, tiny_model.unet, real)
+    assert same["fid"] == pytest.approx(0, abs=1e-2) and same["precision"] == same["recall"] == 1
+    assert same["texture_distance"] == 0 and same["similarity"] == pytest.approx(1, abs=1e-3)
+    assert all(low <= high for low, high in intervals.values()) and set(intervals) < set(same)
+    worse, _ = reference.measure(tiny_model, tiny_model.unet, before)
+    assert worse["texture_distance"] > 6 and worse["noise_level"] > 10 > same["noise_level"]
+    single, none = reference.measure(tiny_model, tiny_model.unet, real[:1])
+    assert none == {} and "fid" not in single
+    basis = reference.basis(3)
+    assert "3 pictures" in basis and "3 clean photos" in basis and tiny_model.name in basis and "256 numbers" in basis

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput, NothingLearned
+from udp.figures import Intervals, Reference
 from udp.finetune import Recipe
 from udp.generate import generate
-from udp.metrics import clean_loss, diversity, features, noise_level, similarity
-from udp.metrics_quality import blur, squares, texture, texture_distance
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import OnProgress, Photo, Progress, ignore_progress
-from udp.verdicts import Figures, Verdict, judge
+from udp.verdicts import Figures, Interval, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ class Arm:
     """The outcome for one set of photos: generated pictures (uint8), training losses and figures (`metrics`).
 
     With several seeds `images` has the pictures of all runs in order, `losses` and `metrics` are means over the runs,
-    and `runs` has the figures of each.
+    and `runs` has the figures of each. `intervals` are (low, high) of 95%: over the pictures of a single run
+    (bootstrap), over the runs where there are several (Student's t).
     """
 
     name: str
@@ -66,6 +66,7 @@ class Arm:
     losses: tuple[float, ...]
     metrics: Figures
     runs: tuple[Figures, ...] = ()
+    intervals: Intervals = field(default_factory=dict)
 
     @property
     def spread(self) -> Figures:
@@ -77,11 +78,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Report:
-    """Arms in the order they were run, the base model's own pictures as `base`, and what they amount to."""
+    """Arms in the order they were run, the base model's own pictures as `base`, and what they amount to.
+
+    `basis` says which feature extractor and how many samples the figures rest on.
+    """
 
     base: Arm
     arms: tuple[Arm, ...]
     judgement: Verdict
+    basis: str = ""
 
     @property
     def verdict(self) -> str:
@@ -95,21 +100,18 @@ class Report:
 
 @dataclass(frozen=True)
 class Bench:
-    """What the arms of one run share: the base model, its pictures before any fine-tune, and the real photos.
+    """What the arms of one run share: the base model, its pictures before any fine-tune, and the real photos."""
 
-    `reference` are the clean photos that figures compare with, whatever an arm was trained on.
-    """
-
-    model: LatentDiffusionModel
+    model: DiffusionModel
     trial: Trial
     run: int
-    reference: tuple[Photo, ...]
     before: tuple[np.ndarray, ...]
+    reference: Reference
 
     @classmethod
     def start(
         cls,
-        model: LatentDiffusionModel,
+        model: DiffusionModel,
         reference: Sequence[Photo],
         trial: Trial,
         run: int = 0,
@@ -119,12 +121,19 @@ class Bench:
         images = generate(model, model.unet, trial.prompt, trial.picture_seeds(run), trial.sampling_steps,
                           trial.guidance, on_progress, "base")  # fmt: skip
         on_progress(Progress("finished", 1, 1, None, "base", None, tuple(images)))
-        return cls(model, trial, run, tuple(reference), tuple(images))
+        return cls.resume(model, reference, trial, run, images)
+
+    @classmethod
+    def resume(
+        cls, model: DiffusionModel, reference: Sequence[Photo], trial: Trial, run: int, before: Sequence[np.ndarray]
+    ) -> Bench:
+        """The bench of a run whose base pictures exist already."""
+        return cls(model, trial, run, tuple(before), Reference.of(model, reference, trial.instance_prompt, before))
 
     def base(self) -> Arm:
         """The base model as an arm."""
-        figures = self._figures(self.model.unet, self.before)
-        return Arm("base", self.before, (), figures, (figures,))
+        figures, intervals = self.reference.measure(self.model, self.model.unet, self.before)
+        return Arm("base", self.before, (), figures, (figures,), intervals)
 
     def train(
         self, name: str, photos: Sequence[Photo], recipe: Recipe, on_progress: OnProgress = ignore_progress
@@ -143,25 +152,12 @@ class Bench:
             raise NothingLearned(
                 f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
             )
-        figures = self._figures(tuned.unet, images)
+        figures, intervals = self.reference.measure(self.model, tuned.unet, images)
         tail = max(1, len(tuned.losses) // 5)
         figures["final_training_loss"] = round(float(np.mean(tuned.losses[-tail:])), 4)
         figures["weight_change"] = round(tuned.weight_change, 5)
         on_progress(Progress("finished", 1, 1, None, name, 1.0, tuple(images)))
-        return Arm(name, tuple(images), tuned.losses, figures, (figures,))
-
-    def _figures(self, unet: torch.nn.Module, images: Sequence[np.ndarray]) -> Figures:
-        model, photos = self.model, [photo.pixels for photo in self.reference]
-        found, real, origin = features(model, images), features(model, photos), features(model, self.before).mean(0)
-        textures = texture_distance(texture(images), texture(squares(photos, model.resolution)))
-        return {
-            "clean_loss": round(clean_loss(model, unet, self.reference, self.trial.instance_prompt), 4),
-            "similarity": round(similarity(found, real, origin), 3),
-            "diversity": round(diversity(found), 3),
-            "texture_distance": round(float(textures.mean()), 2),
-            "noise_level": round(noise_level(images), 2),
-            "blur": round(float(blur(images).mean()), 3),
-        }
+        return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals)
 
 
 def combine(arms: Sequence[Arm]) -> Arm:
@@ -171,19 +167,19 @@ def combine(arms: Sequence[Arm]) -> Arm:
     runs = tuple(arm.metrics for arm in arms)
     means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
     losses = tuple(float(x) for x in np.mean([arm.losses for arm in arms], axis=0))
-    return Arm(arms[0].name, tuple(image for arm in arms for image in arm.images), losses, means, runs)
+    over = {key: Interval.over([run[key] for run in runs]) for key in means}
+    intervals = {key: (interval.low, interval.high) for key, interval in over.items()}
+    return Arm(arms[0].name, tuple(image for arm in arms for image in arm.images), losses, means, runs, intervals)
 
 
-def make_report(base: Sequence[Arm], arms: Sequence[Sequence[Arm]]) -> Report:
+def make_report(base: Sequence[Arm], arms: Sequence[Sequence[Arm]], basis: str = "") -> Report:
     """A report from the base and the arms, each given as its runs."""
     merged = tuple(combine(runs) for runs in arms)
     first = combine(base)
-    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}))
+    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis)
 
 
-def imitator_photos(
-    arms: Mapping[str, Sequence[Photo]], model: LatentDiffusionModel, trial: Trial
-) -> dict[str, list[Photo]]:
+def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
     """What the imitator trains on: some photos found clean (`unprotected_share`), and all of them cleaned.
 
     The clean ones are the first of the set in every arm, and the cleaning's randomness is the same in every arm.
@@ -204,7 +200,7 @@ def imitator_photos(
 
 def attack(
     arms: Mapping[str, Sequence[Photo]],
-    model: LatentDiffusionModel,
+    model: DiffusionModel,
     recipe: Recipe,
     trial: Trial | None = None,
     on_progress: OnProgress = ignore_progress,
@@ -236,4 +232,4 @@ def attack(
         for name, photos in found.items():
             runs[name].append(bench.train(name, photos, recipe, within(unit)))
             done += unit
-    return make_report(base, list(runs.values()))
+    return make_report(base, list(runs.values()), bench.reference.basis(trial.pictures))

@@ -14,7 +14,7 @@ from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput
 from udp.evaluate import Arm, Bench, Report, Trial, imitator_photos, make_report
 from udp.finetune import Recipe
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import OnProgress, Photo, Progress, describe_settings, ignore_progress
 from udp.verdicts import LEAST_EFFECT, Figures, Interval, learned
 
@@ -65,7 +65,7 @@ class Lab:
     """What a run of the lab tries. `arms` need a clean one; `cleanings` are names or chains; "none" is added."""
 
     arms: Mapping[str, Sequence[Photo]]
-    model: LatentDiffusionModel
+    model: DiffusionModel
     recipes: Sequence[Recipe]
     cleanings: Sequence[str] = DEFAULT_CLEANINGS
     trial: Trial = field(default_factory=Trial)
@@ -80,11 +80,13 @@ class Lab:
         cleanings = self._check()
         count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)
         fingerprint = self._fingerprint()
-        benches = []
+        benches, bases = [], []
         for run in range(self.trial.seeds):
             count.next()
-            benches.append(self._bench(run, fingerprint, store, count.listener("base model", on_progress)))
-        bases = [bench.base() for bench in benches]
+            bench, base = self._bench(run, fingerprint, store, count.listener("base model", on_progress))
+            benches.append(bench)
+            bases.append(base)
+        basis = benches[0].reference.basis(self.trial.pictures)
         reports: dict[tuple[str, str], Report] = {}
         for cleaning in cleanings:
             photos = _Once(self, cleaning)
@@ -96,7 +98,7 @@ class Lab:
                         listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
                         cell = _Cell(recipe, cleaning, name)
                         runs[name].append(cell.run(bench, photos, fingerprint, store, listener))
-                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()))
+                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis)
         rows = [
             _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
             for recipe in self.recipes for cleaning in cleanings
@@ -115,21 +117,24 @@ class Lab:
             raise InvalidInput(f"expected every recipe once, got {', '.join(names)}")
         return list(dict.fromkeys(["none", *(parse_cleaning(text).name for text in self.cleanings)]))
 
-    def _bench(self, run: int, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress) -> Bench:
+    def _bench(
+        self, run: int, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress
+    ) -> tuple[Bench, Arm]:
         name, key = f"base-run{run}", digest({**fingerprint, "arm": "base", "run": run})
         kept = store.load(name, key) if store else None
         if kept:
             on_progress(Progress("finished", 1, 1, None, "base", 1.0, kept.images))
-            return Bench(self.model, self.trial, run, tuple(self.arms["clean"]), kept.images)
+            return Bench.resume(self.model, self.arms["clean"], self.trial, run, kept.images), kept
         bench = Bench.start(self.model, self.arms["clean"], self.trial, run, on_progress)
+        base = bench.base()
         if store:
-            store.save(name, key, bench.base())
-        return bench
+            store.save(name, key, base)
+        return bench, base
 
     def _fingerprint(self) -> dict[str, Any]:
         trial = {key: value for key, value in describe_settings(self.trial).items() if key not in ("seeds", "cleaning")}
         photos = {name: photos_digest(photos) for name, photos in self.arms.items()}
-        return {"trial": trial, "photos": photos, "model": self.model.name, "weights": weights_digest(self.model.unet)}
+        return {"trial": trial, "photos": photos, "model": self.model.name, "weights": weights_digest(self.model)}
 
 
 @dataclass(frozen=True)
@@ -226,7 +231,8 @@ def photos_digest(photos: Sequence[Photo]) -> str:
 
 
 @torch.no_grad()
-def weights_digest(module: torch.nn.Module) -> str:
-    """A short name for a module's weights, so that results of a retrained model are not taken for the old one's."""
-    sums = [[float(p.double().sum()), float(p.double().square().sum())] for p in module.parameters()]
+def weights_digest(model: DiffusionModel) -> str:
+    """A short name for a model's weights, so that results of a retrained model are not taken for the old one's."""
+    parameters = [p.double() for module in model.modules for p in module.parameters()]
+    sums = [[float(p.sum()), float(p.square().sum())] for p in parameters]
     return digest(sums)[:16]

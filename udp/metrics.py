@@ -15,7 +15,7 @@ from skimage.restoration import estimate_sigma
 
 from udp.images import to_tensor
 from udp.losses import DenoisingLoss
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.projection import largest_difference
 from udp.timesteps import timestep_distribution
 from udp.types import Photo
@@ -34,7 +34,7 @@ def visibility(original: Photo, protected: Photo) -> dict[str, float]:
 
 @torch.no_grad()
 def clean_loss(
-    model: LatentDiffusionModel, unet: torch.nn.Module, photos: Sequence[Photo], prompt: str, draws: int = 16
+    model: DiffusionModel, unet: torch.nn.Module, photos: Sequence[Photo], prompt: str, draws: int = 16
 ) -> float:
     """The denoising loss of `unet` on the clean photos, at fixed stratified timesteps and fixed noise.
 
@@ -47,7 +47,7 @@ def clean_loss(
 
 
 @torch.no_grad()
-def features(model: LatentDiffusionModel, images: Sequence[np.ndarray]) -> torch.Tensor:
+def features(model: DiffusionModel, images: Sequence[np.ndarray]) -> torch.Tensor:
     """Perceptual features of uint8 pictures (H, W, 3), (N, D), each of unit length.
 
     Activations of the base U-Net's middle block at a little noise (t = 100), as in DIFT (Tang et al. 2023,
@@ -60,7 +60,7 @@ def features(model: LatentDiffusionModel, images: Sequence[np.ndarray]) -> torch
         timesteps = torch.full((len(latents),), 100)
         noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(0)).to(latents.device)
         noisy = model.add_noise(latents, noise.expand_as(latents), timesteps.to(latents.device))
-        model.denoise(model.unet, noisy, timesteps, model.embed(""))
+        model.denoise(model.unet, noisy, timesteps, model.embed_nothing())
     finally:
         hook.remove()
     pooled = torch.nn.functional.adaptive_avg_pool2d(captured[0].float(), 2).flatten(1)

@@ -82,6 +82,8 @@ def attack_manifest(report: Report, recipe: Recipe, trial: Trial, model: str) ->
         "model": Path(model).name,
         "versions": _versions(),
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
+        "intervals": {arm.name: arm.intervals for arm in (report.base, *report.arms)},
+        "basis": report.basis,
         "spread": {arm.name: arm.spread for arm in (report.base, *report.arms) if arm.spread},
         "verdict": asdict(report.judgement),
     }

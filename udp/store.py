@@ -15,7 +15,7 @@ from PIL import Image
 from udp.evaluate import Arm
 from udp.images import list_photos, read_photos
 from udp.lab import digest, photos_digest, weights_digest
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.protect import ProtectionMethod, RandomNoise
 from udp.reports import CONTROLS, protection_manifest, write_protection
 from udp.types import OnProgress, Photo, Progress, describe_settings, ignore_progress
@@ -37,7 +37,8 @@ class FolderStore:
             return None
         images = tuple(np.asarray(Image.open(self.folder / file).convert("RGB")) for file in content["images"])
         figures = content["figures"]
-        return Arm(content["arm"], images, tuple(content["losses"]), figures, (figures,))
+        intervals = {name: tuple(ends) for name, ends in content["intervals"].items()}
+        return Arm(content["arm"], images, tuple(content["losses"]), figures, (figures,), intervals)
 
     def save(self, name: str, key: str, arm: Arm) -> None:
         """See `Store.save`."""
@@ -46,7 +47,10 @@ class FolderStore:
         files = [f"{place.stem}-{index}.png" for index in range(len(arm.images))]
         for file, image in zip(files, arm.images, strict=True):
             Image.fromarray(image).save(self.folder / file)
-        content = {"key": key, "arm": arm.name, "figures": arm.metrics, "losses": arm.losses, "images": files}
+        content = {
+            "key": key, "arm": arm.name, "figures": arm.metrics, "intervals": arm.intervals, "losses": arm.losses,
+            "images": files,
+        }  # fmt: skip
         _write_whole(place, json.dumps(content, indent=1) + "\n")
 
     def _place(self, name: str) -> Path:
@@ -57,7 +61,7 @@ def protect_once(
     folder: Path,
     photos: Sequence[Photo],
     method: ProtectionMethod,
-    model: LatentDiffusionModel,
+    model: DiffusionModel,
     prompt: str,
     seed: int,
     on_progress: OnProgress = ignore_progress,
@@ -69,7 +73,7 @@ def protect_once(
     """
     key = digest({
         "method": [method.name, describe_settings(method)], "photos": photos_digest(photos), "prompt": prompt,
-        "seed": seed, "weights": weights_digest(model.unet),
+        "seed": seed, "weights": weights_digest(model),
     })  # fmt: skip
     mark = folder / "key.txt"
     random = RandomNoise(budget=method.budget)(photos, model, prompt, seed)

@@ -21,7 +21,7 @@ from udp.cleaning.filters import (
 )
 from udp.cleaning.purify import Autoencoder, GridPurification, NoisyUpscaling
 from udp.errors import InvalidInput
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 
 CLEANINGS: dict[str, Cleaning] = {
     cleaning.name: cleaning
@@ -58,7 +58,7 @@ class Chain(Cleaning):
         """Whether any part needs a model."""
         return any(part.needs_model for part in self.parts)
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         for part in self.parts:
             pixels = part.run(pixels, model, generator)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from udp.errors import InvalidInput
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import OnProgress, Photo, Progress, check_settings, ignore_progress
 
 
@@ -40,14 +40,14 @@ class Cleaning(abc.ABC):
         """Where it comes from."""
 
     @abc.abstractmethod
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """uint8 (H, W, 3) to uint8, of the same size unless the cleaning is a crop; `generator` lives on the CPU."""
 
     @final
     def __call__(
         self,
         photos: Sequence[Photo],
-        model: LatentDiffusionModel | None = None,
+        model: DiffusionModel | None = None,
         generator: torch.Generator | None = None,
         on_progress: OnProgress = ignore_progress,
     ) -> list[Photo]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from udp.cleaning.base import Cleaning
 from udp.images import to_pixels, to_tensor
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import setting
 
 
@@ -24,7 +24,7 @@ class Nothing(Cleaning):
     title = "No cleaning"
     reference = "control"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         return pixels
 
@@ -47,7 +47,7 @@ class JPEG(Cleaning):
         """See `Cleaning.title`."""
         return f"JPEG, quality {self.quality}"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=self.quality)
@@ -64,7 +64,7 @@ class Resize(Cleaning):
     title = "Resized to half and back"
     reference = "every social network; Liang & Wu 2023 (Mist), arXiv 2305.12683"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         image = Image.fromarray(pixels)
         small = (max(1, round(image.width * self.scale)), max(1, round(image.height * self.scale)))
@@ -81,7 +81,7 @@ class Crop(Cleaning):
     title = "Cropped a little"
     reference = "Liang & Wu 2023 (Mist), arXiv 2305.12683"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         height, width = pixels.shape[:2]
         top, left = round(height * self.margin), round(width * self.margin)
@@ -98,7 +98,7 @@ class GaussianBlur(Cleaning):
     title = "Gaussian blur"
     reference = "Van Le et al. 2023 (Anti-DreamBooth), arXiv 2303.15433"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         size = 2 * int(np.ceil(3 * self.sigma)) + 1
         return to_pixels(gaussian_blur2d(to_tensor(pixels)[None], size, (self.sigma, self.sigma))[0])
@@ -114,7 +114,7 @@ class GaussianNoise(Cleaning):
     title = "Gaussian noise"
     reference = "Hoenig et al. 2024, arXiv 2406.12027"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         image = to_tensor(pixels)
         return to_pixels(image + self.sigma * torch.randn(image.shape, generator=generator))
@@ -130,7 +130,7 @@ class Median(Cleaning):
     title = "Median filter"
     reference = "Xu et al. 2018 (feature squeezing), arXiv 1704.01155"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         return to_pixels(median_blur(to_tensor(pixels)[None], self.size)[0])
 
@@ -149,7 +149,7 @@ class Bilateral(Cleaning):
     title = "Bilateral filter"
     reference = "AdverseCleaner (L. Zhang 2023)"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         image = to_tensor(pixels)[None]
         for _ in range(self.repeats):
@@ -171,7 +171,7 @@ class Guided(Cleaning):
     title = "Guided filter"
     reference = "He et al. 2010; AdverseCleaner (L. Zhang 2023)"
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         image = to_tensor(pixels)[None]
         return to_pixels(guided_blur(median_blur(image, 3), image, self.size, self.epsilon)[0])

@@ -16,7 +16,7 @@ from diffusers import DDIMScheduler
 
 from udp.cleaning.base import Cleaning
 from udp.images import resize, to_pixels, to_tensor
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.types import setting
 
 # Twice the model's resolution: more squares cost time and the fine-tune throws the extra detail away.
@@ -58,7 +58,7 @@ def at_working_size(pixels: np.ndarray, side: int, work: Callable[[torch.Tensor]
 
 @torch.no_grad()
 def purify(
-    model: LatentDiffusionModel, squares: torch.Tensor, start: int, steps: int, generator: torch.Generator
+    model: DiffusionModel, squares: torch.Tensor, start: int, steps: int, generator: torch.Generator
 ) -> torch.Tensor:
     """Noise squares up to timestep `start` and denoise them in about `steps` DDIM steps, without a prompt.
 
@@ -73,7 +73,7 @@ def purify(
     current = model.add_noise(latents, noise, torch.full((len(latents),), timesteps[0], device=latents.device))
     for timestep in timesteps:
         at = torch.full((len(latents),), timestep)
-        prediction = model.denoise(model.unet, current, at, model.embed(""))
+        prediction = model.denoise(model.unet, current, at, model.embed_nothing())
         current = scheduler.step(prediction, timestep, current).prev_sample
     return model.decode(current)
 
@@ -87,7 +87,7 @@ class Autoencoder(Cleaning):
     reference = "Cao et al. 2023 (IMPRESS), arXiv 2310.19248"
     needs_model: ClassVar[bool] = True
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         side = model.resolution
         return at_working_size(
@@ -113,7 +113,7 @@ class NoisyUpscaling(Cleaning):
     reference = "Hoenig et al. 2024, arXiv 2406.12027"
     needs_model: ClassVar[bool] = True
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         start = round(self.strength * len(model.alphas_cumprod))
 
@@ -142,7 +142,7 @@ class GridPurification(Cleaning):
     reference = "Zhao et al. 2024 (GrIDPure), arXiv 2312.00084"
     needs_model: ClassVar[bool] = True
 
-    def run(self, pixels: np.ndarray, model: LatentDiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
 
         def work(image: torch.Tensor) -> torch.Tensor:

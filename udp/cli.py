@@ -1,4 +1,4 @@
-"""The command line: `python -m udp protect ...` and `python -m udp attack ...`.
+"""The command line: `python -m udp protect ...`, `attack ...` and `evaluate ...`.
 
 Flags are made from the dataclass fields of methods and recipes, so a new method has its flags at once.
 """
@@ -9,23 +9,32 @@ import argparse
 import dataclasses
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from udp.errors import UDPError
+from udp.cleaning import CLEANINGS, parse_cleaning
+from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
 from udp.images import list_photos, read_photos
+from udp.lab import DEFAULT_CLEANINGS, Lab
+from udp.lab_report import lab_manifest, table, write_lab
 from udp.models import MODELS, load_model
 from udp.protect import METHODS, RandomNoise
 from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
+from udp.store import FolderStore, protect_once
 from udp.types import Progress, parse_levels
 
 Owners = dict[str, list[str]]
+RECIPE_PREFIX = "recipe-"
 
 
-def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]) -> None:
-    """One flag a field of any class in `registry`; defaults stay the class's own, shown in the help."""
+def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type], prefix: str = "") -> None:
+    """One flag a field of any class in `registry`; defaults stay the class's own, shown in the help.
+
+    `prefix` keeps the flags of two registries apart in one command.
+    """
     fields: dict[str, dataclasses.Field] = {}
     owners: Owners = {}
     for name, kind in registry.items():
@@ -39,15 +48,15 @@ def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]
         belongs = "" if len(owners[name]) == len(registry) else f" [{', '.join(owners[name])}]"
         kind = parse_levels if meta["levels"] else type(item.default)
         parser.add_argument(
-            f"--{name.replace('_', '-')}", dest=name, type=kind, choices=meta["choices"], default=None,
+            f"--{prefix}{name.replace('_', '-')}", dest=f"{prefix}{name}", type=kind, choices=meta["choices"], default=None,
             help=f"{meta['help']} (default {default}){belongs}",
         )  # fmt: skip
 
 
-def from_flags(kind: type, options: argparse.Namespace) -> Any:
+def from_flags(kind: type, options: argparse.Namespace, prefix: str = "") -> Any:
     """An instance of `kind` with those of its fields that were given as flags."""
-    known = {item.name for item in dataclasses.fields(kind)}
-    return kind(**{name: value for name, value in vars(options).items() if name in known and value is not None})
+    given = {item.name: getattr(options, prefix + item.name) for item in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in given.items() if value is not None})
 
 
 class Ticker:
@@ -108,8 +117,59 @@ def run_attack(options: argparse.Namespace) -> None:
     print(report.verdict)
 
 
+def run_evaluate(options: argparse.Namespace) -> None:
+    """`python -m udp evaluate`."""
+    photos = read_photos(list_photos(options.photos))
+    names = _names(options.recipes, RECIPES, "recipes")
+    recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
+    method = from_flags(METHODS[options.method], options)
+    trial = Trial(options.prompt, options.prompt, options.seed, options.pictures, options.sampling_steps,
+                  seeds=options.seeds, unprotected_share=options.unprotected)  # fmt: skip
+    trial.check()
+    cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
+    model, ticker = load_model(options.model), Ticker()
+    arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
+    attacker = load_model(options.attack_model) if options.attack_model else model
+    lab = Lab(arms, attacker, recipes, cleanings, trial)
+    ticker = Ticker()
+    report = lab.run(FolderStore(options.out / "cells"), ticker)
+    title = f"{method.title} on {options.photos.name}, {method.budget * 255:g}/255"
+    manifest = lab_manifest(report, lab, method, options.model, title)
+    write_lab(options.out, report, manifest, arms)
+    print(f"\nattacked in {time.monotonic() - ticker.start:.0f} s -> {options.out}", file=sys.stderr)
+    print("\n".join([table(report), "", *manifest["warnings"], report.rows[0].report.verdict]))
+
+
+def _names(text: str, registry: Mapping[str, object], kind: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in registry:
+            raise InvalidInput(f"expected {kind} out of {', '.join(registry)}, separated by commas, got {name!r}")
+    return names
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """The flags of `evaluate`."""
+    parser.add_argument("photos", type=Path, help="a folder of clean photos")
+    parser.add_argument("--out", type=Path, required=True,
+                        help="folder for report.html, report.json, the protected set and cells; run again to resume")  # fmt: skip
+    parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    parser.add_argument("--prompt", default=Trial().instance_prompt, help="of protection, fine-tune and pictures")
+    parser.add_argument("--recipes", default="lora", help=f"out of {', '.join(RECIPES)}, separated by commas")
+    parser.add_argument("--cleaning", default=",".join(DEFAULT_CLEANINGS),
+                        help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1, help="runs of the whole trial")
+    parser.add_argument("--unprotected", type=float, default=0.0, help="part of the photos found clean, 0 to 1")
+    parser.add_argument("--pictures", type=int, default=Trial().pictures, help="pictures an arm and run")
+    parser.add_argument("--sampling-steps", type=int, default=Trial().sampling_steps, help="steps of a picture")
+    parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
+    add_setting_flags(parser, METHODS)
+    add_setting_flags(parser, RECIPES, RECIPE_PREFIX)
+    parser.set_defaults(run=run_evaluate)
+
+
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of both commands."""
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(prog="python -m udp", description="Protect photos; then attack the protection.")
     commands = parser.add_subparsers(dest="command", required=True)
     models = f"{', '.join(MODELS)}, a local diffusers folder or a Hub id"
@@ -131,7 +191,9 @@ def build_parser() -> argparse.ArgumentParser:
     trial.add_argument("--pictures", type=int, default=Trial().pictures, help="pictures an arm")
     add_setting_flags(trial, RECIPES)
     trial.set_defaults(run=run_attack)
-    for command in (protect, trial):
+    evaluate = commands.add_parser("evaluate", help="protect, then try recipes x cleanings and write a report")
+    add_evaluate(evaluate)
+    for command in (protect, trial, evaluate):
         command.add_argument("--model", default="mini", help=models)
         command.add_argument("--seed", type=int, default=0)
     return parser

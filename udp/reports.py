@@ -27,11 +27,13 @@ MANIFEST = "manifest.json"
 CONTROLS = "controls"
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide results."""
     return {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers", "peft")}
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Indented JSON in UTF-8."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -47,7 +49,7 @@ def protection_manifest(
         "model": Path(model).name,
         "prompt": prompt,
         "seed": seed,
-        "versions": _versions(),
+        "versions": versions(),
         "photos": [
             {"file": f"{after.name}.png", "size": list(before.size), "notes": list(before.notes),
              **visibility(before, after)}
@@ -69,7 +71,7 @@ def write_protection(
         place.mkdir(parents=True, exist_ok=True)
         for photo in photos:
             write_png(place / f"{photo.name}.png", photo)
-    _write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, manifest)
 
 
 def attack_manifest(report: Report, recipe: Recipe, trial: Trial, model: str) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def attack_manifest(report: Report, recipe: Recipe, trial: Trial, model: str) ->
         "settings": describe_settings(recipe),
         "trial": asdict(trial),
         "model": Path(model).name,
-        "versions": _versions(),
+        "versions": versions(),
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
         "intervals": {arm.name: arm.intervals for arm in (report.base, *report.arms)},
         "basis": report.basis,
@@ -99,7 +101,7 @@ def write_attack(folder: Path, report: Report, manifest: dict[str, Any]) -> None
             Image.fromarray(image).save(folder / f"{arm.name}-{index}.png")
     grid(rows).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
-    _write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, manifest)
 
 
 def write_losses(path: Path, report: Report) -> None:

@@ -1,0 +1,131 @@
+"""The lab's report and the evaluate command: self-contained, escaped, resumable, with figures that are in the cells."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from udp.cli import main
+from udp.evaluate import Arm, Trial, make_report
+from udp.lab import LabReport, _row
+from udp.lab_report import table, warnings
+from udp.report_html import curves, page
+
+QUICK = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "2", "--recipe-steps", "10"]
+QUICK += ["--pictures", "2", "--sampling-steps", "2", "--recipe-batch-size", "1"]
+
+
+class Checker(HTMLParser):
+    """Every tag is closed in order; collects addresses and images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href"):
+                self.addresses.append(value or "")
+        if tag == "img":
+            self.images.append(dict(attrs)["alt"] or "")
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def checked(text: str) -> Checker:
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    return checker
+
+
+def planted(protected: float, seeds: int = 1) -> LabReport:
+    def runs(name: str, loss: float) -> list[Arm]:
+        figures = {"clean_loss": loss, "texture_distance": 4.0}
+        image = np.full((8, 8, 3), 99, np.uint8)
+        losses = () if name == "base" else (1.0, 0.8, loss)
+        return [Arm(name, (image,), losses, figures, (figures,), {"texture_distance": (3.0, 5.0)})] * seeds
+
+    arms = [runs("clean", 0.5), runs("random", 0.5), runs("protected", protected)]
+    report = make_report(runs("base", 1.0), arms, "basis <b>")
+    return LabReport((_row("lora", "none", report, report),), "tiny", Trial(seeds=seeds))
+
+
+def test_page_is_one_file_with_escaped_text_and_both_themes() -> None:
+    photos = {"<script>alert(1)</script>": [np.zeros((4, 4, 3), np.uint8)]}
+    text = page(planted(0.95), 'a "title" & <b>', {"folder": {"name": "<i>"}}, photos, ["<u>careful"])
+    found = checked(text)
+    assert "<script" not in text and "<u>" not in text and "<i>" not in text and "basis <b>" not in text
+    assert "a &quot;title&quot; &amp; &lt;b&gt;" in text and "folder: name" in text
+    assert "prefers-color-scheme: dark" in text
+    assert found.addresses and all(address.startswith("data:image/png;base64,") for address in found.addresses)
+    assert len(found.images) == 1 + 4 and "4 (3 to 5)" in text
+    assert "Collapsed: the imitation failed" in text and "http" not in text
+
+
+def test_curves_have_a_line_an_arm_inside_the_picture() -> None:
+    drawn = curves(planted(0.95).rows[0].report, 640, 200)
+    checked(drawn)
+    lines = re.findall(r'points="([^"]+)"', drawn)
+    assert len(lines) == 3 and ">clean<" in drawn and ">protected<" in drawn
+    for point in " ".join(lines).split():
+        x, y = map(float, point.split(","))
+        assert 0 <= x <= 640 and 0 <= y <= 200
+
+
+def test_table_and_warnings_say_what_the_trial_can_carry() -> None:
+    one, three = planted(0.95), planted(0.95, seeds=3)
+    assert "| lora | none | 100% | 10% | 90% | 100% | collapsed |" in table(one)
+    assert any("not evidence" in said for said in warnings(one))
+    assert not any("not evidence" in said for said in warnings(three))
+    assert "(90% to 90%)" in table(three)
+
+
+def test_evaluate_writes_a_report_and_resumes(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    command = ["evaluate", str(photo_files[0].parent), "--out", str(tmp_path), "--model", str(tiny_model_folder)]
+    command += [*QUICK, "--budget", "6/255", "--method", "udp"]
+    assert main([*command, "--cleaning", "none"]) == 0
+    printed = capsys.readouterr().out
+    assert "| lora | none |" in printed and "One seed: an example, not evidence." in printed
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").glob("*.json")}
+    assert len(cells) == 4
+    assert main([*command, "--cleaning", "none,half"]) == 0
+    assert all(path.stat().st_mtime_ns == before for path, before in cells.items())
+    assert len(list((tmp_path / "cells").glob("*.json"))) == 7
+
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [(row["recipe"], row["cleaning"]) for row in report["rows"]] == [("lora", "none"), ("lora", "half")]
+    assert report["method"]["name"] == "udp" and report["recipes"]["lora"]["steps"] == 10
+    assert report["visibility"]["largest_difference_levels"] <= 6
+    cell = json.loads((tmp_path / "cells" / "lora-half-protected-run0.json").read_text())
+    assert report["rows"][1]["figures"]["protected"] == cell["figures"]
+    text = (tmp_path / "report.html").read_text()
+    checked(text)
+    assert str(tmp_path) not in text and str(tmp_path) not in (tmp_path / "report.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--recipes", "lora,magic"], "got 'magic'"),
+        (["--cleaning", "soap"], "got 'soap'"),
+        (["--unprotected", "2"], "between 0 and 1"),
+    ],
+)
+def test_bad_flags_end_with_a_message(
+    more: list[str], words: str, photo_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["evaluate", str(photo_files[0].parent), "--out", str(tmp_path), *more]) == 2
+    assert words in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import torch
 from udp.errors import InvalidInput, NothingLearned, Stopped
 from udp.evaluate import Trial, attack, imitator_photos
 from udp.finetune import RECIPES, LoRA, Recipe
-from udp.models import LatentDiffusionModel
+from udp.models import DiffusionModel
 from udp.protect import RandomNoise
 from udp.types import Photo, Progress
 
@@ -22,9 +22,7 @@ SMALL = Trial(pictures=2, sampling_steps=3)
 
 
 @each_recipe
-def test_it_learns_and_leaves_the_base_alone(
-    recipe: Recipe, tiny_model: LatentDiffusionModel, photos: list[Photo]
-) -> None:
+def test_it_learns_and_leaves_the_base_alone(recipe: Recipe, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     before = [p.detach().clone() for p in tiny_model.unet.parameters()]
     tuned = recipe.fit(photos, tiny_model, "a photo of sks")
     assert tuned.weight_change > 0 and len(tuned.losses) == recipe.steps
@@ -34,7 +32,7 @@ def test_it_learns_and_leaves_the_base_alone(
 
 
 @each_recipe
-def test_same_seed_same_pictures(recipe: Recipe, tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_same_seed_same_pictures(recipe: Recipe, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     recipe = dataclasses.replace(recipe, steps=10)
     torch.manual_seed(1)
     first = attack({"clean": photos}, tiny_model, recipe, SMALL)
@@ -45,7 +43,7 @@ def test_same_seed_same_pictures(recipe: Recipe, tiny_model: LatentDiffusionMode
     assert first.arms[0].metrics == second.arms[0].metrics
 
 
-def test_arms_with_equal_photos_come_out_equal(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_arms_with_equal_photos_come_out_equal(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     """Fairness: the arm's name and place in the order must change nothing."""
     report = attack({"clean": photos, "random": photos}, tiny_model, LoRA(steps=10), SMALL)
     clean, other = report.arms
@@ -53,7 +51,7 @@ def test_arms_with_equal_photos_come_out_equal(tiny_model: LatentDiffusionModel,
     assert all(np.array_equal(a, b) for a, b in zip(clean.images, other.images, strict=True))
 
 
-def test_progress_shows_every_arm_and_never_goes_back(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_progress_shows_every_arm_and_never_goes_back(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     seen: list[Progress] = []
     noisy = RandomNoise()(photos, tiny_model)
     attack({"clean": photos, "random": noisy}, tiny_model, LoRA(steps=10), SMALL, seen.append)
@@ -62,7 +60,7 @@ def test_progress_shows_every_arm_and_never_goes_back(tiny_model: LatentDiffusio
     assert [p.arm for p in finished] == ["base", "clean", "random"] and all(len(p.images) == 2 for p in finished)
 
 
-def test_it_stops_when_asked(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_it_stops_when_asked(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     def stop(progress: Progress) -> None:
         if progress.stage == "fine-tuning" and progress.done == 3:
             raise Stopped("enough")
@@ -79,26 +77,26 @@ class Lazy(Recipe):
     title: ClassVar[str] = "lazy"
     reference: ClassVar[str] = "test"
 
-    def trainable(self, model: LatentDiffusionModel, seed: int) -> torch.nn.Module:
+    def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         return model.copy_unet()
 
-    def weight_change(self, model: LatentDiffusionModel, unet: torch.nn.Module) -> float:
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
         return 0.0
 
 
-def test_a_fine_tune_that_changed_nothing_is_an_error(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_a_fine_tune_that_changed_nothing_is_an_error(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     with pytest.raises(NothingLearned, match="relative change of 0"):
         Lazy(steps=10).fit(photos, tiny_model, "a photo of sks")
 
 
-def test_no_photos_and_no_arms_are_refused(tiny_model: LatentDiffusionModel) -> None:
+def test_no_photos_and_no_arms_are_refused(tiny_model: DiffusionModel) -> None:
     with pytest.raises(InvalidInput, match="at least one photo"):
         LoRA(steps=10).fit([], tiny_model, "a")
     with pytest.raises(InvalidInput, match="at least one arm"):
         attack({}, tiny_model, LoRA(steps=10))
 
 
-def test_seeds_repeat_the_trial_and_give_mean_and_spread(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_seeds_repeat_the_trial_and_give_mean_and_spread(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     arms = {"clean": photos}
     trial = dataclasses.replace(SMALL, seeds=2, seed=5)
     seen: list[Progress] = []
@@ -113,7 +111,7 @@ def test_seeds_repeat_the_trial_and_give_mean_and_spread(tiny_model: LatentDiffu
     assert trial.picture_seeds(0) == [5, 6] and trial.picture_seeds(1) == [7, 8]
 
 
-def test_unprotected_share_swaps_in_clean_photos(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_unprotected_share_swaps_in_clean_photos(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     noisy = RandomNoise()(photos, tiny_model)
     arms = {"clean": photos, "protected": noisy}
     for share, count in ((0.0, 0), (0.34, 1), (1.0, 3)):
@@ -126,7 +124,7 @@ def test_unprotected_share_swaps_in_clean_photos(tiny_model: LatentDiffusionMode
         imitator_photos({"protected": noisy}, tiny_model, Trial(unprotected_share=0.5))
 
 
-def test_cleaning_meets_every_arm_alike(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_cleaning_meets_every_arm_alike(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     arms = {"clean": photos, "random": photos}
     found = imitator_photos(arms, tiny_model, Trial(cleaning="noise+jpeg75"))
     for a, b, original in zip(found["clean"], found["random"], photos, strict=True):
@@ -141,8 +139,6 @@ def test_cleaning_meets_every_arm_alike(tiny_model: LatentDiffusionModel, photos
         (Trial(cleaning="soap"), "got 'soap'"),
     ],
 )
-def test_a_bad_trial_is_refused(
-    trial: Trial, words: str, tiny_model: LatentDiffusionModel, photos: list[Photo]
-) -> None:
+def test_a_bad_trial_is_refused(trial: Trial, words: str, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     with pytest.raises(InvalidInput, match=words):
         attack({"clean": photos}, tiny_model, LoRA(steps=10), trial)

@@ -145,14 +145,14 @@ class Bench:
             lambda p: on_progress(replace(p, fraction=recipe.steps * p.overall / total)), name,
         )  # fmt: skip
         images = generate(
-            self.model, tuned.unet, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
+            tuned.model, tuned.unet, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
             lambda p: on_progress(replace(p, fraction=(recipe.steps + p.done) / total)), name,
         )  # fmt: skip
         if all(np.array_equal(a, b) for a, b in zip(images, self.before, strict=True)):
             raise NothingLearned(
                 f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
             )
-        figures, intervals = self.reference.measure(self.model, tuned.unet, images)
+        figures, intervals = self.reference.measure(tuned.model, tuned.unet, images)
         tail = max(1, len(tuned.losses) // 5)
         figures["final_training_loss"] = round(float(np.mean(tuned.losses[-tail:])), 4)
         figures["weight_change"] = round(tuned.weight_change, 5)

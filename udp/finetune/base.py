@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, final
 
 import torch
@@ -13,7 +14,7 @@ from udp.errors import InvalidInput, NothingLearned
 from udp.images import to_tensor
 from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel
-from udp.timesteps import timestep_distribution
+from udp.timesteps import TimestepDistribution
 from udp.training import Trainer, TrainingSettings
 from udp.types import OnProgress, Photo, Progress, check_settings, ignore_progress, setting
 
@@ -23,12 +24,23 @@ class FineTuned:
     """A fine-tuned U-Net in evaluation mode, the loss of every step, and how far the weights moved.
 
     `weight_change` is the L2 norm of the change over the L2 norm of the trained weights' starting values (for an
-    adapter, which starts at zero effect, over the norm of the layers it adapts).
+    adapter, which starts at zero effect, over the norm of the layers it adapts). `model` is what to prompt the U-Net
+    through: the base model, or one with the words and text encoders that were trained.
     """
 
     unet: torch.nn.Module
     losses: tuple[float, ...]
     weight_change: float
+    model: DiffusionModel
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Pictures of the subject's class that the fine-tune must still get right: latents (N, C, h, w), prompt, weight."""
+
+    latents: torch.Tensor
+    prompt: str
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class Recipe(abc.ABC):
     steps: int = setting(200, "training steps", 10, 4000, 10, advanced=False)
     learning_rate: float = setting(1e-4, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
     batch_size: int = setting(4, "photos in a training step", 1, 16, 1)
+    first_timestep: float = setting(0.0, "train only on timesteps above this share of all (0 is all)", 0, 0.9, 0.1)
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -45,11 +58,27 @@ class Recipe(abc.ABC):
 
     @abc.abstractmethod
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
-        """A copy of the base U-Net whose `requires_grad` parameters are the ones to train; `seed` starts adapters."""
+        """The U-Net to fine-tune, a copy unless all of it stays frozen; its `requires_grad` parameters are trained.
+
+        `seed` starts what is new in it.
+        """
 
     @abc.abstractmethod
-    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module) -> float:
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`; 0 means that nothing was learned."""
+
+    def words(self, model: DiffusionModel, prompt: str, seed: int) -> DiffusionModel:
+        """What turns prompts into conditioning: `model` itself, or its copy with text parameters to train."""
+        return model
+
+    def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
+        """Class images to preserve, or None."""
+        return None
+
+    def save(self, tuned: FineTuned, folder: Path) -> Path:
+        """Write what was learned to `folder`; by default the whole pipeline, which `load_model(folder)` reads."""
+        tuned.model.replaced(unet=tuned.unet).pipeline.save_pretrained(folder)
+        return folder
 
     @final
     def fit(
@@ -73,23 +102,45 @@ class Recipe(abc.ABC):
         with torch.no_grad():
             squares = model.prepare([to_tensor(photo.pixels)[None] for photo in photos])
             latents = torch.cat([model.encode(squares), model.encode(squares.flip(-1))])
-        unet = self.trainable(model, seed)
-        loss = DenoisingLoss(model, model.embed(prompt), timestep_distribution("uniform", model.alphas_cumprod))
-        trainer = Trainer(
-            unet.parameters(), TrainingSettings(self.learning_rate, weight_decay=1e-2, schedule="cosine", warmup=0.05)
-        )
+        unet, words = self.trainable(model, seed), self.words(model, prompt, seed)
+        prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
+        timesteps = high_timesteps(self.first_timestep, len(model.alphas_cumprod))
+
+        def denoising(of: torch.Tensor, told: str) -> torch.Tensor:
+            chosen = torch.randperm(len(of), generator=generator)[: self.batch_size]
+            if len(chosen) < self.batch_size:
+                chosen = torch.randint(len(of), (self.batch_size,), generator=generator)
+            # Text that learns is encoded anew in every step; frozen text once.
+            text = model.embed(told) if words is model else words.encode_prompt(told)
+            return DenoisingLoss(model, text, timesteps)(unet, of[chosen], generator)
 
         def step_loss(step: int) -> torch.Tensor:
-            chosen = torch.randperm(len(latents), generator=generator)[: self.batch_size]
-            if len(chosen) < self.batch_size:
-                chosen = torch.randint(len(latents), (self.batch_size,), generator=generator)
-            return loss(unet, latents[chosen], generator)
+            value = denoising(latents, prompt)
+            return value + prior.weight * denoising(prior.latents, prior.prompt) if prior else value
 
         def report(step: int, value: float) -> None:
             on_progress(Progress("fine-tuning", step, self.steps, value, arm))
 
+        parameters = [p for m in (unet, *(words.modules if words is not model else ())) for p in m.parameters()]
+        trainer = Trainer(
+            dict.fromkeys(parameters),
+            TrainingSettings(self.learning_rate, weight_decay=1e-2, schedule="cosine", warmup=0.05),
+        )
         losses = trainer.run(step_loss, self.steps, report)
-        change = self.weight_change(model, unet)
+        for module in (unet, *words.modules):
+            module.requires_grad_(False).eval()
+        change = self.weight_change(model, unet, words)
         if not change > 0:
             raise NothingLearned(f"expected {self.name} to change the weights, got a relative change of {change:g}")
-        return FineTuned(unet.requires_grad_(False).eval(), tuple(losses), change)
+        return FineTuned(unet, tuple(losses), change, words)
+
+
+def high_timesteps(first: float, count: int) -> TimestepDistribution:
+    """Uniform over the timesteps from the share `first` of `count` upwards; the high ones decide layout and subject."""
+    return TimestepDistribution("uniform", (torch.arange(count) >= round(first * count)).float())
+
+
+def relative_change(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:
+    """L2 norm of the difference over the L2 norm of `before`, over all tensors together."""
+    moved = sum(float((a.detach() - b).square().sum()) for b, a in zip(before, after, strict=True))
+    return (moved / sum(float(b.square().sum()) for b in before)) ** 0.5

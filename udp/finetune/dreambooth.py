@@ -7,16 +7,21 @@ from typing import ClassVar
 
 import torch
 
-from udp.finetune.base import Recipe
+from udp.finetune.base import relative_change
+from udp.finetune.subject import SubjectRecipe
 from udp.models import DiffusionModel
 from udp.types import setting
 
 
 @dataclass(frozen=True)
-class DreamBooth(Recipe):
-    """Full fine-tune, without prior preservation: the plain case, and the hardest one to protect against."""
+class DreamBooth(SubjectRecipe):
+    """Full fine-tune. Without prior preservation, the default, it is the hardest one to protect against.
+
+    On a model without prompts this is continued training of a DDPM, and with `from_scratch` the paper's first setting.
+    """
 
     learning_rate: float = setting(1e-3, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
+    from_scratch: bool = setting(False, "start from random weights instead of the base model's")
 
     name: ClassVar[str] = "dreambooth"
     title: ClassVar[str] = "DreamBooth (all weights)"
@@ -24,12 +29,18 @@ class DreamBooth(Recipe):
 
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`."""
-        return model.copy_unet()
+        if not self.from_scratch:
+            return model.copy_unet()
+        # Layers draw their start from torch's global state: fork it, so that the seed decides.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            unet = type(model.unet).from_config(model.unet.config)
+        return unet.to(model.device).eval()
 
-    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module) -> float:
+    def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
+        """See `SubjectRecipe.open_text_encoder`: all of its weights."""
+        encoder.requires_grad_(True)
+
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`."""
-        moved = total = 0.0
-        for before, after in zip(model.unet.parameters(), unet.parameters(), strict=True):
-            moved += float((after.detach() - before).square().sum())
-            total += float(before.square().sum())
-        return (moved / total) ** 0.5
+        return relative_change([*model.unet.parameters()], [*unet.parameters()])

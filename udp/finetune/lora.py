@@ -1,15 +1,20 @@
-"""LoRA: low-rank adapters on the U-Net's attention and convolutions (Hu et al. 2021, arXiv 2106.09685), with peft."""
+"""LoRA: low-rank adapters on attention and convolutions (Hu et al. 2021, arXiv 2106.09685), with peft."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
+from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig, inject_adapter_in_model
+from peft.utils import get_peft_model_state_dict
 
 from udp.errors import InvalidInput
-from udp.finetune.base import Recipe
+from udp.finetune.base import FineTuned
+from udp.finetune.subject import SubjectRecipe
 from udp.models import DiffusionModel
 from udp.types import setting
 
@@ -17,11 +22,15 @@ ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # The embedded model has little attention, so its adapters reach the convolutions and feed-forward layers too.
 WIDE = (*ATTENTION, "conv1", "conv2", "conv_shortcut", "conv_in", "conv_out", "proj_in", "proj_out", "ff.net.0.proj",
         "ff.net.2")  # fmt: skip
+TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 @dataclass(frozen=True)
-class LoRA(Recipe):
-    """Adapters only; the base weights stay frozen. `scope` "attention" is the usual choice for Stable Diffusion."""
+class LoRA(SubjectRecipe):
+    """Adapters only; the base weights stay frozen. `scope` "attention" is the usual choice for Stable Diffusion.
+
+    The public trainer of diffusers uses rank 4, attention only, and a learning rate of 1e-4.
+    """
 
     learning_rate: float = setting(4e-3, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
     rank: int = setting(16, "rank of the adapters", 1, 64, 1)
@@ -32,22 +41,33 @@ class LoRA(Recipe):
     reference: ClassVar[str] = "arXiv 2106.09685"
 
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
-        """See `Recipe.trainable`."""
-        unet = model.copy_unet().requires_grad_(False)
-        targets = list(WIDE if self.scope == "wide" else ATTENTION)
+        """See `Recipe.trainable`. Raises `InvalidInput` if the U-Net has no layer of the scope."""
+        unet = model.copy_unet(trainable=False)
+        self._adapt(unet, WIDE if self.scope == "wide" else ATTENTION, seed)
+        return unet
+
+    def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
+        """See `SubjectRecipe.open_text_encoder`: adapters on its attention."""
+        self._adapt(encoder, TEXT, seed)
+
+    def _adapt(self, module: torch.nn.Module, targets: Sequence[str], seed: int) -> None:
+        config = LoraConfig(
+            r=self.rank, lora_alpha=self.rank, init_lora_weights="gaussian", target_modules=list(targets)
+        )
         # peft draws the adapters' start from torch's global state: fork it, so that the seed decides and nobody else
         # sees the change.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            config = LoraConfig(r=self.rank, lora_alpha=self.rank, init_lora_weights="gaussian", target_modules=targets)
             try:
-                inject_adapter_in_model(config, unet)
+                inject_adapter_in_model(config, module)
             except ValueError as error:
-                message = f"expected layers named {', '.join(targets)} in the U-Net of {model.name!r}, got none"
-                raise InvalidInput(message) from error
-        return unet
+                kind = type(module).__name__
+                raise InvalidInput(f"expected layers named {', '.join(targets)} in {kind}, got none") from error
+        for parameter in module.parameters():
+            if parameter.requires_grad:  # adapters on a bfloat16 base are created in bfloat16, where they cannot move
+                parameter.data = parameter.data.float()
 
-    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module) -> float:
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`."""
         moved = total = 0.0
         for module in unet.modules():
@@ -55,3 +75,20 @@ class LoRA(Recipe):
                 moved += float(module.get_delta_weight("default").detach().square().sum())
                 total += float(module.base_layer.weight.detach().square().sum())
         return (moved / total) ** 0.5 if total else 0.0
+
+    def save(self, tuned: FineTuned, folder: Path) -> Path:
+        """Adapters alone, in the file that `pipeline.load_lora_weights(folder)` of diffusers reads.
+
+        Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
+        """
+        pipeline = tuned.model.pipeline
+        if not hasattr(pipeline, "save_lora_weights"):
+            raise InvalidInput(f"expected a pipeline that loads adapters, got {type(pipeline).__name__}")
+        # The U-Net's stay in peft's own naming: the older one has no names for convolutions, and a file of both naming
+        # styles loads only in part, without an error.
+        states = {"unet_lora_layers": get_peft_model_state_dict(tuned.unet)}
+        for _, name in tuned.model.texts if self.train_text_encoder else ():
+            adapters = get_peft_model_state_dict(getattr(pipeline, name))
+            states[f"{name}_lora_layers"] = convert_state_dict_to_diffusers(adapters)
+        type(pipeline).save_lora_weights(folder, **states, safe_serialization=True)
+        return folder

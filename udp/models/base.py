@@ -77,13 +77,23 @@ class DiffusionModel(abc.ABC):
         """alpha_bar_t of the noise scheduler, shape (T,), on the CPU."""
         return self.noise_scheduler.alphas_cumprod
 
-    def copy_unet(self) -> torch.nn.Module:
-        """A float32, trainable copy of the U-Net; the base stays as it is.
+    def copy_unet(self, trainable: bool = True) -> torch.nn.Module:
+        """A copy of the U-Net; the base stays as it is. A trainable copy is float32 whatever the base's dtype.
 
         In evaluation mode: dropout would draw from torch's global state, and arms of a trial would differ by chance.
         """
         with self._lock:
-            return copy.deepcopy(self.unet).float().requires_grad_(True).eval()
+            unet = copy.deepcopy(self.unet).eval()
+        return unet.float().requires_grad_(True) if trainable else unet
+
+    def replaced(self, **parts: Any) -> DiffusionModel:
+        """The same model with other parts of its pipeline (`unet=`, `text_encoder=` ...); the base stays as it is."""
+        pipeline = copy.copy(self.pipeline)
+        pipeline._internal_dict = copy.deepcopy(self.pipeline._internal_dict)
+        pipeline.register_modules(**{**self.pipeline.components, **parts})
+        other = type(self)(self.name, pipeline)
+        other.autocast = self.autocast
+        return other
 
     def prepare(self, photos: Sequence[torch.Tensor], positions: Sequence[float] | None = None) -> torch.Tensor:
         """Photos (each (1, 3, H, W) in [0, 1]) to one batch (N, 3, resolution, resolution), differentiable.

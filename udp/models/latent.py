@@ -82,16 +82,4 @@ class StableDiffusion(LatentDiffusionModel):
         for tokenizer, encoder in self.texts:
             own[tokenizer] = copy.deepcopy(getattr(self.pipeline, tokenizer))
             own[encoder] = copy.deepcopy(getattr(self.pipeline, encoder)).float()
-        return self._with(own)
-
-    def with_unet(self, unet: torch.nn.Module) -> StableDiffusion:
-        """The same model with another U-Net, for saving a fine-tune as a pipeline."""
-        return self._with({"unet": unet})
-
-    def _with(self, parts: dict[str, Any]) -> StableDiffusion:
-        pipeline = copy.copy(self.pipeline)
-        pipeline._internal_dict = copy.deepcopy(self.pipeline._internal_dict)
-        pipeline.register_modules(**{**self.pipeline.components, **parts})
-        view = type(self)(self.name, pipeline)
-        view.autocast = self.autocast
-        return view
+        return self.replaced(**own)

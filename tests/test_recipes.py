@@ -1,0 +1,171 @@
+"""What each recipe promises beyond learning: files that diffusers reads, words, priors, timesteps, float32 masters."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from tests.families import SIDE, build
+from udp.errors import InvalidInput
+from udp.finetune import DreamBooth, FineTuned, LoRA, TextualInversion
+from udp.finetune.base import high_timesteps
+from udp.generate import generate
+from udp.images import to_pixels
+from udp.losses import DenoisingLoss
+from udp.models import DiffusionModel, load_model
+from udp.training import Trainer, TrainingSettings
+from udp.types import Photo
+
+PROMPT = "a photo of sks"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("families")
+    return {name: build(name, root / name) for name in ("sd1", "sdxl", "ddpm")}
+
+
+@pytest.fixture(scope="module")
+def sd1(folders: dict[str, Path]) -> DiffusionModel:
+    return load_model(str(folders["sd1"]))
+
+
+def theirs(pipeline: DiffusionPipeline, prompt: str = PROMPT, **more) -> np.ndarray:
+    generator = torch.Generator().manual_seed(3)
+    (image,) = pipeline(prompt, height=SIDE, width=SIDE, num_inference_steps=3, guidance_scale=3.0, generator=generator,
+                        output_type="pt", **more).images  # fmt: skip
+    return to_pixels(image).astype(int)
+
+
+def ours(model: DiffusionModel, unet: torch.nn.Module, prompt: str = PROMPT) -> np.ndarray:
+    return generate(model, unet, prompt, [3], steps=3, guidance=3.0)[0].astype(int)
+
+
+def state(*modules: torch.nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for module in modules for p in module.parameters()]
+
+
+def same(before: list[torch.Tensor], after: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_adapters_load_in_diffusers_and_give_the_same_pictures(
+    family: str, folders: dict[str, Path], photos: list[Photo], tmp_path: Path
+) -> None:
+    model = load_model(str(folders[family]))
+    recipe = LoRA(steps=10, learning_rate=1e-2, rank=4, train_text_encoder=True)
+    tuned = recipe.fit(photos, model, PROMPT)
+    recipe.save(tuned, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["pytorch_lora_weights.safetensors"]
+    pipeline = DiffusionPipeline.from_pretrained(folders[family], use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    base = theirs(pipeline)
+    pipeline.load_lora_weights(tmp_path, adapter_name="subject")
+    learned = theirs(pipeline)
+    assert np.abs(learned - ours(tuned.model, tuned.unet)).max() <= 1 < np.abs(learned - base).max()
+    pipeline.set_adapters("subject", 0.0)
+    assert np.array_equal(theirs(pipeline), base)
+
+
+def test_a_word_is_learned_and_nothing_else(
+    sd1: DiffusionModel, folders: dict[str, Path], photos: list[Photo], tmp_path: Path
+) -> None:
+    before = state(*sd1.modules)
+    recipe = TextualInversion(steps=10, learning_rate=5e-2)
+    tuned = recipe.fit(photos, sd1, PROMPT)
+    assert same(before, state(*sd1.modules)) and tuned.weight_change > 0 and tuned.unet is sd1.unet
+    assert np.array_equal(ours(tuned.model, tuned.unet, "a toy"), ours(sd1, sd1.unet, "a toy"))
+    learned = ours(tuned.model, tuned.unet)
+    assert np.abs(learned - ours(sd1, sd1.unet)).max() > 0
+    pipeline = DiffusionPipeline.from_pretrained(folders["sd1"], use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    # In this tiny vocabulary "sks" is a token already, so diffusers needs another name for the learned one.
+    recipe.save(tuned, tmp_path)
+    pipeline.load_textual_inversion(tmp_path, weight_name="learned_embeds.safetensors", token="<subject>")
+    assert np.abs(theirs(pipeline, "a photo of <subject>") - learned).max() <= 1
+
+
+def test_a_word_outside_the_vocabulary_gets_a_token(sd1: DiffusionModel, photos: list[Photo]) -> None:
+    tuned = TextualInversion(steps=10, word="qzxv", learning_rate=5e-2).fit(photos, sd1, "a photo of qzxv")
+    assert len(tuned.model.tokenizers[0]("qzxv", add_special_tokens=False).input_ids) == 1
+    assert len(sd1.tokenizers[0]("qzxv", add_special_tokens=False).input_ids) > 1
+
+
+def test_text_needs_prompts_and_words_need_to_be_in_them(
+    sd1: DiffusionModel, folders: dict[str, Path], photos: list[Photo], tmp_path: Path
+) -> None:
+    ddpm = load_model(str(folders["ddpm"]))
+    with pytest.raises(InvalidInput, match="takes no prompts"):
+        TextualInversion(steps=10).fit(photos, ddpm, PROMPT)
+    with pytest.raises(InvalidInput, match="expected a prompt with the word 'sks'"):
+        TextualInversion(steps=10).fit(photos, sd1, "a photo of a toy")
+    recipe = LoRA(steps=10, scope="attention")
+    with pytest.raises(InvalidInput, match="got DDPMPipeline"):
+        recipe.save(recipe.fit(photos, ddpm, ""), tmp_path)
+
+
+def test_dreambooth_trains_its_own_text_encoder_and_saves_a_pipeline(
+    sd1: DiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    before = state(*sd1.modules)
+    recipe = DreamBooth(steps=10, train_text_encoder=True)
+    tuned = recipe.fit(photos, sd1, PROMPT)
+    assert same(before, state(*sd1.modules))
+    assert not same(state(sd1.text_encoder), state(tuned.model.text_encoder))
+    assert not torch.equal(tuned.model.embed(PROMPT), sd1.embed(PROMPT))
+    loaded = load_model(str(recipe.save(tuned, tmp_path / "tuned")))
+    assert np.array_equal(ours(loaded, loaded.unet), ours(tuned.model, tuned.unet))
+
+
+def test_prior_preservation_keeps_the_class(sd1: DiffusionModel, photos: list[Photo]) -> None:
+    plain = DreamBooth(steps=30, learning_rate=3e-3, class_prompt="a toy", class_images=3)
+    kept = dataclasses.replace(plain, prior_weight=2.0)
+    prior = kept.prior(sd1, 0, lambda progress: None)
+    assert prior.latents.shape[0] == 3 and prior.prompt == "a toy" and plain.prior(sd1, 0, print) is None
+
+    def class_loss(tuned: FineTuned) -> float:
+        loss = DenoisingLoss(sd1, sd1.embed("a toy"), high_timesteps(0, 1000))
+        with torch.no_grad():
+            return float(loss(tuned.unet, prior.latents.repeat(8, 1, 1, 1), torch.Generator().manual_seed(5)))
+
+    assert class_loss(kept.fit(photos, sd1, PROMPT)) < class_loss(plain.fit(photos, sd1, PROMPT))
+
+
+def test_first_timestep_leaves_the_low_ones_out(sd1: DiffusionModel, photos: list[Photo]) -> None:
+    drawn = high_timesteps(0.6, 1000).sample(500, torch.Generator().manual_seed(0))
+    assert 600 <= drawn.min() < 610 and 990 < drawn.max() <= 999
+    low, high = (DreamBooth(steps=10, first_timestep=first).fit(photos, sd1, PROMPT) for first in (0.0, 0.9))
+    assert low.losses != high.losses
+
+
+def test_from_scratch_starts_at_random_weights_of_its_seed(folders: dict[str, Path], photos: list[Photo]) -> None:
+    model = load_model(str(folders["ddpm"]))
+    recipe = DreamBooth(steps=10, from_scratch=True)
+    first, again, other = (recipe.trainable(model, seed) for seed in (1, 1, 2))
+    assert same(state(first), state(again)) and not same(state(first), state(other))
+    assert not same(state(first), state(model.unet))
+    losses = recipe.fit(photos, model, "").losses
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+
+
+def test_bfloat16_weights_do_not_move_and_ours_do(folders: dict[str, Path], photos: list[Photo]) -> None:
+    """At 5e-7, what public surrogates use, an update is far below half a step of bfloat16."""
+    weight = torch.nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
+    optimizer = torch.optim.AdamW([weight], lr=5e-7, weight_decay=0)
+    for _ in range(20):
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    assert torch.equal(weight, torch.ones_like(weight)), "this is why there are float32 master weights"
+    with pytest.raises(InvalidInput, match="float32 master weights"):
+        Trainer([weight], TrainingSettings(5e-7))
+    model = load_model(str(folders["sd1"]), torch.bfloat16)
+    assert model.unet.dtype == torch.bfloat16
+    for recipe in (LoRA(steps=10, learning_rate=5e-7), DreamBooth(steps=10, learning_rate=5e-7)):
+        tuned = recipe.fit(photos, model, PROMPT)
+        assert tuned.weight_change > 0 and np.isfinite(tuned.losses).all()

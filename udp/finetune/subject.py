@@ -1,0 +1,71 @@
+"""What DreamBooth and LoRA share: prior preservation, and a text encoder that may learn too."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+
+from udp.errors import InvalidInput
+from udp.finetune.base import Prior, Recipe
+from udp.generate import generate
+from udp.images import to_tensor
+from udp.models import DiffusionModel, StableDiffusion
+from udp.types import OnProgress, setting
+
+SAMPLING_STEPS = 20
+GUIDANCE = 5.0
+# Class images depend on the base model, the prompt and the seed alone: every arm of a trial uses the same ones.
+_KEPT: WeakKeyDictionary[DiffusionModel, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class SubjectRecipe(Recipe):
+    """Weights learn the subject; optionally prior preservation (Ruiz et al. 2023, arXiv 2208.12242, eq. 2)."""
+
+    prior_weight: float = setting(0.0, "weight of the class images' loss; 0 is no prior preservation", 0, 2, 0.1)
+    class_prompt: str = setting("a photo of a toy", "prompt of the class images")
+    class_images: int = setting(8, "class images that the base model generates", 1, 200, 1)
+    train_text_encoder: bool = setting(False, "train the text encoder as well")
+
+    @abc.abstractmethod
+    def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
+        """Make the parameters of `encoder`, already a frozen copy, trainable that this recipe trains."""
+
+    def words(self, model: DiffusionModel, prompt: str, seed: int) -> DiffusionModel:
+        """See `Recipe.words`. Raises `InvalidInput` if a text encoder is to be trained where there is none."""
+        if not self.train_text_encoder:
+            return model
+        own = text_copy(model)
+        for encoder in own.text_encoders:
+            self.open_text_encoder(encoder, seed)
+        return own
+
+    def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
+        """See `Recipe.prior`: pictures that the base model generates for the class prompt."""
+        if self.prior_weight == 0:
+            return None
+        kept, key = _KEPT.setdefault(model, {}), (self.class_prompt, self.class_images, seed)
+        if key not in kept:
+            # Seeds far from those that a trial samples with: the class images are no part of what it shows.
+            seeds = [10_000 * (seed + 1) + index for index in range(self.class_images)]
+            batches = [seeds[start : start + self.batch_size] for start in range(0, len(seeds), self.batch_size)]
+            images = [
+                image
+                for batch in batches
+                for image in generate(
+                    model, model.unet, self.class_prompt, batch, SAMPLING_STEPS, GUIDANCE, on_progress
+                )
+            ]
+            with torch.no_grad():
+                kept[key] = model.encode(model.prepare([to_tensor(image)[None] for image in images]))
+        return Prior(kept[key], self.class_prompt, self.prior_weight)
+
+
+def text_copy(model: DiffusionModel) -> StableDiffusion:
+    """`model` with text encoders of its own. Raises `InvalidInput` for a model without prompts."""
+    if not isinstance(model, StableDiffusion):
+        raise InvalidInput(f"expected a model with a text encoder to train, got {model.name!r}, which takes no prompts")
+    return model.with_own_text()

@@ -46,15 +46,16 @@ def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]
         default = f"{item.default * 255:g}/255" if meta["levels"] else f"{item.default:g}" if isinstance(
             item.default, (int, float)) else item.default  # fmt: skip
         belongs = "" if len(owners[name]) == len(registry) else f" [{', '.join(owners[name])}]"
+        flag, target = f"--{prefix}{name.replace('_', '-')}", f"{prefix}{name}"
         if isinstance(item.default, bool):
             parser.add_argument(
-                f"--{name.replace('_', '-')}", dest=name, action=argparse.BooleanOptionalAction, default=None,
+                flag, dest=target, action=argparse.BooleanOptionalAction, default=None,
                 help=f"{meta['help']} (default {'yes' if item.default else 'no'}){belongs}",
             )  # fmt: skip
             continue
         kind = parse_levels if meta["levels"] else type(item.default)
         parser.add_argument(
-            f"--{prefix}{name.replace('_', '-')}", dest=f"{prefix}{name}", type=kind, choices=meta["choices"], default=None,
+            flag, dest=target, type=kind, choices=meta["choices"], default=None,
             help=f"{meta['help']} (default {default}){belongs}",
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,31 @@ def test_server_files_cannot_be_read_through_the_api(client: Client) -> None:
         client.predict([{"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}], api_name="/protect")
 
 
-def test_only_two_endpoints_are_public(client: Client) -> None:
+def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/protect", "/attack"}
+    assert set(endpoints) == {"/protect", "/attack", "/evaluate"}
+
+
+def test_the_documented_snippets_run(
+    url: str,
+    photo_files: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    short = {"http://127.0.0.1:7860": url, '"rounds": 10': '"rounds": 1, "pgd_steps": 2', "steps=200": "steps=10"}
+    for long, quick in short.items():
+        assert long in code
+        code = code.replace(long, quick)
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    for path in photo_files:
+        (Path("photos") / path.name).write_bytes(path.read_bytes())
+    found: dict[str, object] = {}
+    exec(compile(code, "docs/api.md", "exec"), found)
+    assert [row["cleaning"] for row in found["rows"]] == ["none", "jpeg75"]
+    with zipfile.ZipFile(found["report"]) as bundle:
+        assert {"report.json", "report.html", "lora-none.png", "lora-jpeg75.png"} == set(bundle.namelist())
+    assert "jpeg75" in capsys.readouterr().out

@@ -25,7 +25,7 @@ from udp.ui.attack_source import uploaded_source
 from udp.ui.context import example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
-from udp.ui.owner import owner_from
+from udp.ui.owner import Owner, owner_from
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.sessions import Sessions
 from udp.ui.tables import attack_table, visibility_table
@@ -278,5 +278,14 @@ def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.Mo
     assert listed.offered == ("mini", "sd15") and listed.check_model("some/model") and listed.most_minutes == 2
     with pytest.raises(InvalidInput, match="expected UDP_MOST_MINUTES to be a number"):
         owner_from({"UDP_MOST_MINUTES": "long"})
+    with pytest.raises(InvalidInput, match="expected UDP_MOST_WAITING to be more than 0"):
+        owner_from({"UDP_MOST_WAITING": "0"})
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert "sd15" in owner_from({}).offered
+
+
+def test_every_variable_of_the_owner_is_documented() -> None:
+    table = (Path(__file__).parents[1] / "docs" / "owners.md").read_text()
+    for item in dataclasses.fields(Owner):
+        if item.metadata:
+            assert f"| `{item.metadata['variable']}` |" in table and item.metadata["help"]

@@ -1,4 +1,4 @@
-"""The command line: `python -m udp protect ...`, `attack ...` and `evaluate ...`.
+"""The command line: `python -m udp protect ...`, `attack ...`, `evaluate ...` and `deploy ...`.
 
 Flags are made from the dataclass fields of methods and recipes, so a new method has its flags at once.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from udp.cleaning import CLEANINGS, parse_cleaning
+from udp.deploy import HARDWARE, deploy, plan
 from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
@@ -175,6 +176,16 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run_evaluate)
 
 
+def run_deploy(options: argparse.Namespace) -> None:
+    """`python -m udp deploy`."""
+    found = plan(options.repository, options.hardware, options.private)
+    print(found.describe())
+    if options.dry_run:
+        print("\n".join(found.files))
+    else:
+        print(deploy(found))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(prog="python -m udp", description="Protect photos; then attack the protection.")
@@ -200,6 +211,12 @@ def build_parser() -> argparse.ArgumentParser:
     trial.set_defaults(run=run_attack)
     evaluate = commands.add_parser("evaluate", help="protect, then try recipes x cleanings and write a report")
     add_evaluate(evaluate)
+    space = commands.add_parser("deploy", help="put the app on Hugging Face Spaces, see docs/owners.md")
+    space.add_argument("repository", help="USER/NAME of the Space")
+    space.add_argument("--hardware", choices=tuple(HARDWARE), default="cpu")
+    space.add_argument("--private", action="store_true", help="visible to you alone")
+    space.add_argument("--dry-run", action="store_true", help="only say what would go up")
+    space.set_defaults(run=run_deploy)
     for command in (protect, trial, evaluate):
         command.add_argument("--model", default="mini", help=models)
         command.add_argument("--seed", type=int, default=0)

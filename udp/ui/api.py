@@ -1,4 +1,4 @@
-"""The two calls for programs, /protect and /attack: files and plain values in, a ZIP out.
+"""The calls for programs, /protect, /attack and /evaluate: files and plain values in, a ZIP out.
 
 They use hidden components rather than `gr.api`, because only components check that a file was really uploaded by
 the caller; `gr.api` would open any path on the server.
@@ -15,22 +15,24 @@ import gradio as gr
 from udp.errors import InvalidInput
 from udp.evaluate import Report, Trial
 from udp.finetune import RECIPES
+from udp.lab import DEFAULT_CLEANINGS, LabReport
 from udp.protect import EUDP, METHODS
 from udp.types import Photo
 from udp.ui.attack_source import uploaded_source
-from udp.ui.context import Context, note_uploads, whole_seed
+from udp.ui.context import Context, clean_prompt, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import from_names
 from udp.ui.layout import MOST_PICTURES
-from udp.ui.results import save_attack, save_protection, take_photos
+from udp.ui.results import robustness_rows, save_attack, save_protection, save_robustness, take_photos
+from udp.ui.robustness_tab import MOST_CLEANINGS, MOST_SEEDS
 from udp.ui.sessions import Session
-from udp.ui.work import ARMS, PROMPT, AttackWork, ProtectWork, Work
+from udp.ui.work import ARMS, PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
 
 API = {"concurrency_limit": None, "show_progress": "hidden"}
 
 
 def add_endpoints(context: Context) -> None:
-    """Add both endpoints to the current Blocks, out of sight."""
+    """Add the endpoints to the current Blocks, out of sight."""
     with gr.Column(visible=False):
         photos = gr.File(label="photos", file_count="multiple")
         method = gr.Textbox("eudp", label="method")
@@ -55,6 +57,11 @@ def add_endpoints(context: Context) -> None:
             _attack(context), [photos, protected, recipe, gr.Number(200, label="steps"), pictures, prompt, seed, settings, model],
             [verdict, archive], api_name="attack", **API,
         )  # fmt: skip
+        cleanings = gr.JSON(list(DEFAULT_CLEANINGS), label="cleanings")
+        table = gr.JSON(label="rows")
+        inputs = [photos, protected, recipe, gr.Number(200, label="steps"), cleanings, gr.Number(1, label="seeds"), seed,
+                  settings, model]  # fmt: skip
+        gr.Button().click(_evaluate(context), inputs, [table, archive], api_name="evaluate", **API)
 
 
 async def _result(context: Context, session: Session, work: Work, save: Any) -> Any:
@@ -81,7 +88,9 @@ def _protect(context: Context) -> Any:
             session = context.session(request)
             chosen = from_names(METHODS, method, {**(settings or {}), "budget": budget_levels})
             originals = take_photos(note_uploads(session, photos))
-            work = ProtectWork(originals, chosen, context.owner.check_model(model), prompt or PROMPT, whole_seed(seed))
+            work = ProtectWork(
+                originals, chosen, context.owner.check_model(model), clean_prompt(prompt, PROMPT), whole_seed(seed)
+            )
 
             def save(protected: list[Photo]) -> str:
                 folder = session.new_folder("api")
@@ -114,7 +123,7 @@ def _attack(context: Context) -> Any:
                 originals, done, budget = source.clean, source.protected, source.budget
             else:
                 originals, done, budget = take_photos(clean), None, EUDP().budget
-            trial = Trial(prompt or PROMPT, prompt or PROMPT, whole_seed(seed), int(pictures))
+            trial = Trial(clean_prompt(prompt, PROMPT), clean_prompt(prompt, PROMPT), whole_seed(seed), int(pictures))
             work = AttackWork(originals, done, EUDP(), budget, ARMS, chosen, trial, context.owner.check_model(model))
             known = EUDP() if done is None else None
 
@@ -126,3 +135,41 @@ def _attack(context: Context) -> Any:
             return await _result(context, session, work, save)
 
     return attack
+
+
+def _evaluate(context: Context) -> Any:
+    async def evaluate(
+        request: gr.Request, photos: list[str] | None, protected: list[str] | None, recipe: str = "lora",
+        steps: float = 200, cleanings: list[str] | None = None, seeds: float = 1, seed: float = 0,
+        settings: dict[str, Any] | None = None, model: str = "",
+    ) -> tuple[list[dict[str, Any]], str]:  # fmt: skip
+        """Clean, then attack: a row for each cleaning (effect, effect kept, verdict), and a ZIP of pictures and report.
+
+        `cleanings` are names or chains such as "jpeg75+half"; training on the photos as they are is always added.
+        """
+        with friendly():
+            session = context.session(request)
+            chosen = from_names(RECIPES, recipe, {**(settings or {}), "steps": steps})
+            names = tuple(cleanings or DEFAULT_CLEANINGS)
+            if (
+                not all(isinstance(name, str) for name in names)
+                or len(names) > MOST_CLEANINGS
+                or not 1 <= seeds <= MOST_SEEDS
+            ):
+                raise InvalidInput(
+                    f"expected at most {MOST_CLEANINGS} names of cleanings and 1 to {MOST_SEEDS} seeds, "
+                    f"got {len(names)} and {seeds:g}"
+                )
+            source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
+            trial = Trial(PROMPT, PROMPT, whole_seed(seed), seeds=int(seeds))
+            name = context.owner.check_model(model)
+            work = RobustnessWork(source.clean, source.protected, source.budget, chosen, names, trial, name)
+
+            def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:
+                (report, noise), folder = result, session.new_folder("api")
+                _, archive = save_robustness(report, work.lab(noise), EUDP(budget=source.budget), False, name, folder)
+                return robustness_rows(report), str(archive)
+
+            return await _result(context, session, work, save)
+
+    return evaluate

@@ -19,7 +19,7 @@ from udp.protect import EUDP
 from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui import progress as show
-from udp.ui.context import Context, example_files, note_uploads, whole_seed
+from udp.ui.context import Context, clean_prompt, example_files, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice
 from udp.ui.job_tab import JobTab, Updates
@@ -137,6 +137,7 @@ class AttackTab(JobTab):
         gr.on(changes, self._refresh, files, shown, **QUICK)
         inputs = [*files, self.arms, self.pictures, self.model, self.instance_prompt, self.prompt, self.seed, self.sampling_steps,
                   self.guidance, *self.recipes.components]  # fmt: skip
+        self.estimated(inputs)
         for button, example in ((self.start, False), (self.example, True)):
             event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
             self.run_after(event, self._submit, [gr.State(example), *inputs])
@@ -212,15 +213,22 @@ class AttackTab(JobTab):
             raise InvalidInput("expected at least one set to compare, got none")
         paths = [note_uploads(session, files) for files in (clean, protected)]
         source = self._source(session, example, *paths, arms)
-        instance = instance_prompt.strip() or PROMPT
+        instance = clean_prompt(instance_prompt, PROMPT)
         trial = Trial(
-            instance, prompt.strip() or instance, whole_seed(seed), int(pictures), int(sampling_steps), guidance
+            instance, clean_prompt(prompt, instance), whole_seed(seed), int(pictures), int(sampling_steps), guidance
         )
         work = AttackWork(
             source.clean, source.protected, source.method, source.budget, arms, self.recipes.read(values), trial,
             self.context.owner.check_model(model), source.prompt, source.seed,
         )  # fmt: skip
         return work, source
+
+    def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
+        """See `JobTab.estimate`; the protection of an example that is not protected yet comes on top."""
+        _, _, arms, pictures, model, instance, prompt, seed, sampling_steps, guidance, *rest = values
+        trial = Trial(instance, prompt, whole_seed(seed), int(pictures), int(sampling_steps), guidance)
+        name, recipe = self.context.owner.check_model(model), self.recipes.read(rest)
+        return name, AttackWork([], [], EUDP(), EUDP().budget, arms, recipe, trial, name).units()
 
     def _submit(self, session: Session, example: bool, *values: Any) -> Job:
         work, source = self._work(session, example, *values)

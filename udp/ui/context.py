@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,11 @@ from udp.images import list_photos
 from udp.jobs import Job, JobLine
 from udp.types import OnProgress, Progress
 from udp.ui.owner import Owner
+from udp.ui.pace import Pace
 from udp.ui.sessions import Session, Sessions
 from udp.ui.work import Runner, Work, limited
 
+MOST_PROMPT = 500
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -29,6 +32,7 @@ class Context:
     owner: Owner
     runner: Runner
     line: JobLine = field(default_factory=JobLine)
+    pace: Pace = field(default_factory=Pace)
 
     def session(self, request: gr.Request) -> Session:
         """The visitor's own session."""
@@ -42,7 +46,9 @@ class Context:
         """
 
         def run(on_progress: OnProgress) -> Any:
+            start = time.monotonic()
             result = self.runner(work, limited(on_progress, self.owner.most_minutes))
+            self.pace.note(work.model_name, work.units(), time.monotonic() - start)
             on_progress(Progress("measuring and saving", 1, 1, fraction=1.0))
             return save(result)
 
@@ -77,6 +83,14 @@ def example_name(files: Sequence[Path]) -> str:
     names = {path.parent.name for path in files}
     name = names.pop() if len(names) == 1 else ""
     return name.removeprefix("example-") if name.startswith("example-") else ""
+
+
+def clean_prompt(text: str | None, default: str) -> str:
+    """A visitor's prompt on one line, `default` if it is empty. Raises `InvalidInput` if it is longer than a prompt."""
+    prompt = " ".join((text or "").split())
+    if len(prompt) > MOST_PROMPT:
+        raise InvalidInput(f"expected a prompt of at most {MOST_PROMPT} characters, got {len(prompt)}")
+    return prompt if prompt.isprintable() and prompt else default
 
 
 def whole_seed(value: float | None) -> int:

@@ -17,6 +17,7 @@ from udp.types import check_settings
 Settings = TypeVar("Settings")
 # Above this ratio of high to low, a slider cannot reach the small values: a number box it is.
 WIDEST_SLIDER = 1000
+MOST_RADIO = 4  # more entries make a menu
 
 
 def settings_of(kind: type, advanced: bool) -> list[dataclasses.Field]:
@@ -76,7 +77,7 @@ def build_settings(kind: type[Settings], items: Iterable[dataclasses.Field], val
 
 
 class Choice:
-    """A radio over a registry (methods or recipes), the everyday controls they share, and each one's advanced ones.
+    """A radio (or a menu) over a registry (methods or recipes), the everyday controls they share, and each one's advanced ones.
 
     Call `choose` and `advanced` inside the layout, then pass `components` as the last inputs of an event and give the
     values that arrive to `read`.
@@ -91,7 +92,8 @@ class Choice:
     def choose(self, label: str, info: str) -> None:
         """The radio and the everyday controls."""
         names = [(kind.title, name) for name, kind in self.registry.items()]
-        self.radio = gr.Radio(names, value=names[0][1], label=label, info=info)
+        kind = gr.Radio if len(names) <= MOST_RADIO else gr.Dropdown
+        self.radio = kind(names, value=names[0][1], label=label, info=info)
         self._shared = [control(item, self.highs.get(item.name)) for item in self.everyday]
 
     def advanced(self) -> None:

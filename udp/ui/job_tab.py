@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
-from udp.errors import Stopped
+from udp.errors import Stopped, UDPError
 from udp.jobs import Job, JobLine
 from udp.types import Progress
 from udp.ui import progress as show
@@ -52,6 +52,7 @@ class JobTab:
 
     def buttons(self, label: str) -> None:
         """Start, and Stop in its place while work runs."""
+        self.estimate_line = gr.HTML(padding=False)
         self.start = gr.Button(label, variant="primary", size="lg")
         self.stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
         self.job_id = gr.Textbox(visible="hidden", label="job", container=False)
@@ -60,6 +61,23 @@ class JobTab:
         """The bar and the loss plot."""
         self.progress = gr.HTML(visible=False, padding=False)
         self.plot = loss_plot(self.colours, plot_label, legend)
+
+    def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
+        """The model's name and the units of work that these values of the inputs would take."""
+        raise NotImplementedError
+
+    def estimated(self, inputs: list[Any]) -> None:
+        """Keep the estimate above the start button true to `inputs`."""
+
+        def update(request: gr.Request, *values: Any) -> str:
+            try:
+                return show.message(self.context.pace.text(*self.estimate(self.context.session(request), *values)))
+            except UDPError:
+                return ""  # the reason is shown when the work is started
+
+        changes = [item.change for item in inputs if not isinstance(item, gr.State)]
+        self.arrival = (update, inputs, self.estimate_line)
+        gr.on(changes, *self.arrival, trigger_mode="always_last", **QUICK)
 
     def link_button(self) -> None:
         """A button that copies a link to the page with its settings."""

@@ -36,11 +36,17 @@ class Owner:
     most_minutes: float | None = _variable(
         "UDP_MOST_MINUTES", None, "The longest run, in minutes; a run that would clearly take longer is refused"
     )
+    keep_minutes: float = _variable(
+        "UDP_KEEP_MINUTES", 10, "How long a visitor's files stay after their page is closed, in minutes"
+    )
+    most_waiting: int = _variable("UDP_MOST_WAITING", 20, "How many runs may wait in line")
     any_model: bool = False
 
     def __post_init__(self) -> None:
-        if self.most_minutes is not None and not self.most_minutes > 0:
-            raise InvalidInput(f"expected UDP_MOST_MINUTES to be more than 0, got {self.most_minutes:g}")
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and not value > 0:
+                raise InvalidInput(f"expected {item.metadata['variable']} to be more than 0, got {value:g}")
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -82,6 +88,7 @@ def owner_from(environment: Mapping[str, str]) -> Owner:
 
 def _number(name: str, text: str) -> float:
     try:
-        return float(text)
+        value = float(text)
+        return int(value) if value.is_integer() else value
     except ValueError:
         raise InvalidInput(f"expected {name} to be a number, got {text!r}") from None

@@ -1,4 +1,4 @@
-"""The page: a header that promises no more than is true, and two tabs."""
+"""The page: a header that promises no more than is true, and the tabs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from urllib.parse import parse_qs
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from udp.jobs import JobLine
+from udp.ui.about import about
 from udp.ui.api import add_endpoints
 from udp.ui.attack_tab import AttackTab
 from udp.ui.context import Context
@@ -16,6 +18,7 @@ from udp.ui.link import ARRIVE, COPY_SETTINGS, settings_query, settings_updates
 from udp.ui.owner import Owner
 from udp.ui.progress import message
 from udp.ui.protect_tab import ProtectTab
+from udp.ui.robustness_tab import RobustnessTab
 from udp.ui.sessions import Sessions
 from udp.ui.work import Runner, run_here
 
@@ -37,8 +40,9 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
 
 def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
     """The app, with its owner's models and limits; `runner` runs work (an app on ZeroGPU passes another)."""
-    sessions = Sessions(get_upload_folder())
-    context = Context(sessions, owner or Owner(), runner)
+    owner = owner or Owner()
+    sessions = Sessions(get_upload_folder(), 60 * owner.keep_minutes)
+    context = Context(sessions, owner, runner, JobLine(owner.most_waiting))
 
     def leave(request: gr.Request) -> None:
         sessions.leave(request.session_hash)
@@ -65,9 +69,15 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
                 protect = ProtectTab(context)
             with gr.Tab("Attack", id="attack") as attack_item:
                 attack = AttackTab(context)
-        attack.connect(protect.connect(tabs), attack_item)
+            with gr.Tab("Robustness", id="robustness") as robustness_item:
+                robustness = RobustnessTab(context)
+            with gr.Tab("About", id="about"):
+                gr.HTML(about(), padding=False)
+        runs = protect.connect(tabs)
+        attack.connect(runs, attack_item)
+        robustness.connect(runs, robustness_item)
         secret, query = (gr.Textbox(visible="hidden", label=label, container=False) for label in ("secret", "query"))
-        pages = (protect, attack)
+        pages = (protect, attack, robustness)
         controls = [(f"{tab.kind}.{name}", control) for tab in pages for name, control in tab.controls()]
         settings = [control for _, control in controls]
         arrived = demo.load(arrive, [secret, query], [tabs, notice, *settings], js=ARRIVE, **QUICK)
@@ -76,7 +86,8 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
             copied.then(None, query, tab.link, js=COPY_SETTINGS).then(
                 lambda: gr.Textbox(visible=True), None, tab.link, **QUICK
             )
+            arrived.then(*tab.arrival, **QUICK)
             arrived.then(tab.resume, None, [*tab.busy_outputs(), tab.plot, *tab.shown()], **WATCH)
         add_endpoints(context)
         demo.unload(leave)
-    return demo.queue(default_concurrency_limit=1, max_size=20)
+    return demo.queue(default_concurrency_limit=1)

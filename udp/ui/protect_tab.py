@@ -12,7 +12,7 @@ from udp.jobs import Job
 from udp.protect import METHODS
 from udp.types import Photo
 from udp.ui import progress as show
-from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
+from udp.ui.context import Context, clean_prompt, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice
 from udp.ui.job_tab import JobTab, Updates
@@ -21,7 +21,9 @@ from udp.ui.link import Controls
 from udp.ui.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import visibility_table
-from udp.ui.work import PROMPT, ProtectWork
+from udp.ui.work import PROMPT, ProtectWork, protection_units
+
+EXAMPLE_PHOTOS = 6
 
 
 class ProtectTab(JobTab):
@@ -92,6 +94,7 @@ class ProtectTab(JobTab):
         gr.on([self.files.upload, self.files.delete, self.files.clear], self._on_files, self.files, [self.thumbnails, self.progress],
               **QUICK)  # fmt: skip
         inputs = [self.files, self.model, self.prompt, self.seed, *self.methods.components]
+        self.estimated(inputs)
         runs = []
         for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
             event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
@@ -137,6 +140,12 @@ class ProtectTab(JobTab):
         session.keep("thumbnails", folder)
         return gr.Gallery(pictures, visible=True)
 
+    def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
+        """See `JobTab.estimate`; without photos, for as many as the examples have."""
+        files, model, _, _, *rest = values
+        count = len(files or []) or EXAMPLE_PHOTOS
+        return self.context.owner.check_model(model), protection_units(self.methods.read(rest), count)
+
     def _load_example(self, name: str, session: Session) -> Iterator[Updates]:
         files = example_files(session, name)
         yield {self.files: files, self.thumbnails: self._thumbnails(session, files)}
@@ -148,7 +157,7 @@ class ProtectTab(JobTab):
         paths = note_uploads(session, files)
         photos = take_photos(paths)
         name = self.context.owner.check_model(model)
-        work = ProtectWork(photos, method, name, prompt.strip() or PROMPT, whole_seed(seed))
+        work = ProtectWork(photos, method, name, clean_prompt(prompt, PROMPT), whole_seed(seed))
 
         def save(protected: list[Photo]) -> SavedProtection:
             folder = session.new_folder("protection")

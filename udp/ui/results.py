@@ -6,17 +6,19 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from udp.errors import InvalidInput
+from udp.errors import InvalidInput, UnreadablePhoto
 from udp.evaluate import Report, Trial
 from udp.finetune import Recipe
 from udp.images import read_photo, read_photos, write_png
+from udp.lab import Lab, LabReport
+from udp.lab_report import lab_manifest, write_lab
 from udp.projection import whole_levels
 from udp.protect import ProtectionMethod
 from udp.reports import MANIFEST, attack_manifest, grid, protection_manifest, write_losses
@@ -28,6 +30,7 @@ MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
 PREVIEW_SIDE = 1400
 THUMBNAIL_SIDE = 320
 NAME_LENGTH = 80
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 KINDS = ("clean", "protected", "before", "after", "perturbation", "thumbnail")
 
 
@@ -69,6 +72,8 @@ class SavedProtection:
 
 def take_photos(paths: Sequence[str | Path] | None) -> list[Photo]:
     """Open a visitor's files, named safely. Raises `InvalidInput` for none, too many or too large, and for bad files."""
+    for path in paths or []:
+        _refuse_heic(Path(path))
     photos = read_photos(paths or [], most=MOST_PHOTOS)
     pixels = sum(photo.size[0] * photo.size[1] for photo in photos)
     if pixels > MOST_MEGAPIXELS * 1_000_000:
@@ -77,6 +82,17 @@ def take_photos(paths: Sequence[str | Path] | None) -> list[Photo]:
             "smaller photos"
         )
     return [replace(photo, name=name) for photo, name in zip(photos, safe_names(p.name for p in photos), strict=True)]
+
+
+def _refuse_heic(path: Path) -> None:
+    """A phone's own format deserves a better answer than "cannot be read". Raises `UnreadablePhoto`."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        raise UnreadablePhoto(
+            f"expected {path.name!r} to be a PNG, JPEG, WebP, AVIF, TIFF or BMP photo, got HEIC: export it as JPEG, or set "
+            "the phone's camera to its most compatible format"
+        )
 
 
 def safe_names(names: Iterable[str]) -> list[str]:
@@ -172,6 +188,42 @@ def save_attack(
             bundle.write(folder / name, name)
         bundle.writestr("report.json", json.dumps(content, indent=2, ensure_ascii=False))
     return pictures, archive
+
+
+def robustness_rows(report: LabReport) -> list[dict[str, Any]]:
+    """Every cleaning's effect, effect kept and verdict as JSON values; None where there is nothing to say."""
+    return [
+        {
+            "recipe": row.recipe,
+            "cleaning": row.cleaning,
+            "effect": asdict(row.effect) if row.effect else None,
+            "kept": asdict(row.kept) if row.kept else None,
+            "verdict": row.report.judgement.word,
+        }
+        for row in report.rows
+    ]
+
+
+def save_robustness(
+    report: LabReport, lab: Lab, method: ProtectionMethod, known: bool, model: str, folder: Path
+) -> tuple[list[tuple[Path, str]], Path]:
+    """A grid of pictures for every cleaning, and a ZIP with the grids, report.html and report.json.
+
+    `known` is False if the protection was made elsewhere, so that `method` tells its budget alone. Returns the grids with
+    their cleanings, and the ZIP.
+    """
+    grids = []
+    for row in report.rows:
+        arms = (row.report.base, *row.report.arms)
+        path = folder / f"{row.recipe}-{row.cleaning}.png"
+        grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(path)
+        grids.append((path, row.cleaning))
+    manifest = lab_manifest(report, lab, method, model, "How well the protection lasts")
+    if not known:
+        manifest["method"] = {"name": "unknown: uploaded photos", "budget": method.budget}
+    write_lab(folder, report, manifest, {ARM_TITLES[name]: photos for name, photos in lab.arms.items()})
+    files = [*(path for path, _ in grids), folder / "report.html", folder / "report.json"]
+    return grids, pack(files, folder / "robustness.zip")
 
 
 def pack(paths: Sequence[Path], archive: Path) -> Path:

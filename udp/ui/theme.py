@@ -139,7 +139,24 @@ footer .divider { display: none; }
 .figures th[scope="row"] { overflow-wrap: anywhere !important; }
 .figures th:first-child { text-align: left; padding-left: 0 !important; min-width: 11rem; font-weight: 600; }
 .figures small { display: block; font-weight: 400; color: var(--body-text-color-subdued); font-size: .85rem; }
+.about { max-width: 54rem; padding: .5rem 0 1rem; line-height: 1.6; }
+.about h2 { font-size: 1.2rem; font-weight: 700; margin: 1.4rem 0 .5rem; }
+.about ul { list-style: disc; padding-left: 1.2rem; } .about li { margin: .4rem 0; }
+.about pre { overflow-x: auto; padding: .8rem 1rem; border: 1px solid var(--border-color-primary); border-radius: 6px;
+  font-size: .85rem; line-height: 1.5; }
+.about .steps { list-style: none; padding: 0; margin: 0; display: grid; counter-reset: step; gap: 2rem;
+  grid-template-columns: repeat(4, minmax(0, 1fr)); }
+.about .steps li { position: relative; border: 1px solid var(--border-color-primary); border-radius: 8px; margin: 0;
+  padding: .8rem .9rem; background: var(--block-background-fill); }
+.about .steps li + li::before { content: "\\2192"; position: absolute; left: -1.55rem; top: calc(50% - .8rem); }
+.about .steps b, .about .steps span { display: block; } .about .steps b { line-height: 1.35; margin-bottom: .3rem; }
+.about .steps span { font-size: .92rem; line-height: 1.45; color: var(--body-text-color-subdued); }
+.about .steps li:nth-child(2) { border-top: 4px solid #0072b2; } .about .steps li:nth-child(3) { border-top: 4px solid #d55e00; }
+.about .again { margin-top: 1rem; }
+.rule { color: var(--body-text-color-subdued); font-size: .9rem; line-height: 1.55; max-width: 72ch; margin-top: .75rem; }
 @media (max-width: 640px) {
+  .about .steps { grid-template-columns: minmax(0, 1fr); }
+  .about .steps li + li::before { content: "\\2193"; left: 50%; top: -1.9rem; }
   .masthead h1 { font-size: 1.6rem; }
   .gradio-container { padding-left: .75rem !important; padding-right: .75rem !important; }
   .arm .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }

@@ -13,6 +13,7 @@ from udp.errors import InvalidInput
 from udp.evaluate import Report, Trial
 from udp.finetune import Recipe
 from udp.jobs import Job
+from udp.lab import Lab, LabReport
 from udp.models import load_model
 from udp.protect import ProtectionMethod, RandomNoise
 from udp.types import OnProgress, Photo, Progress
@@ -160,6 +161,37 @@ class AttackWork:
         return protection_units(self.method, len(self.clean)) if needed else 0.0
 
 
+@dataclass(frozen=True)
+class RobustnessWork:
+    """Every cleaning as a trial of three arms; the result is the lab's report and the random-noise photos."""
+
+    clean: Sequence[Photo]
+    protected: Sequence[Photo]
+    budget: float
+    recipe: Recipe
+    cleanings: tuple[str, ...]
+    trial: Trial
+    model_name: str
+    protection_prompt: str = PROMPT
+
+    def units(self) -> float:
+        """Cost in fine-tuning steps, sampling included."""
+        cells = (1 + len(self.cleanings)) * len(ARMS)
+        return self.trial.seeds * (cells * (self.recipe.steps + self.trial.sampling_steps) + self.trial.sampling_steps)
+
+    def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
+        """The lab; without `model`, a description of what was run."""
+        arms = {"clean": self.clean, "random": noise, "protected": self.protected}
+        return Lab(arms, model, [self.recipe], self.cleanings, self.trial)
+
+    def __call__(self, on_progress: OnProgress) -> tuple[LabReport, list[Photo]]:
+        """Run, reporting progress."""
+        on_progress(Progress("loading the model", 0, 1, fraction=0.0))
+        model = load_model(self.model_name)
+        noise = RandomNoise(budget=self.budget)(self.clean, model, self.protection_prompt, self.trial.seed)
+        return self.lab(noise, model).run(None, on_progress), noise
+
+
 def protection_units(method: ProtectionMethod, photos: int) -> float:
     """A method's cost in fine-tuning steps of a batch of four; a guess from its fields."""
     rounds = getattr(method, "rounds", 1)
@@ -168,6 +200,6 @@ def protection_units(method: ProtectionMethod, photos: int) -> float:
     return max(1.0, rounds * steps)
 
 
-def gpu_seconds(work: ProtectWork | AttackWork) -> int:
+def gpu_seconds(work: ProtectWork | AttackWork | RobustnessWork) -> int:
     """Seconds of a ZeroGPU to ask for: work that would need more than the most is cut short there."""
     return round(min(MOST_GPU_SECONDS, LOADING_GPU_SECONDS + work.units() * GPU_SECONDS_A_UNIT))

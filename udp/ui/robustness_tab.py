@@ -1,0 +1,153 @@
+"""The tab Robustness: what is left of the protection when the imitator cleans the photos first."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from udp.cleaning import CLEANINGS
+from udp.errors import InvalidInput
+from udp.evaluate import Trial
+from udp.finetune import RECIPES
+from udp.jobs import Job
+from udp.lab import DEFAULT_CLEANINGS, LabReport
+from udp.types import Photo
+from udp.ui import attack_source as sources
+from udp.ui.attack_tab import MOST_STEPS
+from udp.ui.context import Context, whole_seed
+from udp.ui.fields import Choice
+from udp.ui.job_tab import JobTab, Updates
+from udp.ui.layout import QUICK, model_box, photo_gallery, section, seed_box
+from udp.ui.link import Controls
+from udp.ui.results import save_robustness
+from udp.ui.sessions import Session
+from udp.ui.tables import robustness_table
+from udp.ui.work import PROMPT, RobustnessWork
+
+MOST_CLEANINGS = 6
+MOST_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A finished run of the lab and where it lies."""
+
+    report: LabReport
+    grids: list[tuple[Path, str]]
+    archive: Path
+
+
+class RobustnessTab(JobTab):
+    """Builds the tab inside the current layout; `connect` adds the events."""
+
+    kind = "robustness"
+    colours: dict[str, str] = {}  # noqa: RUF012  no plot: a loss of every cell would be a tangle
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS})
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(min_width=320):
+                self._cleanings()
+            with gr.Column(min_width=320):
+                self._imitator()
+        self.progress_area("", "")
+        with gr.Column(visible=False) as self.results:
+            section(
+                "What is left", "Effect: how much less the imitator learned than from random noise of the same budget."
+            )
+            self.table = gr.HTML(padding=False)
+            self.grids = photo_gallery("Pictures by cleaning", columns=1, allow_preview=True)
+            self.download = gr.DownloadButton("Download the report (ZIP)", size="lg")
+
+    def _cleanings(self) -> None:
+        section(
+            "1. What they do first",
+            "An imitator may clean the photos before training. Each cleaning is a trial of its own.",
+        )
+        self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
+        self.cleanings = gr.CheckboxGroup(
+            [(c.title[:1].upper() + c.title[1:], name) for name, c in CLEANINGS.items() if name != "none"],
+            value=[name for name in DEFAULT_CLEANINGS if name != "none"], label="Cleanings",
+            info=f"Up to {MOST_CLEANINGS}, beside training on the photos as they are",
+        )  # fmt: skip
+
+    def _imitator(self) -> None:
+        section(
+            "2. The imitator", "Trains on the clean, the random-noise and the protected photos after each cleaning."
+        )
+        self.recipes.choose("Recipe", "The same for every cleaning")
+        self.seeds = gr.Slider(1, MOST_SEEDS, 1, step=1, label="Seeds", info="Repeats everything; gives 95% intervals")
+        with gr.Accordion("Advanced", open=False):
+            self.model = model_box(self.context.owner)
+            self.seed = seed_box(info="The first seed")
+            self.recipes.advanced()
+            self.link_button()
+        self.buttons("Test the protection")
+
+    def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
+        """Add the events; a finished protection and opening `tab` refresh the photos named here."""
+        for run in protect_runs:
+            run.then(self._refresh, None, self.source, **QUICK)
+        tab.select(self._refresh, None, self.source, **QUICK)
+        inputs = [self.cleanings, self.seeds, self.model, self.seed, *self.recipes.components]
+        self.estimated(inputs)
+        self.run_after(self.start.click(self.busy, None, self.busy_outputs(), **QUICK), self._submit, inputs)
+        self.connect_stop()
+
+    def controls(self) -> Controls:
+        """See `JobTab.controls`."""
+        own = {"cleanings": self.cleanings, "seeds": self.seeds, "model": self.model, "seed": self.seed}
+        return [*own.items(), *self.recipes.named("recipe")]
+
+    def shown(self) -> list[Any]:
+        """See `JobTab.shown`."""
+        return [self.source, self.results, self.table, self.grids, self.download]
+
+    def _refresh(self, request: gr.Request) -> str:
+        return sources.describe(self.context.session(request), [], [])[0]
+
+    def _work(self, source: sources.Source, *values: Any) -> RobustnessWork:
+        cleanings, seeds, model, seed, *rest = values
+        if not 1 <= len(cleanings) <= MOST_CLEANINGS:
+            raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
+        if source.protected is None:
+            raise InvalidInput(sources.NO_PHOTOS)
+        trial = Trial(PROMPT, PROMPT, whole_seed(seed), seeds=int(seeds))
+        return RobustnessWork(
+            source.clean, source.protected, source.budget, self.recipes.read(rest), tuple(cleanings), trial,
+            self.context.owner.check_model(model), source.prompt,
+        )  # fmt: skip
+
+    def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
+        """See `JobTab.estimate`."""
+        work = self._work(sources.Source([], [], None, 0.0), *values)
+        return work.model_name, work.units()
+
+    def _submit(self, session: Session, *values: Any) -> Job:
+        source = sources.session_source(session)
+        work = self._work(source, *values)
+
+        def save(result: tuple[LabReport, list[Photo]]) -> Saved:
+            (report, noise), folder = result, session.new_folder("robustness")
+            grids, archive = save_robustness(
+                report, work.lab(noise), source.method, source.known, work.model_name, folder
+            )
+            session.keep("robustness", folder)
+            return Saved(report, grids, archive)
+
+        return self.context.submit(session, self.kind, work, save)
+
+    def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
+        """See `JobTab.finished`."""
+        rule = html.escape(saved.report.rows[0].report.judgement.rule)
+        return "Done.", {
+            self.results: gr.Column(visible=True),
+            self.table: f'{robustness_table(saved.report)}<p class="rule">{rule}</p>',
+            self.grids: [(str(path), title) for path, title in saved.grids],
+            self.download: str(saved.archive),
+        }

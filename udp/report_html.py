@@ -154,7 +154,9 @@ def curves(report: Report, width: int = 640, height: int = 200) -> str:
         x = np.linspace(60, width - 10, len(values))
         points = " ".join(f"{a:.1f},{20 + (high - b) * scale:.1f}" for a, b in zip(x, values, strict=True))
         drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{points}"/>')
-        drawn.append(f'<text x="{70 + 110 * index}" y="14" fill="{colour}">{_text(name)}</text>')
+        left = 60 + 120 * index
+        drawn.append(f'<line x1="{left}" x2="{left + 18}" y1="10" y2="10" stroke="{colour}" stroke-width="3"/>')
+        drawn.append(f'<text x="{left + 24}" y="14" fill="currentColor">{_text(name)}</text>')
     for value, y in ((high, 24), (low, height - 18)):
         drawn.append(f'<text x="0" y="{y}" fill="currentColor">{value:.3f}</text>')
     steps = max(len(values) for values in lines.values())

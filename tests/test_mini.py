@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DDPMScheduler, StableDiffusionPipeline
 from PIL import Image
 
 from tests.conftest import picture
@@ -147,18 +147,37 @@ def test_autoencoder_learns_and_resumes(folder: Path, tmp_path: Path, monkeypatc
     assert all(torch.equal(state["model"][name], weight) for name, weight in resumed.state_dict().items())
 
 
-def test_denoiser_learns_and_saves_a_plain_pipeline(
+def velocity_error(pipeline: StableDiffusionPipeline, folder: Path) -> float:
+    """The denoising loss on the folder's own squares, at fixed timesteps and noise."""
+    squares, captions = denoiser.squares([folder], seed=5)
+    latents = denoiser.encode_all(pipeline.vae, squares[:8]).float()
+    tokens = pipeline.tokenizer(captions[:8], padding="max_length", return_tensors="pt").input_ids
+    scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
+    timesteps = torch.linspace(50, 950, len(latents)).long()
+    with torch.no_grad():
+        text = pipeline.text_encoder(tokens)[0]
+        noisy = scheduler.add_noise(latents, noise, timesteps)
+        prediction = pipeline.unet(noisy, timesteps, encoder_hidden_states=text).sample
+    return float((prediction - scheduler.get_velocity(latents, noise, timesteps)).square().mean())
+
+
+def test_denoiser_learns_resumes_and_saves_a_plain_pipeline(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(denoiser, "REPORT_EVERY", 4)
+    monkeypatch.setattr(denoiser, "REPORT_EVERY", 12)
     clock = iter(range(100_000))
     monkeypatch.setattr(denoiser.time, "monotonic", lambda: 0.01 * next(clock))
+    checkpoint = tmp_path / "unet.pt"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         vae = autoencoder.build().requires_grad_(False)
-        pipeline = denoiser.train(vae, [folder], tmp_path / "unet.pt", minutes=0.02 / 60, batch=4)
+        untrained = denoiser.train(vae, [folder], checkpoint, minutes=0, batch=4)
+        pipeline = denoiser.train(vae, [folder], checkpoint, minutes=0.6 / 60, batch=4)
+        resumed = denoiser.train(vae, [folder], checkpoint, minutes=0, batch=4)
+    assert velocity_error(pipeline, folder) < 0.99 * velocity_error(untrained, folder)
+    assert velocity_error(resumed, folder) == velocity_error(pipeline, folder)
     denoiser.save(pipeline, tmp_path / "weights")
-    assert (tmp_path / "unet.pt").exists()
     assert max(p.stat().st_size for p in (tmp_path / "weights").rglob("*") if p.is_file()) < 10_000_000
     loaded = StableDiffusionPipeline.from_pretrained(tmp_path / "weights", safety_checker=None)
     image = loaded("a red ball on grass", num_inference_steps=2, output_type="np").images[0]

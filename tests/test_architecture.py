@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"types", "errors", "images", "projection", "timesteps", "augment"},
+    {"types", "errors", "images", "projection", "timesteps", "augment", "perceptual"},
     {"models", "losses", "pgd", "training"},
     {"protect", "finetune", "generate", "metrics", "metrics_quality", "metrics_sets", "cleaning"},
     {"evaluate", "figures", "verdicts", "lab", "store", "jobs", "reports", "report_html", "lab_report", "deploy"},

@@ -18,7 +18,7 @@ from udp.deploy import HARDWARE, deploy, plan
 from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
-from udp.images import list_photos, read_photos
+from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
 from udp.lab_report import lab_manifest, table, write_lab
 from udp.models import MODELS, load_model
@@ -92,8 +92,10 @@ def run_protect(options: argparse.Namespace) -> None:
     method = from_flags(METHODS[options.method], options)
     model = load_model(options.model)
     ticker = Ticker()
-    protected = method(photos, model, options.prompt, options.seed, ticker)
-    random = RandomNoise(budget=method.budget)(photos, model, options.prompt, options.seed)
+    masks = read_masks(options.mask, photos) if options.mask else None
+    protected = method(photos, model, options.prompt, options.seed, ticker, masks)
+    control = RandomNoise(budget=method.budget, perceptual=method.perceptual)
+    random = control(photos, model, options.prompt, options.seed, masks=masks)
     manifest = protection_manifest(photos, protected, method, options.model, options.prompt, options.seed)
     write_protection(options.out, photos, protected, random, manifest)
     print(f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
@@ -196,6 +198,9 @@ def build_parser() -> argparse.ArgumentParser:
     protect.add_argument("--out", type=Path, required=True, help="folder for the protected PNGs and manifest.json")
     protect.add_argument("--method", choices=tuple(METHODS), default="eudp")
     protect.add_argument("--prompt", default=Trial().instance_prompt, help="what the photos are assumed to show")
+    protect.add_argument(
+        "--mask", type=Path, help="a folder of masks named like the photos: bright regions are protected"
+    )
     add_setting_flags(protect, METHODS)
     protect.set_defaults(run=run_protect)
     trial = commands.add_parser("attack", help="fine-tune on protected, clean and random-noise photos and compare")

@@ -142,6 +142,18 @@ def list_photos(folder: str | Path) -> list[Path]:
     return found
 
 
+def read_masks(folder: str | Path, photos: Sequence[Photo]) -> list[np.ndarray | None]:
+    """The masks in `folder` for `photos`, by file name: uint8 (H, W), bright where to protect; None where there is none.
+
+    Raises `InvalidInput` if no file there is named like any photo, `UnreadablePhoto` if one cannot be read.
+    """
+    files = {path.stem: path for path in list_photos(folder)}
+    masks = [read_photo(files[p.name]).pixels.max(2) if p.name in files else None for p in photos]
+    if all(mask is None for mask in masks):
+        raise InvalidInput(f"expected masks named like the photos ({photos[0].name}.png ...), got {', '.join(files)}")
+    return masks
+
+
 def write_png(path: str | Path, photo: Photo) -> Path:
     """Write a photo, with its alpha channel and colour profile, as a PNG; its pixels come back identical."""
     pixels = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])

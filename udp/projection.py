@@ -24,15 +24,20 @@ def whole_levels(budget: float) -> int:
     return levels
 
 
-def to_8_bits(original: np.ndarray, perturbed: np.ndarray, budget: float) -> np.ndarray:
+def to_8_bits(original: np.ndarray, perturbed: np.ndarray, budget: float | np.ndarray) -> np.ndarray:
     """Round `perturbed` (float [0, 1], (H, W, 3)) to uint8 no further than `budget` from `original` (uint8).
 
-    Rounding to nearest, not flooring: a floor would pull every pixel down by half a level on average.
+    `budget` is one number or a number a pixel, (H, W, 1); less than a level there leaves the pixel as it was. Rounding to
+    nearest, not flooring: a floor would pull every pixel down by half a level on average.
     """
-    levels = whole_levels(budget)
+    levels = _levels(budget)
     reference = original.astype(np.int16)
     rounded = np.rint(perturbed * 255).astype(np.int16)
     return np.clip(rounded, np.maximum(reference - levels, 0), np.minimum(reference + levels, 255)).astype(np.uint8)
+
+
+def _levels(budget: float | np.ndarray) -> int | np.ndarray:
+    return np.floor(budget * 255 + 1e-6).astype(np.int16) if isinstance(budget, np.ndarray) else whole_levels(budget)
 
 
 def largest_difference(original: np.ndarray, perturbed: np.ndarray) -> int:
@@ -40,10 +45,18 @@ def largest_difference(original: np.ndarray, perturbed: np.ndarray) -> int:
     return int(np.abs(original.astype(np.int16) - perturbed.astype(np.int16)).max(initial=0))
 
 
-def check_budget(original: np.ndarray, perturbed: np.ndarray, budget: float) -> None:
-    """Raise `BudgetExceeded` unless the two uint8 images agree in shape and differ by at most the budget."""
+def check_budget(original: np.ndarray, perturbed: np.ndarray, budget: float | np.ndarray) -> None:
+    """Raise `BudgetExceeded` unless the two uint8 images agree in shape and differ by at most the budget.
+
+    `budget` is one number or a number a pixel, (H, W, 1).
+    """
     if original.shape != perturbed.shape:
         raise BudgetExceeded(f"expected a result of shape {original.shape}, got {perturbed.shape}")
-    levels, found = whole_levels(budget), largest_difference(original, perturbed)
-    if found > levels:
-        raise BudgetExceeded(f"expected a difference of at most {levels}/255, got {found}/255")
+    levels = _levels(budget)
+    excess = np.abs(original.astype(np.int16) - perturbed.astype(np.int16)) - levels
+    if excess.max(initial=0) > 0:
+        allowed = int(np.max(levels))
+        raise BudgetExceeded(
+            f"expected a difference of at most {allowed}/255, got {largest_difference(original, perturbed)}/255"
+            + (f", {int(excess.max())} more than its place allows" if isinstance(levels, np.ndarray) else "")
+        )

@@ -13,6 +13,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.images import resize, to_tensor
 from udp.models import DiffusionModel
+from udp.perceptual import texture_map
 from udp.pgd import Direction
 from udp.projection import check_budget, to_8_bits, whole_levels
 from udp.types import OnProgress, Photo, check_settings, ignore_progress, setting
@@ -32,6 +33,8 @@ class ProtectionMethod(abc.ABC):
     budget: float = setting(
         8 / 255, "largest change of any pixel (L-infinity)", 2 / 255, 32 / 255, 1 / 255, levels=True, advanced=False
     )
+    perceptual: str = setting("off", "spend less of the budget where it shows: texture hides, flat areas do not",
+                              choices=("off", "texture"))  # fmt: skip
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -66,33 +69,60 @@ class ProtectionMethod(abc.ABC):
         prompt: str = "a photo of sks",
         seed: int = 0,
         on_progress: OnProgress = ignore_progress,
+        masks: Sequence[np.ndarray | None] | None = None,
     ) -> list[Photo]:
         """Protected copies of `photos`: same names, sizes, alpha and profile; pixels changed by at most the budget.
 
-        Raises `InvalidInput` for bad settings or no photos, `BudgetExceeded` if our own result were wrong, and
+        `masks`, one a photo, are uint8 (H, W) of the photo's size: pixels below 128 keep every bit; None protects all of a
+        photo. Raises `InvalidInput` for bad settings or no photos, `BudgetExceeded` if our own result were wrong, and
         whatever `on_progress` raises to stop.
         """
         check_settings(self)
         if not photos:
             raise InvalidInput("expected at least one photo to protect, got none")
+        if masks is not None and len(masks) != len(photos):
+            raise InvalidInput(f"expected a mask or None for each of {len(photos)} photos, got {len(masks)}")
+        whole_levels(self.budget)
         if self.uses_model and model is None:
             raise InvalidInput(f"expected a model for {self.name}, got None")
         generator = torch.Generator().manual_seed(seed)
         originals = [to_tensor(photo.pixels)[None] for photo in photos]
         longest = WORKING_SCALE * model.resolution if model else 0
         working = [shrink(image, longest) for image in originals]
-        limits = [torch.full((1, 1, 1, 1), self.budget) for _ in photos]
+        budgets = [self.budget_map(p, m) for p, m in zip(photos, masks or [None] * len(photos), strict=True)]
+        limits = [shrink(torch.from_numpy(b).float()[None, None, :, :, 0], longest) for b in budgets]
         perturbations = self.run(working, limits, model, prompt, generator, on_progress)
         results = []
-        for photo, original, perturbation in zip(photos, originals, perturbations, strict=True):
+        for photo, original, perturbation, budget in zip(photos, originals, perturbations, budgets, strict=True):
             enlarged = resize(perturbation.detach().cpu().float(), *original.shape[-2:])
             perturbed = (original + enlarged)[0].permute(1, 2, 0).numpy()
-            pixels = to_8_bits(photo.pixels, perturbed, whole_levels(self.budget) / 255)
-            check_budget(photo.pixels, pixels, self.budget)
+            pixels = to_8_bits(photo.pixels, perturbed, budget)
+            check_budget(photo.pixels, pixels, budget)
             if np.array_equal(pixels, photo.pixels):
                 raise InvalidInput(f"expected {photo.name!r} to change, got the same pixels back")
             results.append(Photo(photo.name, pixels, photo.alpha, photo.icc_profile, photo.notes))
         return results
+
+    def budget_map(self, photo: Photo, mask: np.ndarray | None = None) -> np.ndarray:
+        """The budget of each pixel in [0, 1] pixel units, float64 (H, W, 1), or (1, 1, 1) if it is the same everywhere.
+
+        Raises `InvalidInput` if the mask is not uint8 of the photo's size or protects nothing.
+        """
+        budget = np.full((1, 1, 1), self.budget)
+        if self.perceptual == "texture":
+            # at least one level, so that no photo is left unprotected
+            budget = np.maximum(self.budget * texture_map(photo.pixels), 1 / 255)[..., None]
+        if mask is None:
+            return budget
+        if mask.dtype != np.uint8 or mask.shape != photo.pixels.shape[:2]:
+            height, width = photo.pixels.shape[:2]
+            raise InvalidInput(
+                f"expected a mask for {photo.name!r} of type uint8 and {height} x {width} (height x width), "
+                f"got {mask.dtype} and {' x '.join(map(str, mask.shape))}"
+            )
+        if not (mask >= 128).any():
+            raise InvalidInput(f"expected the mask for {photo.name!r} to mark a region (128 or more), got none")
+        return budget * (mask >= 128)[..., None]
 
 
 def shrink(image: torch.Tensor, longest: int) -> torch.Tensor:

@@ -1,0 +1,57 @@
+"""The Python interface: five lines, in whatever order things are imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples import quickstart
+from udp import attack, protect
+from udp.errors import InvalidInput
+from udp.evaluate import Trial
+from udp.models import DiffusionModel
+from udp.projection import largest_difference
+from udp.types import Photo
+
+SMALL = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2}
+
+
+def test_import_is_light_and_protect_is_callable_in_any_order() -> None:
+    code = (
+        "import sys, udp; assert 'torch' not in sys.modules, 'import udp must stay light'\n"
+        "from udp.protect import EUDP\n"
+        "from udp import attack, load_model, protect\n"
+        "import udp.protect as package\n"
+        "assert callable(protect) and package is protect and protect.METHODS['eudp'] is EUDP and callable(attack)\n"
+        "assert not hasattr(udp, 'nonsense')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_quickstart_runs(photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys) -> None:
+    folder = str(photo_files[0].parent)
+    quickstart.main(["--photos", folder, "--out", str(tmp_path), "--model", str(tiny_model_folder), "--quick"])
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"view_0.png", "base_0.png", "clean_0.png", "random_0.png", "protected_0.png"} <= names
+    assert capsys.readouterr().out.startswith("base {")
+
+
+def test_paths_and_photos_are_the_same_thing(
+    photo_files: list[Path], photos: list[Photo], tiny_model: DiffusionModel
+) -> None:
+    read, given = protect(photo_files[:1], tiny_model, **SMALL), protect(photos[:1], tiny_model, **SMALL)
+    assert (read[0].pixels == given[0].pixels).all() and 0 < largest_difference(photos[0].pixels, read[0].pixels) <= 8
+
+
+def test_unknown_names_list_the_known_ones(photos: list[Photo], tiny_model: DiffusionModel) -> None:
+    with pytest.raises(InvalidInput, match="a method among eudp"):
+        protect(photos, tiny_model, method="magic")
+    with pytest.raises(InvalidInput, match=r"settings among budget.*got epsilon"):
+        protect(photos, tiny_model, epsilon=8 / 255)
+    with pytest.raises(InvalidInput, match="a recipe among lora"):
+        attack(photos, None, tiny_model, recipe="magic")
+    with pytest.raises(InvalidInput, match="same number, order and sizes"):
+        attack(photos, photos[:1], tiny_model, trial=Trial(pictures=1))

@@ -10,7 +10,19 @@ LAYERS = [
     {"types", "errors", "images", "projection", "timesteps", "augment", "perceptual"},
     {"models", "losses", "pgd", "training"},
     {"protect", "finetune", "generate", "metrics", "metrics_quality", "metrics_sets", "cleaning"},
-    {"api", "evaluate", "figures", "verdicts", "lab", "store", "jobs", "reports", "report_html", "lab_report", "deploy"},
+    {
+        "api",
+        "evaluate",
+        "figures",
+        "verdicts",
+        "lab",
+        "store",
+        "jobs",
+        "reports",
+        "report_html",
+        "lab_report",
+        "deploy",
+    },
     {"ui", "cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -3,6 +3,7 @@
 from udp.models.base import Conditioning, DiffusionModel
 from udp.models.latent import LatentDiffusionModel, StableDiffusion
 from udp.models.loading import FAMILIES, load_model
+from udp.models.memory import MemoryOptions, peak_memory, reset_peak_memory
 from udp.models.registry import MODELS, ModelRow
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
@@ -13,10 +14,13 @@ __all__ = [
     "Conditioning",
     "DiffusionModel",
     "LatentDiffusionModel",
+    "MemoryOptions",
     "ModelRow",
     "PixelDiffusion",
     "StableDiffusion",
     "StableDiffusionXL",
     "UnconditionalLatentDiffusion",
     "load_model",
+    "peak_memory",
+    "reset_peak_memory",
 ]

@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 from udp.errors import ModelUnavailable
 from udp.models.base import DiffusionModel
 from udp.models.latent import StableDiffusion
+from udp.models.memory import MemoryOptions, apply, default_options
 from udp.models.registry import MODELS
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
@@ -38,10 +39,13 @@ PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
 
 
 @functools.lru_cache(maxsize=2)
-def load_model(name: str = "mini", dtype: torch.dtype = torch.float32) -> DiffusionModel:
+def load_model(
+    name: str = "mini", dtype: torch.dtype = torch.float32, options: MemoryOptions | None = None
+) -> DiffusionModel:
     """A model by its row's name, a local diffusers folder or a Hub id, on the GPU if there is one.
 
-    `dtype` is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it is. Weights come
+    `dtype` is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it is. `options` trade
+    speed for memory (default: what suits the device, see `udp.models.memory`). Weights come
     from safetensors only and no code of the repository runs. Raises `ModelUnavailable` with the reason: unknown,
     offline, gated, a kind of pipeline we do not know, or weights that are pickles.
     """
@@ -64,6 +68,7 @@ def load_model(name: str = "mini", dtype: torch.dtype = torch.float32) -> Diffus
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(device)
     model = family(name, pipeline)
+    apply(model, default_options(device) if options is None else options)
     if device == "cpu":
         for module in model.modules:
             module.to(memory_format=torch.channels_last)  # 1.5 times faster convolutions on a CPU

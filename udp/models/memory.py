@@ -1,0 +1,64 @@
+"""Trading speed for memory, and measuring what a run took."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from udp.models.base import DiffusionModel
+
+
+@dataclass(frozen=True)
+class MemoryOptions:
+    """What a model may do to fit; surrogates and fine-tunes, being copies, inherit all of it.
+
+    `autocast`: the U-Net computes in bfloat16, while weights that train, losses and perturbations stay float32.
+    `checkpointing`: activations are computed again in the backward pass instead of kept (Chen et al. 2016,
+    arXiv 1604.06174), in the U-Net and the autoencoder. `attention_slicing`: one head at a time; without it torch's own
+    memory-efficient attention runs, which is the better choice wherever it is supported. `tiling`: the autoencoder
+    works on one picture at a time, and on tiles of a large one.
+    """
+
+    autocast: bool = False
+    checkpointing: bool = False
+    attention_slicing: bool = False
+    tiling: bool = False
+
+
+def default_options(device: str) -> MemoryOptions:
+    """Nothing on a CPU, where memory is plenty and bfloat16 seldom faster; autocast and checkpointing on a GPU."""
+    return MemoryOptions(autocast=True, checkpointing=True) if device == "cuda" else MemoryOptions()
+
+
+def apply(model: DiffusionModel, options: MemoryOptions) -> None:
+    """Set `options` on a model that was just loaded. What a family's parts cannot do is left as it is."""
+    model.autocast = options.autocast
+    autoencoder = getattr(model, "vae", None)
+    if options.checkpointing:
+        for module in (model.unet, autoencoder):
+            if getattr(module, "_supports_gradient_checkpointing", False):
+                module.enable_gradient_checkpointing()
+    if options.attention_slicing and hasattr(model.unet, "set_attention_slice"):
+        model.unet.set_attention_slice("max")
+    if options.tiling:
+        for name in ("enable_tiling", "enable_slicing"):
+            # The base class has the methods even for autoencoders that cannot; those lack the switch.
+            if hasattr(autoencoder, f"use_{name.removeprefix('enable_')}"):
+                getattr(autoencoder, name)()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at the peak: of torch's own allocations on a GPU since `reset_peak_memory`, else of the whole process ever."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new measurement on a GPU; the peak of a process cannot be reset."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)

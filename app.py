@@ -10,7 +10,7 @@ try:
 except ImportError:
     spaces = None
 
-from udp.ui import CSS, HEAD, build, owner_from, theme
+from udp.ui import build, launch_options, owner_from
 from udp.ui.work import gpu_seconds, run_here, run_streamed, stream
 
 runner = run_here
@@ -21,13 +21,4 @@ if spaces is not None:
 demo = build(owner_from(os.environ), runner)
 
 if __name__ == "__main__":
-    demo.launch(
-        theme=theme(),
-        css=CSS,
-        head=HEAD,
-        server_name=os.environ.get("GRADIO_SERVER_NAME"),
-        max_file_size="50mb",
-        run_history=False,
-        footer_links=["api"],
-        share=False,
-    )
+    demo.launch(server_name=os.environ.get("GRADIO_SERVER_NAME"), **launch_options())

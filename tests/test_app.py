@@ -14,7 +14,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from udp.ui import CSS, Owner, build, theme
+from udp.ui import Owner, build, launch_options
 
 QUICK = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 3, "draws": 1}
 
@@ -25,7 +25,7 @@ def url(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         demo = build(Owner(model=str(tiny_model_folder)))
-        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, theme=theme(), css=CSS, run_history=False)
+        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
         yield address
         demo.close()
 

@@ -29,6 +29,7 @@ from udp.ui.owner import Owner, owner_from
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.sessions import Sessions
 from udp.ui.tables import attack_table, visibility_table
+from udp.ui.words import WELCOME, ZH, key_of, translations, word
 from udp.ui.work import within
 from udp.verdicts import Verdict
 
@@ -289,3 +290,16 @@ def test_every_variable_of_the_owner_is_documented() -> None:
     for item in dataclasses.fields(Owner):
         if item.metadata:
             assert f"| `{item.metadata['variable']}` |" in table and item.metadata["help"]
+
+
+def test_translated_words_are_the_ones_on_the_page() -> None:
+    source = "\n".join(
+        path.read_text() for path in (Path(show.__file__).parent).glob("*.py") if path.name != "words.py"
+    )
+    unused = [text for text in ZH if text != WELCOME and f'"{text}"' not in source]
+    # Texts in several pieces, or with a number filled in, are looked for by their ends.
+    assert not [text for text in unused if text[:30] not in source and text[-30:] not in source]
+    assert len({key_of(text) for text in ZH}) == len(ZH) and all("." not in key_of(text) for text in ZH)
+    found = translations().translations
+    assert set(found["en"]) == set(found["zh"]) == set(found["zh-CN"])
+    assert str(word("Protect")) != "Protect" and word("not translated") == "not translated"

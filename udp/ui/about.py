@@ -4,8 +4,8 @@ from __future__ import annotations
 
 CITATION = """@article{zhao2023unlearnable,
   title   = {Unlearnable Examples for Diffusion Models: Protect Data from Unauthorized Exploitation},
-  author  = {Zhao, Zhengyue and Duan, Jinhao and Hu, Xing and Xu, Kaidi and Wang, Chenan and Zhang, Rui and
-             Du, Zidong and Guo, Qi and Chen, Yunji},
+  author  = {Zhao, Zhengyue and Duan, Jinhao and Hu, Xing and Xu, Kaidi and Wang, Chenan and 
+             Zhang, Rui and Du, Zidong and Guo, Qi and Chen, Yunji},
   journal = {arXiv preprint arXiv:2306.01902},
   year    = {2023}
 }"""

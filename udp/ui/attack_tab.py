@@ -36,6 +36,7 @@ from udp.ui.link import Controls
 from udp.ui.results import pack, save_attack, save_protection, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import attack_table
+from udp.ui.words import word
 from udp.ui.work import ARMS, PROMPT, AttackWork
 
 Rows = dict[str, tuple[gr.Column, gr.Gallery]]
@@ -68,30 +69,32 @@ class AttackTab(JobTab):
                 self._imitator()
         self.progress_area("Training loss (running mean), each set on its own photos", "Set")
         self.live_rows = self._rows(tuple(show.ARM_TITLES))
-        self.partial = gr.DownloadButton("Download the finished pictures (ZIP)", visible=False)
+        self.partial = gr.DownloadButton(word("Download the finished pictures (ZIP)"), visible=False)
         with gr.Column(visible=False) as self.results:
             self._results()
 
     def _photos(self) -> None:
         section("1. Photos", "What the imitator gets hold of: your photos as they were, and as you protected them.")
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
-        self.thumbnails = photo_gallery("Protected photos", visible=False, show_label=False, elem_classes="thumbnails")
-        self.example = gr.Button("Try the example subject", size="md")
+        self.thumbnails = photo_gallery(
+            word("Protected photos"), visible=False, show_label=False, elem_classes="thumbnails"
+        )
+        self.example = gr.Button(word("Try the example subject"), size="md")
         self.examples = [self.example]
-        with gr.Accordion("Use my own clean and protected photos", open=False):
-            self.clean = file_box("Clean photos", 160)
-            self.protected = file_box("The same photos, protected", 160)
+        with gr.Accordion(word("Use my own clean and protected photos"), open=False):
+            self.clean = file_box(word("Clean photos"), 160)
+            self.protected = file_box(word("The same photos, protected"), 160)
 
     def _imitator(self) -> None:
         section("2. The imitator", "Fine-tunes one copy of the model on each set of photos, everything else equal.")
         self.recipes.choose("Recipe", "LoRA is what most people use; DreamBooth changes every weight")
         self.arms = gr.CheckboxGroup(
-            [(show.ARM_TITLES[arm], arm) for arm in ARMS], value=list(ARMS), label="Sets to compare",
-            info="Clean photos show what success looks like; random noise is what the protection has to beat",
+            [(show.ARM_TITLES[arm], arm) for arm in ARMS], value=list(ARMS), label=word("Sets to compare"),
+            info=word("Clean photos show what success looks like; random noise is what the protection has to beat"),
         )  # fmt: skip
         defaults = Trial()
-        self.pictures = gr.Slider(1, MOST_PICTURES, defaults.pictures, step=1, label="Pictures from each set")
-        with gr.Accordion("Advanced", open=False):
+        self.pictures = gr.Slider(1, MOST_PICTURES, defaults.pictures, step=1, label=word("Pictures from each set"))
+        with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
             self.prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
@@ -107,7 +110,7 @@ class AttackTab(JobTab):
         self.verdict = gr.HTML(padding=False)
         self.rows = self._rows(tuple(show.ARM_TITLES))
         self.figures = gr.HTML(padding=False)
-        self.download = gr.DownloadButton("Download everything (ZIP)", size="lg")
+        self.download = gr.DownloadButton(word("Download everything (ZIP)"), size="lg")
 
     @staticmethod
     def _rows(names: tuple[str, ...]) -> Rows:

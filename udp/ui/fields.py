@@ -13,6 +13,7 @@ import gradio as gr
 
 from udp.errors import InvalidInput
 from udp.types import check_settings
+from udp.ui.words import word
 
 Settings = TypeVar("Settings")
 # Above this ratio of high to low, a slider cannot reach the small values: a number box it is.
@@ -93,7 +94,7 @@ class Choice:
         """The radio and the everyday controls."""
         names = [(kind.title, name) for name, kind in self.registry.items()]
         kind = gr.Radio if len(names) <= MOST_RADIO else gr.Dropdown
-        self.radio = kind(names, value=names[0][1], label=label, info=info)
+        self.radio = kind(names, value=names[0][1], label=word(label), info=word(info))
         self._shared = [control(item, self.highs.get(item.name)) for item in self.everyday]
 
     def advanced(self) -> None:
@@ -106,6 +107,10 @@ class Choice:
 
     def _show(self, name: str) -> list[gr.Column]:
         return [gr.Column(visible=name == other) for other in self.registry]
+
+    def everyday_control(self, name: str) -> gr.components.Component:
+        """The control of one of the fields that all entries share."""
+        return next(c for item, c in zip(self.everyday, self._shared, strict=True) if item.name == name)
 
     @property
     def components(self) -> list[gr.components.Component]:

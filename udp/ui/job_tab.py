@@ -17,6 +17,7 @@ from udp.ui.errors import friendly
 from udp.ui.layout import QUICK, WATCH, loss_plot, plot_of
 from udp.ui.link import REMEMBER_JOB, Controls
 from udp.ui.sessions import Session
+from udp.ui.words import word
 
 Updates = dict[Any, Any]
 LOOK_SECONDS = 0.4
@@ -53,8 +54,8 @@ class JobTab:
     def buttons(self, label: str) -> None:
         """Start, and Stop in its place while work runs."""
         self.estimate_line = gr.HTML(padding=False)
-        self.start = gr.Button(label, variant="primary", size="lg")
-        self.stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
+        self.start = gr.Button(word(label), variant="primary", size="lg")
+        self.stop = gr.Button(word("Stop"), variant="stop", size="lg", visible=False)
         self.job_id = gr.Textbox(visible="hidden", label="job", container=False)
 
     def progress_area(self, plot_label: str, legend: str) -> None:
@@ -81,7 +82,7 @@ class JobTab:
 
     def link_button(self) -> None:
         """A button that copies a link to the page with its settings."""
-        self.copy = gr.Button("Copy a link to these settings", size="sm", variant="secondary")
+        self.copy = gr.Button(word("Copy a link to these settings"), size="sm", variant="secondary")
         self.link = gr.Textbox(label="Link", visible=False, interactive=False, buttons=["copy"])
 
     def controls(self) -> Controls:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
-
 import gradio as gr
 
 from udp.ui.owner import Owner, title
 from udp.ui.progress import LossLog
+from udp.ui.words import word
 
 # Handlers that submit or watch jobs cost next to nothing: the model's own line (udp.jobs.JobLine) does the queueing.
 WATCH = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
@@ -16,10 +15,12 @@ QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 MOST_PICTURES = 8
 
 
-def section(title: str, text: str = "") -> gr.HTML:
-    """A heading with a line of explanation."""
-    line = f"<p>{html.escape(text)}</p>" if text else ""
-    return gr.HTML(f'<div class="section"><h2>{html.escape(title)}</h2>{line}</div>', padding=False)
+def section(title: str, text: str = "") -> None:
+    """A heading with a line of explanation: two pieces, because the browser translates one text a piece."""
+    with gr.Column(elem_classes="section"):
+        gr.HTML(f"<h2>{word(title)}</h2>", padding=False)
+        if text:
+            gr.HTML(f"<p>{word(text)}</p>", padding=False)
 
 
 def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:

@@ -20,22 +20,23 @@ from udp.ui.progress import message
 from udp.ui.protect_tab import ProtectTab
 from udp.ui.robustness_tab import RobustnessTab
 from udp.ui.sessions import Sessions
+from udp.ui.theme import CSS, HEAD, theme
+from udp.ui.words import WELCOME, translations, word
 from udp.ui.work import Runner, run_here
 
 TITLE = "Unlearnable photos"
 GONE = "The run in this link is gone, or it belongs to another browser: runs are private, and deleted soon after their tab."
+MOST_BYTES = "50mb"
 CACHE_SECONDS = 12 * 3600
-HEADER = f"""
-<header class="masthead">
-<h1>{TITLE}</h1>
-<p class="lead">Add a small, bounded change to your photos, so that a diffusion model fine-tuned on them learns less. Then
-play the imitator, and see how well that works.</p>
-<p class="fine"><b>No promise:</b> it hinders imitation and cannot rule it out. Other models, longer training, JPEG, resizing
-or denoising can weaken it, and photos already online stay as they are. <b>Private:</b> only this tab sees your photos; they
-are deleted from the server a few minutes after you close it. Methods: UDP and EUDP,
-<a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902</a>.</p>
-</header>
-"""
+HEADER = f'<header class="masthead">{word(WELCOME)}</header>'
+
+
+def launch_options() -> dict[str, Any]:
+    """What `Blocks.launch` needs wherever the app runs: look, limits, and nothing kept or sent."""
+    return {
+        "theme": theme(), "css": CSS, "head": HEAD, "max_file_size": MOST_BYTES, "run_history": False,
+        "footer_links": ["api"], "share": False, "i18n": translations(),
+    }  # fmt: skip
 
 
 def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
@@ -65,13 +66,13 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         gr.HTML(HEADER, padding=False)
         notice = gr.HTML(visible=False, padding=False)
         with gr.Tabs(selected="protect") as tabs:
-            with gr.Tab("Protect", id="protect"):
+            with gr.Tab(word("Protect"), id="protect"):
                 protect = ProtectTab(context)
-            with gr.Tab("Attack", id="attack") as attack_item:
+            with gr.Tab(word("Attack"), id="attack") as attack_item:
                 attack = AttackTab(context)
-            with gr.Tab("Robustness", id="robustness") as robustness_item:
+            with gr.Tab(word("Robustness"), id="robustness") as robustness_item:
                 robustness = RobustnessTab(context)
-            with gr.Tab("About", id="about"):
+            with gr.Tab(word("About"), id="about"):
                 gr.HTML(about(), padding=False)
         runs = protect.connect(tabs)
         attack.connect(runs, attack_item)

@@ -21,9 +21,11 @@ from udp.ui.link import Controls
 from udp.ui.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import visibility_table
+from udp.ui.words import word
 from udp.ui.work import PROMPT, ProtectWork, protection_units
 
 EXAMPLE_PHOTOS = 6
+STRENGTHS = {"Light": 4, "Medium": 8, "Strong": 16}  # budgets in levels of 255
 
 
 class ProtectTab(JobTab):
@@ -46,17 +48,21 @@ class ProtectTab(JobTab):
 
     def _photos(self) -> None:
         section("1. Your photos", f"Up to {MOST_PHOTOS} of one subject, or of one style. No photos at hand? Try ours.")
-        self.files = file_box("Photos")
+        self.files = file_box(word("Photos"))
         with gr.Row():
-            self.try_subject = gr.Button("Try the example subject", size="md")
-            self.try_style = gr.Button("Try the example style", size="md")
+            self.try_subject = gr.Button(word("Try the example subject"), size="md")
+            self.try_style = gr.Button(word("Try the example style"), size="md")
         self.examples = [self.try_subject, self.try_style]
         self.thumbnails = photo_gallery("Photos to protect", visible=False, show_label=False, elem_classes="thumbnails")
 
     def _settings(self) -> None:
         section("2. Protection", "The defaults are a good start.")
+        self.strength = gr.Radio(
+            [(f"{name}, {levels}/255", levels) for name, levels in STRENGTHS.items()], value=STRENGTHS["Medium"],
+            label=word("Strength"), info=word("Sets the budget below. More protects more, and shows more"),
+        )  # fmt: skip
         self.methods.choose("Method", "Random noise is the control: a protection has to beat it")
-        with gr.Accordion("Advanced", open=False):
+        with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
             self.seed = seed_box()
@@ -77,13 +83,13 @@ class ProtectTab(JobTab):
                 )
             with gr.Column(min_width=320):
                 self.perturbation = self._picture("Perturbation, amplified around gray")
-        with gr.Accordion("Side by side, without dragging", open=False), gr.Row():
-            self.before = self._picture("Before")
-            self.after = self._picture("After")
+        with gr.Accordion(word("Side by side, without dragging"), open=False), gr.Row():
+            self.before = self._picture(word("Before"))
+            self.after = self._picture(word("After"))
         self.figures = gr.HTML(padding=False)
         with gr.Row():
-            self.download = gr.DownloadButton("Download PNGs and settings (ZIP)", size="lg")
-            self.to_attack = gr.Button("Attack these photos", variant="primary", size="lg")
+            self.download = gr.DownloadButton(word("Download PNGs and settings (ZIP)"), size="lg")
+            self.to_attack = gr.Button(word("Attack these photos"), variant="primary", size="lg")
 
     @staticmethod
     def _picture(label: str) -> gr.Image:
@@ -95,6 +101,9 @@ class ProtectTab(JobTab):
               **QUICK)  # fmt: skip
         inputs = [self.files, self.model, self.prompt, self.seed, *self.methods.components]
         self.estimated(inputs)
+        budget = self.methods.everyday_control("budget")
+        self.strength.input(lambda levels: levels, self.strength, budget, **QUICK)
+        budget.change(lambda levels: levels if levels in STRENGTHS.values() else None, budget, self.strength, **QUICK)
         runs = []
         for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
             event = button.click(self.busy, None, self.busy_outputs(), **QUICK)

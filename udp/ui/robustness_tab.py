@@ -26,6 +26,7 @@ from udp.ui.link import Controls
 from udp.ui.results import save_robustness
 from udp.ui.sessions import Session
 from udp.ui.tables import robustness_table
+from udp.ui.words import word
 from udp.ui.work import PROMPT, RobustnessWork
 
 MOST_CLEANINGS = 6
@@ -62,7 +63,7 @@ class RobustnessTab(JobTab):
             )
             self.table = gr.HTML(padding=False)
             self.grids = photo_gallery("Pictures by cleaning", columns=1, allow_preview=True)
-            self.download = gr.DownloadButton("Download the report (ZIP)", size="lg")
+            self.download = gr.DownloadButton(word("Download the report (ZIP)"), size="lg")
 
     def _cleanings(self) -> None:
         section(
@@ -72,7 +73,7 @@ class RobustnessTab(JobTab):
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
         self.cleanings = gr.CheckboxGroup(
             [(c.title[:1].upper() + c.title[1:], name) for name, c in CLEANINGS.items() if name != "none"],
-            value=[name for name in DEFAULT_CLEANINGS if name != "none"], label="Cleanings",
+            value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("Cleanings"),
             info=f"Up to {MOST_CLEANINGS}, beside training on the photos as they are",
         )  # fmt: skip
 
@@ -81,8 +82,10 @@ class RobustnessTab(JobTab):
             "2. The imitator", "Trains on the clean, the random-noise and the protected photos after each cleaning."
         )
         self.recipes.choose("Recipe", "The same for every cleaning")
-        self.seeds = gr.Slider(1, MOST_SEEDS, 1, step=1, label="Seeds", info="Repeats everything; gives 95% intervals")
-        with gr.Accordion("Advanced", open=False):
+        self.seeds = gr.Slider(
+            1, MOST_SEEDS, 1, step=1, label=word("Seeds"), info=word("Repeats everything; gives 95% intervals")
+        )
+        with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.seed = seed_box(info="The first seed")
             self.recipes.advanced()

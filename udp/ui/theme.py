@@ -97,15 +97,14 @@ HEAD = """
 CSS = """
 .dark { --color-accent: var(--primary-400); }
 footer .divider { display: none; }
-.gradio-container { max-width: 1140px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1140px !important; margin: 0 auto !important; }
 .hide-container > .html-container { padding: 0 !important; }
-.masthead a { padding: 0; }
 .masthead { padding: 1.25rem 0 .25rem; }
 .masthead h1 { font-size: 2rem; line-height: 1.2; font-weight: 700; letter-spacing: -.02em; margin: 0 0 .5rem; text-wrap: balance; }
 .masthead p { max-width: 46rem; line-height: 1.6; margin: 0 0 .6rem; }
 .masthead .lead { font-size: 1.08rem; }
 .masthead .fine { color: var(--body-text-color-subdued); font-size: .95rem; }
-.section { margin-top: .5rem; }
+.section { margin-top: .5rem; gap: 0 !important; }
 .section h2 { font-size: 1.2rem; line-height: 1.35; font-weight: 700; letter-spacing: -.01em; margin: 0 0 .2rem; }
 .section p { color: var(--body-text-color-subdued); margin: 0; max-width: 72ch; line-height: 1.55; }
 .verdict { border-left: 4px solid var(--color-accent); padding: .3rem 0 .3rem 1rem; margin: .25rem 0; }
@@ -140,6 +139,7 @@ footer .divider { display: none; }
 .figures th:first-child { text-align: left; padding-left: 0 !important; min-width: 11rem; font-weight: 600; }
 .figures small { display: block; font-weight: 400; color: var(--body-text-color-subdued); font-size: .85rem; }
 .about { max-width: 54rem; padding: .5rem 0 1rem; line-height: 1.6; }
+.about a, .masthead a { padding: 0 !important; }
 .about h2 { font-size: 1.2rem; font-weight: 700; margin: 1.4rem 0 .5rem; }
 .about ul { list-style: disc; padding-left: 1.2rem; } .about li { margin: .4rem 0; }
 .about pre { overflow-x: auto; padding: .8rem 1rem; border: 1px solid var(--border-color-primary); border-radius: 6px;

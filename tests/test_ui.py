@@ -18,6 +18,7 @@ from udp.evaluate import Arm, Report, Trial
 from udp.finetune import RECIPES, LoRA
 from udp.images import read_photos
 from udp.jobs import Update
+from udp.models import MODELS
 from udp.protect import EUDP, METHODS, RandomNoise
 from udp.types import Photo, Progress
 from udp.ui import progress as show
@@ -267,10 +268,16 @@ def test_photos_are_limited_in_number(photo_files: list[Path]) -> None:
         take_photos(photo_files * 6)
 
 
-def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    untrained = dataclasses.replace(MODELS["mini-pixel"], source=str(tmp_path / "pixel_weights"))
+    monkeypatch.setitem(MODELS, "mini-pixel", untrained)
     home, space = owner_from({}), owner_from({"SPACE_ID": "someone/something"})
-    assert home.offered == space.offered == ("mini", "mini-pixel")  # what needs a GPU is hidden without one
+    assert home.offered == space.offered == ("mini",)  # what needs a GPU is hidden without one, and what has no weights
+    assert owner_from({"UDP_MODELS": "mini-pixel, own/model"}).offered == ("mini", "own/model")
+    (tmp_path / "pixel_weights").mkdir()
+    (tmp_path / "pixel_weights" / "model_index.json").write_text("{}")
+    assert home.offered == ("mini", "mini-pixel")
     assert home.check_model("some/model") == "some/model" and home.most_minutes is None
     assert space.check_model(None) == "mini" and space.most_minutes == 30
     with pytest.raises(InvalidInput, match="expected one of the models Embedded model"):

@@ -21,7 +21,7 @@ from udp.finetune import RECIPES
 from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
 from udp.lab_report import lab_manifest, table, write_lab
-from udp.models import MODELS, load_model
+from udp.models import available_models, load_model
 from udp.protect import METHODS, RandomNoise
 from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
 from udp.store import FolderStore, protect_once
@@ -192,7 +192,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(prog="python -m udp", description="Protect photos; then attack the protection.")
     commands = parser.add_subparsers(dest="command", required=True)
-    models = f"{', '.join(MODELS)}, a local diffusers folder or a Hub id"
+    models = f"{', '.join(available_models())}, a local diffusers folder or a Hub id"
     protect = commands.add_parser("protect", help="add an imperceptible perturbation to photos")
     protect.add_argument("photos", type=Path, help="a folder of photos, or one photo")
     protect.add_argument("--out", type=Path, required=True, help="folder for the protected PNGs and manifest.json")

@@ -4,7 +4,7 @@ from udp.models.base import Conditioning, DiffusionModel
 from udp.models.latent import LatentDiffusionModel, StableDiffusion
 from udp.models.loading import FAMILIES, load_model
 from udp.models.memory import MemoryOptions, peak_memory, reset_peak_memory
-from udp.models.registry import MODELS, ModelRow
+from udp.models.registry import MODELS, ModelRow, available_models
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
 
@@ -20,6 +20,7 @@ __all__ = [
     "StableDiffusion",
     "StableDiffusionXL",
     "UnconditionalLatentDiffusion",
+    "available_models",
     "load_model",
     "peak_memory",
     "reset_peak_memory",

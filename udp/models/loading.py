@@ -21,7 +21,7 @@ from udp.errors import ModelUnavailable
 from udp.models.base import DiffusionModel
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options
-from udp.models.registry import MODELS
+from udp.models.registry import MODELS, available_models
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
 
@@ -100,7 +100,7 @@ def explain(name: str, source: str, error: BaseException) -> str:
     elif any_is(RevisionNotFoundError, EntryNotFoundError):
         return f"expected a diffusers model on the Hub, got {source!r} without model_index.json or the pinned revision"
     elif any_is(RepositoryNotFoundError) or source.count("/") != 1:
-        return f"expected one of {', '.join(MODELS)}, a local diffusers folder or a Hub id, got {name!r}"
+        return f"expected one of {', '.join(available_models())}, a local diffusers folder or a Hub id, got {name!r}"
     elif "safetensors" in str(error):
         return f"expected safetensors weights in {source!r}, got other formats only: pickles can run code"
     return f"expected a model that can be loaded, got {name!r}: {str(error).splitlines()[0]}"

@@ -27,6 +27,12 @@ class ModelRow:
     revision: str | None = None
     needs_gpu: bool = True
 
+    @property
+    def available(self) -> bool:
+        """Whether it can be asked for: a model on the Hub, or a folder that has its weights (not trained yet: none)."""
+        folder = Path(self.source)
+        return not folder.is_absolute() or (folder / "model_index.json").is_file()
+
 
 MODELS = {
     row.name: row
@@ -64,3 +70,8 @@ MODELS = {
         ),
     )
 }  # fmt: skip
+
+
+def available_models() -> tuple[str, ...]:
+    """The names to offer, in the order of `MODELS`; looked up on every call, so a folder that appears is found."""
+    return tuple(name for name, row in MODELS.items() if row.available)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from udp.errors import InvalidInput
-from udp.models import MODELS
+from udp.models import MODELS, available_models
 
 SPACE_MINUTES = 30
 ANY = "any"
@@ -50,9 +50,10 @@ class Owner:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """Names for the model menu, the default first; rows that need a GPU only where there is one."""
-        rows = self.models or tuple(n for n, row in MODELS.items() if not row.needs_gpu or torch.cuda.is_available())
-        return tuple(dict.fromkeys((self.model, *rows)))
+        """Names for the model menu, the default first; rows that need a GPU only where there is one, or have no weights never."""
+        ready = available_models()
+        rows = self.models or tuple(n for n in ready if not MODELS[n].needs_gpu or torch.cuda.is_available())
+        return tuple(dict.fromkeys(n for n in (self.model, *rows) if n in ready or n not in MODELS))
 
     def check_model(self, name: str | None) -> str:
         """`name`, if a visitor may use it. Raises `InvalidInput`."""

@@ -18,7 +18,7 @@ QUICK = (
     "protect.rounds=1&protect.surrogate_steps=1&protect.pgd_steps=4&protect.draws=1"
     "&attack.steps=10&attack.pictures=2&attack.sampling_steps=5"
 )
-SECONDS = 60  # a loaded machine is slow; a healthy one needs a few
+SECONDS = 240  # a loaded machine is slow; a healthy one needs a few
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from udp.errors import InvalidInput, UnreadablePhoto
 from udp.types import Photo
@@ -40,7 +40,7 @@ def read_photo(path: str | Path) -> Photo:
         raise
     except Image.DecompressionBombError:
         raise UnreadablePhoto(_too_large(path.name, "far more")) from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
+    except Exception as error:  # decoders raise anything on damaged bytes (libavif a RuntimeError, others IndexError)
         raise UnreadablePhoto(
             f"expected {path.name!r} to be a PNG, JPEG, WebP, TIFF or BMP photo, got a file that cannot be read as one "
             f"({type(error).__name__})"

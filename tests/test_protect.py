@@ -31,6 +31,7 @@ from udp.protect import (
     pgd_method,
 )
 from udp.protect.pgd_method import Run
+from udp.protect.targets import target_latents
 from udp.timesteps import greedy_distribution, timestep_distribution
 from udp.types import Photo, Progress
 
@@ -57,6 +58,7 @@ VARIANTS: dict[str, ProtectionMethod] = {
     "mist-semantic": Mist(**FLAT, mode="semantic"),
     "photoguard-pattern": PhotoGuard(**FLAT, target="pattern"),
     "eudp-all": EUDP(**ROUNDS, momentum=1.0, step_schedule="linear", encoder_weight=1.0, timestep_weights="snr"),
+    "eudp-target": EUDP(**ROUNDS, encoder_weight=2.0, encoder_target="pattern"),
     "advdm-eot": AdvDM(**FLAT, augment="all"),
 }
 EVERY = {**TABLE, **VARIANTS}
@@ -208,3 +210,17 @@ def test_eudp_with_uniform_weights_is_udp(tiny_model: LatentDiffusionModel, phot
     plain, weighted = UDP(**small)(photos, tiny_model), EUDP(**small)(photos, tiny_model)
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(ours, plain, strict=True))
     assert any(not np.array_equal(a.pixels, b.pixels) for a, b in zip(weighted, plain, strict=True))
+
+
+def test_a_shared_target_draws_every_photo_towards_it(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    target = target_latents(tiny_model, "pattern")
+
+    def distances(protected: list[Photo]) -> torch.Tensor:
+        latents = tiny_model.encode(tiny_model.prepare([to_tensor(p.pixels)[None] for p in protected]))
+        return (latents - target).square().mean((1, 2, 3))
+
+    steps = {"pgd_steps": 12, "step_size": 2 / 255}
+    drawn = AdvDM(**steps, encoder_weight=10, encoder_target="pattern")(photos, tiny_model)
+    away = AdvDM(**steps, encoder_weight=10)(photos, tiny_model)
+    assert (distances(drawn) < distances(photos)).all()
+    assert (distances(drawn) < distances(away)).all()

@@ -19,6 +19,7 @@ from udp.models import DiffusionModel
 from udp.models.base import Conditioning
 from udp.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
 from udp.protect.base import ProtectionMethod
+from udp.protect.targets import TARGETS, target_latents
 from udp.timesteps import (
     GREEDY,
     TIMESTEP_CHOICES,
@@ -34,6 +35,8 @@ Look = Callable[[Sequence[torch.Tensor]], torch.Tensor]
 OnStep = Callable[[int, float | None], None]
 Reporter = Callable[[str], OnStep]
 PERTURBING, CHOOSING = "perturbing the photos", "choosing timesteps"
+AWAY = "clean"
+ENCODER_TARGETS = (AWAY, *TARGETS)
 # Units of progress for the greedy search; with its defaults it takes about 30 to 50 comparisons.
 SEARCH_UNITS = 50
 
@@ -206,25 +209,30 @@ def gradient_strength(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
 class DenoisingMethod(TimestepMethod):
     """A method whose loss is the denoising loss of `run.unet`, optionally with a distance of the latents.
 
-    `encoder_weight` adds that many times the mean squared distance between the latents of the perturbed and of the clean
-    photo, in the same crop, to what the photos pursue: the encoder alone then carries part of the attack.
+    `encoder_weight` adds that many times a distance of the latents to what the photos pursue, so that the encoder alone
+    carries part of the attack: away from the clean photo's latents in the same crop, or towards a target that all
+    photos share (as Mist's fused loss, arXiv 2305.12683). A shared target is what a fine-tune then learns from all of them.
     """
 
-    encoder_weight: float = setting(0.0, "weight of the latents' distance from the clean photo's", 0, 10, 0.1)
+    encoder_weight: float = setting(0.0, "weight of the latents' distance", 0, 10, 0.1)
+    encoder_target: str = setting("clean", "away from the clean latents, or towards a target", choices=ENCODER_TARGETS)
 
     def objective(self, run: Run) -> Objective:
         """See `PGDMethod.objective`."""
         loss = DenoisingLoss(run.model, run.conditioning, run.timesteps)
-        away = self.encoder_weight * (1.0 if self.direction == "ascend" else -1.0)
+        sign = 1.0 if self.direction == "ascend" else -1.0
+        away = self.encoder_target == AWAY
+        target = None if away or not self.encoder_weight else target_latents(run.model, self.encoder_target)
 
         def denoising(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
             see = run.look(len(perturbed))
             latents = see(perturbed)
             value = loss(run.unet, latents.repeat(self.draws, 1, 1, 1), run.generator)
-            if away:
+            if self.encoder_weight:
                 with torch.no_grad():
-                    reference = see(clean)
-                value = value + away * (latents - reference).square().mean()
+                    reference = see(clean) if away else target
+                distance = (latents - reference).square().mean()
+                value = value + sign * self.encoder_weight * (distance if away else -distance)
             return value
 
         return denoising

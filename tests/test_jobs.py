@@ -13,10 +13,11 @@ from udp.errors import InvalidInput, Stopped
 from udp.evaluate import Trial
 from udp.finetune import LoRA
 from udp.jobs import Job, JobLine, State
+from udp.models import LatentDiffusionModel
 from udp.protect import EUDP
-from udp.types import OnProgress, Progress
+from udp.types import OnProgress, Photo, Progress
 from udp.ui.sessions import MOST_JOBS, Sessions
-from udp.ui.work import AttackWork, gpu_seconds, limited, run_streamed, stream
+from udp.ui.work import AttackWork, RobustnessWork, gpu_seconds, limited, run_streamed, stream
 
 
 def slow(on_progress: OnProgress) -> str:
@@ -117,7 +118,7 @@ def test_a_run_that_would_take_too_long_is_refused_early() -> None:
 
 def test_a_gpu_is_asked_for_what_the_work_needs() -> None:
     def work(steps: int) -> AttackWork:
-        return AttackWork([], [], EUDP(), 8 / 255, ("clean", "protected"), LoRA(steps=steps), Trial(), "mini")
+        return AttackWork([], [], EUDP(), ("clean", "protected"), LoRA(steps=steps), Trial(), "mini")
 
     assert 30 < gpu_seconds(work(10)) < gpu_seconds(work(100)) <= gpu_seconds(work(4000)) == 115
 
@@ -165,3 +166,19 @@ def test_a_visitor_has_a_few_runs_at_once(tmp_path: Path) -> None:
     first = session.jobs["api-0"]
     session.add_job("api-0", Job(slow))  # the latest of a kind takes the place of the one before
     assert first.ended
+
+
+def test_the_control_may_change_no_more_than_the_method_where_texture_decides(
+    photos: list[Photo], tiny_model: LatentDiffusionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, seen = EUDP(perceptual="texture"), {}
+    monkeypatch.setattr("udp.ui.work.load_model", lambda name: tiny_model)
+    monkeypatch.setattr("udp.ui.work.evaluate.attack", lambda arms, *rest: seen.update(arms))
+    monkeypatch.setattr("udp.ui.work.Lab.run", lambda lab, *rest: seen.update(lab=lab.arms["random"]))
+    AttackWork(photos, None, method, ("random",), LoRA(), Trial(), "tiny")(lambda progress: None)
+    RobustnessWork(photos, photos, method, LoRA(), (), Trial(), "tiny")(lambda progress: None)
+    for arm in ("random", "lab"):
+        for photo, noisy in zip(photos, seen[arm], strict=True):
+            change = np.abs(noisy.pixels.astype(int) - photo.pixels)
+            allowed = method.budget_map(photo)
+            assert (change <= 255 * allowed + 1e-6).all() and change.any(), arm

@@ -175,7 +175,7 @@ def test_uploaded_sets_must_pair_up(photos: list[Photo], photo_files: list[Path]
     saved = protection(photos, tmp_path / "run", 4 / 255)
     files = [photo.protected for photo in saved.photos]
     source = uploaded_source(photo_files, files[::-1], ("clean", "protected"))  # paired by name, not by order
-    assert source.budget == pytest.approx(4 / 255) and not source.known
+    assert source.method.budget == pytest.approx(4 / 255) and not source.known
     with pytest.raises(InvalidInput, match="expected as many protected"):
         uploaded_source(photo_files, files[:1], ("clean", "protected"))
     small = tmp_path / "view_0.png"

@@ -94,7 +94,7 @@ def run_protect(options: argparse.Namespace) -> None:
     ticker = Ticker()
     masks = read_masks(options.mask, photos) if options.mask else None
     protected = method(photos, model, options.prompt, options.seed, ticker, masks)
-    control = RandomNoise(budget=method.budget, perceptual=method.perceptual)
+    control = RandomNoise.beside(method)
     random = control(photos, model, options.prompt, options.seed, masks=masks)
     manifest = protection_manifest(photos, protected, method, options.model, options.prompt, options.seed)
     write_protection(options.out, photos, protected, random, manifest)

@@ -76,7 +76,7 @@ def protect_once(
         "seed": seed, "weights": weights_digest(model),
     })  # fmt: skip
     mark = folder / "key.txt"
-    random = RandomNoise(budget=method.budget)(photos, model, prompt, seed)
+    random = RandomNoise.beside(method)(photos, model, prompt, seed)
     if mark.is_file() and mark.read_text().strip() == key:
         by_name = {photo.name: photo for photo in read_photos(list_photos(folder))}
         on_progress(Progress("protected earlier", 1, 1))

@@ -26,6 +26,11 @@ class RandomNoise(ProtectionMethod):
     reference: ClassVar[str] = "control"
     uses_model: ClassVar[bool] = False
 
+    @classmethod
+    def beside(cls, method: ProtectionMethod) -> RandomNoise:
+        """The control of `method`: noise that may change each pixel by as much as the method may, and no more."""
+        return cls(budget=method.budget, perceptual=method.perceptual)
+
     def run(
         self,
         images: Sequence[torch.Tensor],

@@ -18,7 +18,7 @@ from udp.finetune import RECIPES
 from udp.lab import DEFAULT_CLEANINGS, LabReport
 from udp.protect import EUDP, METHODS
 from udp.types import Photo
-from udp.ui.attack_source import uploaded_source
+from udp.ui.attack_source import Source, uploaded_source
 from udp.ui.context import Context, clean_prompt, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import from_names
@@ -118,14 +118,11 @@ def _attack(context: Context) -> Any:
             if not 1 <= pictures <= MOST_PICTURES:
                 raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, got {pictures:g}")
             clean, changed = note_uploads(session, photos), note_uploads(session, protected)
-            if changed:
-                source = uploaded_source(clean, changed, ARMS)
-                originals, done, budget = source.clean, source.protected, source.budget
-            else:
-                originals, done, budget = take_photos(clean), None, EUDP().budget
+            source = uploaded_source(clean, changed, ARMS) if changed else Source(take_photos(clean), None, EUDP())
             trial = Trial(clean_prompt(prompt, PROMPT), clean_prompt(prompt, PROMPT), whole_seed(seed), int(pictures))
-            work = AttackWork(originals, done, EUDP(), budget, ARMS, chosen, trial, context.owner.check_model(model))
-            known = EUDP() if done is None else None
+            name = context.owner.check_model(model)
+            work = AttackWork(source.clean, source.protected, source.method, ARMS, chosen, trial, name)
+            known = source.method if source.known else None
 
             def save(result: tuple[Report, Any]) -> tuple[str, str]:
                 report, folder = result[0], session.new_folder("api")
@@ -163,11 +160,11 @@ def _evaluate(context: Context) -> Any:
             source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
             trial = Trial(PROMPT, PROMPT, whole_seed(seed), seeds=int(seeds))
             name = context.owner.check_model(model)
-            work = RobustnessWork(source.clean, source.protected, source.budget, chosen, names, trial, name)
+            work = RobustnessWork(source.clean, source.protected, source.method, chosen, names, trial, name)
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:
                 (report, noise), folder = result, session.new_folder("api")
-                _, archive = save_robustness(report, work.lab(noise), EUDP(budget=source.budget), False, name, folder)
+                _, archive = save_robustness(report, work.lab(noise), source.method, False, name, folder)
                 return robustness_rows(report), str(archive)
 
             return await _result(context, session, work, save)

@@ -26,13 +26,12 @@ class Source:
     """The photos of a trial, and how they were protected.
 
     `protected` None means that they are still to be protected with `method`; `known` is False for uploaded sets, of
-    which only the budget is known.
+    which only the budget is known, so that nothing else of `method` counts.
     """
 
     clean: list[Photo]
     protected: list[Photo] | None
     method: ProtectionMethod
-    budget: float
     known: bool = True
     prompt: str = PROMPT
     seed: int = 0
@@ -41,7 +40,7 @@ class Source:
 def saved_source(saved: SavedProtection) -> Source:
     """A protection made in this session."""
     clean, protected = saved.load()
-    return Source(clean, protected, saved.method, saved.method.budget, True, saved.prompt, saved.seed)
+    return Source(clean, protected, saved.method, True, saved.prompt, saved.seed)
 
 
 def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequence[str]) -> Source:
@@ -50,7 +49,7 @@ def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequ
     Raises `InvalidInput` unless they pair up, photo by photo and size by size.
     """
     if "protected" not in arms:
-        return Source(take_photos(clean), None, EUDP(), EUDP().budget, False)
+        return Source(take_photos(clean), None, EUDP(), False)
     originals, changed = (take_photos(sorted(paths, key=lambda path: path.name)) for paths in (clean, protected))
     if len(originals) != len(changed):
         raise InvalidInput(f"expected as many protected as clean photos, got {len(changed)} and {len(originals)}")
@@ -61,7 +60,7 @@ def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequ
                 f"{b.size[1]}: the two sets pair up in the order of their file names"
             )
     levels = max(largest_difference(a.pixels, b.pixels) for a, b in zip(originals, changed, strict=True))
-    return Source(originals, changed, EUDP(), min(32, max(2, levels)) / 255, False)
+    return Source(originals, changed, EUDP(budget=min(32, max(2, levels)) / 255), False)
 
 
 def session_source(session: Session) -> Source:

@@ -202,7 +202,7 @@ class AttackTab(JobTab):
             saved = sources.saved_example(session)
             if saved:
                 return sources.saved_source(saved)
-            return sources.Source(take_photos(example_files(session, "subject")), None, EUDP(), EUDP().budget)
+            return sources.Source(take_photos(example_files(session, "subject")), None, EUDP())
         if clean or protected:
             return sources.uploaded_source(clean, protected, arms)
         return sources.session_source(session)
@@ -221,7 +221,7 @@ class AttackTab(JobTab):
             instance, clean_prompt(prompt, instance), whole_seed(seed), int(pictures), int(sampling_steps), guidance
         )
         work = AttackWork(
-            source.clean, source.protected, source.method, source.budget, arms, self.recipes.read(values), trial,
+            source.clean, source.protected, source.method, arms, self.recipes.read(values), trial,
             self.context.owner.check_model(model), source.prompt, source.seed,
         )  # fmt: skip
         return work, source
@@ -231,7 +231,7 @@ class AttackTab(JobTab):
         _, _, arms, pictures, model, instance, prompt, seed, sampling_steps, guidance, *rest = values
         trial = Trial(instance, prompt, whole_seed(seed), int(pictures), int(sampling_steps), guidance)
         name, recipe = self.context.owner.check_model(model), self.recipes.read(rest)
-        return name, AttackWork([], [], EUDP(), EUDP().budget, arms, recipe, trial, name).units()
+        return name, AttackWork([], [], EUDP(), arms, recipe, trial, name).units()
 
     def _submit(self, session: Session, example: bool, *values: Any) -> Job:
         work, source = self._work(session, example, *values)

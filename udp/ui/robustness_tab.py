@@ -15,6 +15,7 @@ from udp.evaluate import Trial
 from udp.finetune import RECIPES
 from udp.jobs import Job
 from udp.lab import DEFAULT_CLEANINGS, LabReport
+from udp.protect import EUDP
 from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui.attack_tab import MOST_STEPS
@@ -122,13 +123,13 @@ class RobustnessTab(JobTab):
             raise InvalidInput(sources.NO_PHOTOS)
         trial = Trial(PROMPT, PROMPT, whole_seed(seed), seeds=int(seeds))
         return RobustnessWork(
-            source.clean, source.protected, source.budget, self.recipes.read(rest), tuple(cleanings), trial,
+            source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,
             self.context.owner.check_model(model), source.prompt,
         )  # fmt: skip
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """See `JobTab.estimate`."""
-        work = self._work(sources.Source([], [], None, 0.0), *values)
+        work = self._work(sources.Source([], [], EUDP()), *values)
         return work.model_name, work.units()
 
     def _submit(self, session: Session, *values: Any) -> Job:

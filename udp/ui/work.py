@@ -115,13 +115,12 @@ class ProtectWork:
 class AttackWork:
     """Fine-tune on every arm; where `protected` is None and an arm needs it, protect first, with `method`.
 
-    The result is the report and the protected photos, if any. The random arm has the budget `budget`.
+    The result is the report and the protected photos, if any. The random arm is the control of `method`.
     """
 
     clean: Sequence[Photo]
     protected: Sequence[Photo] | None
     method: ProtectionMethod
-    budget: float
     arms: Sequence[str]
     recipe: Recipe
     trial: Trial
@@ -141,7 +140,7 @@ class AttackWork:
         photos: dict[str, Sequence[Photo]] = {}
         for arm in (a for a in ARMS if a in self.arms):
             if arm == "random":
-                noise = RandomNoise(budget=self.budget)
+                noise = RandomNoise.beside(self.method)
                 photos[arm] = noise(self.clean, model, self.protection_prompt, self.trial.seed)
             else:
                 photos[arm] = self.clean if arm == "clean" else protected
@@ -163,11 +162,14 @@ class AttackWork:
 
 @dataclass(frozen=True)
 class RobustnessWork:
-    """Every cleaning as a trial of three arms; the result is the lab's report and the random-noise photos."""
+    """Every cleaning as a trial of three arms; the result is the lab's report and the random-noise photos.
+
+    `method` made the protected photos, and the random arm is its control.
+    """
 
     clean: Sequence[Photo]
     protected: Sequence[Photo]
-    budget: float
+    method: ProtectionMethod
     recipe: Recipe
     cleanings: tuple[str, ...]
     trial: Trial
@@ -188,7 +190,7 @@ class RobustnessWork:
         """Run, reporting progress."""
         on_progress(Progress("loading the model", 0, 1, fraction=0.0))
         model = load_model(self.model_name)
-        noise = RandomNoise(budget=self.budget)(self.clean, model, self.protection_prompt, self.trial.seed)
+        noise = RandomNoise.beside(self.method)(self.clean, model, self.protection_prompt, self.trial.seed)
         return self.lab(noise, model).run(None, on_progress), noise
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import UNet2DConditionModel
 
-from udp.cli import build_parser
-from udp.models import MODELS, available_models
+from udp.cli import build_parser, main
+from udp.errors import InvalidInput
+from udp.evaluate import Trial
+from udp.finetune import DreamBooth, LoRA, TextualInversion
+from udp.models import MODELS, DiffusionModel, available_models, is_small, load_model
+from udp.protect import ASPL, EUDP
+from udp.training import Trainer, TrainingSettings
+from udp.types import Photo, check_settings, for_model
 
 
 def test_a_model_without_weights_is_offered_once_they_are_there(
@@ -23,3 +33,91 @@ def test_a_model_without_weights_is_offered_once_they_are_there(
     with pytest.raises(SystemExit):
         build_parser().parse_args(["protect", "--help"])
     assert "fresh, a local" in " ".join(capsys.readouterr().out.split())
+
+
+def test_rows_say_what_the_model_will(tiny_model: DiffusionModel) -> None:
+    for name in available_models():
+        if not MODELS[name].needs_gpu:
+            assert load_model(name).small is MODELS[name].small is is_small(name) is True
+    assert not is_small("sd15") and tiny_model.small
+
+
+def test_a_network_of_stable_diffusions_size_is_not_small(tiny_model: DiffusionModel) -> None:
+    with torch.device("meta"):  # 860 million weights that take no memory
+        unet = UNet2DConditionModel(cross_attention_dim=768)
+    large = copy.copy(tiny_model)
+    large.unet = unet
+    assert not large.small
+    assert Trial.for_model(large).guidance == 7.5 and Trial.for_model(large).sampling_steps == 50
+    assert Trial.for_model(tiny_model) == Trial()
+    assert Trial.for_model(large, guidance=3.0, sampling_steps=None) == Trial(sampling_steps=50, guidance=3.0)
+
+
+# Names, the field, and what it is for a small model and for one of Stable Diffusion's size.
+OWN = [
+    (LoRA, "learning_rate", 4e-3, 1e-4),
+    (DreamBooth, "learning_rate", 1e-3, 5e-6),
+    (TextualInversion, "learning_rate", 5e-3, 5e-4),
+    (EUDP, "surrogate_learning_rate", 1e-4, 5e-6),
+    (ASPL, "surrogate_learning_rate", 1e-4, 5e-7),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "small", "published"), OWN)
+def test_a_setting_at_0_is_the_models_own(kind: type, name: str, small: float, published: float) -> None:
+    check_settings(kind())
+    assert getattr(for_model(kind(), small=True), name) == small
+    assert getattr(for_model(kind(), small=False), name) == published
+    chosen = kind(**{name: 2e-5})
+    assert for_model(chosen, small=False) is chosen
+    help = {item.name: item.metadata["help"] for item in dataclasses.fields(kind)}[name]
+    assert f"{small:g}" in help and f"{published:g}" in help
+    with pytest.raises(InvalidInput, match=f"expected {name} between"):
+        check_settings(kind(**{name: -1e-3}))
+
+
+def test_fine_tunes_and_surrogates_learn_at_the_models_rate(
+    monkeypatch: pytest.MonkeyPatch, photos: list[Photo], tiny_model: DiffusionModel
+) -> None:
+    rates: list[float] = []
+    start = Trainer.__init__
+
+    def spy(self: Trainer, parameters: object, settings: TrainingSettings) -> None:
+        rates.append(settings.learning_rate)
+        start(self, parameters, settings)
+
+    monkeypatch.setattr(Trainer, "__init__", spy)
+    recipe, method = DreamBooth(steps=10, batch_size=1), EUDP(rounds=1, surrogate_steps=1, pgd_steps=1)
+    plain = recipe.fit(photos[:1], tiny_model, "a photo of sks")
+    method(photos[:1], tiny_model)
+    monkeypatch.setattr("udp.models.base.SMALL_UNET", 1)
+    careful = recipe.fit(photos[:1], tiny_model, "a photo of sks")
+    method(photos[:1], tiny_model)
+    assert rates == [1e-3, 1e-4, 5e-6, 5e-6]
+    assert careful.weight_change < plain.weight_change / 20
+
+
+def test_a_rate_of_0_never_reaches_the_optimiser() -> None:
+    with pytest.raises(InvalidInput, match="expected a learning rate above 0, got 0"):
+        Trainer(torch.nn.Linear(2, 2).parameters(), TrainingSettings(0.0))
+
+
+def test_manifests_show_the_rate_that_was_used(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, model = str(photo_files[0].parent), ["--model", str(tiny_model_folder)]
+    quick = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "1"]
+    assert main(["protect", source, "--out", str(tmp_path / "safe"), *quick, *model]) == 0
+    settings = json.loads((tmp_path / "safe" / "manifest.json").read_text())["settings"]
+    assert settings["surrogate_learning_rate"] == 1e-4
+    attacked = ["attack", "--instance", source, "--out", str(tmp_path / "attack"), *model]
+    assert main([*attacked, "--steps", "10", "--pictures", "1", "--sampling-steps", "2", "--guidance", "3"]) == 0
+    manifest = json.loads((tmp_path / "attack" / "manifest.json").read_text())
+    assert manifest["settings"]["learning_rate"] == 4e-3
+    assert (manifest["trial"]["sampling_steps"], manifest["trial"]["guidance"]) == (2, 3.0)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["attack", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "lora 0.004 / 0.0001, dreambooth 0.001 / 5e-06, textual_inversion 0.005 / 0.0005" in text
+    assert "default 2 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text

@@ -38,7 +38,7 @@ def attack(
     if recipe not in RECIPES:
         raise InvalidInput(f"expected a recipe among {', '.join(RECIPES)}, got {recipe!r}")
     model, chosen = as_model(model), with_settings(RECIPES[recipe], settings)
-    trial = trial or Trial()
+    trial = trial or Trial.for_model(model)
     arms = {"clean": as_photos(clean)}
     if protected is not None:
         after = as_photos(protected)

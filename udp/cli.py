@@ -18,16 +18,18 @@ from udp.deploy import HARDWARE, deploy, plan
 from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
+from udp.generate import own_sampling
 from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
 from udp.lab_report import lab_manifest, table, write_lab
-from udp.models import available_models, load_model
+from udp.models import DiffusionModel, available_models, load_model
 from udp.protect import METHODS, RandomNoise
 from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
 from udp.store import FolderStore, protect_once
-from udp.types import Progress, parse_levels
+from udp.types import Progress, for_model, parse_levels
 
-Owners = dict[str, list[str]]
+# field name -> the name of each class that has it -> the field there
+Owners = dict[str, dict[str, dataclasses.Field]]
 RECIPE_PREFIX = "recipe-"
 
 
@@ -36,29 +38,44 @@ def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]
 
     `prefix` keeps the flags of two registries apart in one command.
     """
-    fields: dict[str, dataclasses.Field] = {}
     owners: Owners = {}
     for name, kind in registry.items():
         for item in dataclasses.fields(kind):
-            fields.setdefault(item.name, item)
-            owners.setdefault(item.name, []).append(name)
-    for name, item in fields.items():
+            owners.setdefault(item.name, {})[name] = item
+    for name, found in owners.items():
+        item = next(iter(found.values()))
         meta = item.metadata
-        default = f"{item.default * 255:g}/255" if meta["levels"] else f"{item.default:g}" if isinstance(
-            item.default, (int, float)) else item.default  # fmt: skip
-        belongs = "" if len(owners[name]) == len(registry) else f" [{', '.join(owners[name])}]"
+        belongs = "" if len(found) == len(registry) else f" [{', '.join(found)}]"
         flag, target = f"--{prefix}{name.replace('_', '-')}", f"{prefix}{name}"
         if isinstance(item.default, bool):
             parser.add_argument(
                 flag, dest=target, action=argparse.BooleanOptionalAction, default=None,
-                help=f"{meta['help']} (default {'yes' if item.default else 'no'}){belongs}",
+                help=f"{meta['help']} (default {shown_default(item)}){belongs}",
             )  # fmt: skip
             continue
+        if "published" in meta:
+            # Each owner has values of its own, two of them: better a list than the first one's.
+            rates = ", ".join(f"{owner} {shown_default(of)}" for owner, of in found.items())
+            help = f"{meta['what']} (default for small / Stable Diffusion's size: {rates})"
+        else:
+            help = f"{meta['help']} (default {shown_default(item)}){belongs}"
         kind = parse_levels if meta["levels"] else type(item.default)
         parser.add_argument(
             flag, dest=target, type=kind, choices=meta["choices"], default=None,
-            help=f"{meta['help']} (default {default}){belongs}",
+            help=help,
         )  # fmt: skip
+
+
+def shown_default(item: dataclasses.Field) -> str:
+    """A field's default for people; of one made by `model_setting`, both of its own values."""
+    meta, value = item.metadata, item.default
+    if "published" in meta:
+        return f"{meta['small']:g} / {meta['published']:g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if meta["levels"]:
+        return f"{value * 255:g}/255"
+    return f"{value:g}" if isinstance(value, (int, float)) else value
 
 
 def from_flags(kind: type, options: argparse.Namespace, prefix: str = "") -> Any:
@@ -86,11 +103,19 @@ class Ticker:
         print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
 
 
+def trial_from(options: argparse.Namespace, model: DiffusionModel, instance: str, prompt: str, **more: Any) -> Trial:
+    """The trial of `attack` and `evaluate`; sampling that was not asked for suits the imitator's `model`."""
+    return Trial.for_model(
+        model, instance_prompt=instance, prompt=prompt, seed=options.seed, pictures=options.pictures,
+        sampling_steps=options.sampling_steps, guidance=options.guidance, **more,
+    )  # fmt: skip
+
+
 def run_protect(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
     photos = read_photos(list_photos(options.photos))
-    method = from_flags(METHODS[options.method], options)
     model = load_model(options.model)
+    method = for_model(from_flags(METHODS[options.method], options), model.small)
     ticker = Ticker()
     masks = read_masks(options.mask, photos) if options.mask else None
     protected = method(photos, model, options.prompt, options.seed, ticker, masks)
@@ -114,10 +139,10 @@ def run_attack(options: argparse.Namespace) -> None:
     if set(arms) == {"protected"}:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
-    recipe = from_flags(RECIPES[options.recipe], options)
-    prompt = options.prompt or options.instance_prompt
-    trial = Trial(options.instance_prompt, prompt, options.seed, options.pictures)
     model = load_model(options.model)
+    recipe = for_model(from_flags(RECIPES[options.recipe], options), model.small)
+    trial = trial_from(options, model, options.instance_prompt, options.prompt or options.instance_prompt)
+    trial.check()
     ticker = Ticker()
     report = attack({n: read_photos(list_photos(p)) for n, p in arms.items()}, model, recipe, trial, ticker)
     write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model))
@@ -131,15 +156,16 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """`python -m udp evaluate`."""
     photos = read_photos(list_photos(options.photos))
     names = _names(options.recipes, RECIPES, "recipes")
-    recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
-    method = from_flags(METHODS[options.method], options)
-    trial = Trial(options.prompt, options.prompt, options.seed, options.pictures, options.sampling_steps,
-                  seeds=options.seeds, unprotected_share=options.unprotected)  # fmt: skip
-    trial.check()
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     model, ticker = load_model(options.model), Ticker()
-    arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
     attacker = load_model(options.attack_model) if options.attack_model else model
+    recipes = [for_model(from_flags(RECIPES[name], options, RECIPE_PREFIX), attacker.small) for name in names]
+    method = for_model(from_flags(METHODS[options.method], options), model.small)
+    trial = trial_from(
+        options, attacker, options.prompt, options.prompt, seeds=options.seeds, unprotected_share=options.unprotected
+    )
+    trial.check()
+    arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
     lab = Lab(arms, attacker, recipes, cleanings, trial)
     ticker = Ticker()
     report = lab.run(FolderStore(options.out / "cells"), ticker)
@@ -171,7 +197,6 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="runs of the whole trial")
     parser.add_argument("--unprotected", type=float, default=0.0, help="part of the photos found clean, 0 to 1")
     parser.add_argument("--pictures", type=int, default=Trial().pictures, help="pictures an arm and run")
-    parser.add_argument("--sampling-steps", type=int, default=Trial().sampling_steps, help="steps of a picture")
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
     add_setting_flags(parser, RECIPES, RECIPE_PREFIX)
@@ -222,6 +247,11 @@ def build_parser() -> argparse.ArgumentParser:
     space.add_argument("--private", action="store_true", help="visible to you alone")
     space.add_argument("--dry-run", action="store_true", help="only say what would go up")
     space.set_defaults(run=run_deploy)
+    (few, weak), (many, strong) = own_sampling(small=True), own_sampling(small=False)
+    own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
+    for command in (trial, evaluate):
+        command.add_argument("--sampling-steps", type=int, help=f"steps of a picture {own(few, many)}")
+        command.add_argument("--guidance", type=float, help=f"classifier-free guidance {own(weak, strong)}")
     for command in (protect, trial, evaluate):
         command.add_argument("--model", default="mini", help=models)
         command.add_argument("--seed", type=int, default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput, NothingLearned
 from udp.figures import Intervals, Reference
 from udp.finetune import Recipe
-from udp.generate import generate
+from udp.generate import generate, own_sampling
 from udp.models import DiffusionModel
 from udp.types import OnProgress, Photo, Progress, ignore_progress
 from udp.verdicts import Figures, Interval, Verdict, judge
@@ -24,6 +25,7 @@ class Trial:
 
     `seeds` repeats the whole trial; run r trains with seed `seed` + r. `unprotected_share` in [0, 1] is the part of
     the photos that the imitator also found clean; `cleaning` is applied to every arm alike ("jpeg75+half" is a chain).
+    Sampling defaults to what suits the embedded model; `for_model` knows others.
     """
 
     instance_prompt: str = "a photo of sks"
@@ -35,6 +37,13 @@ class Trial:
     seeds: int = 1
     unprotected_share: float = 0.0
     cleaning: str = "none"
+
+    @classmethod
+    def for_model(cls, model: DiffusionModel, **given: Any) -> Trial:
+        """A trial that samples as suits the model, except for what is `given` and not None."""
+        steps, guidance = own_sampling(model.small)
+        given = {name: value for name, value in given.items() if value is not None}
+        return cls(**{"sampling_steps": steps, "guidance": guidance, **given})
 
     def check(self) -> None:
         """Raise `InvalidInput` for values that make no trial."""
@@ -211,7 +220,7 @@ def attack(
     `model` is the imitator's: hand over another than the one protected against to test transfer. Raises `InvalidInput`
     for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
-    trial = trial or Trial()
+    trial = trial or Trial.for_model(model)
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")

@@ -13,6 +13,14 @@ from udp.models import DiffusionModel
 from udp.types import OnProgress, Progress, ignore_progress
 
 
+def own_sampling(small: bool) -> tuple[int, float]:
+    """Sampling steps and guidance that suit a model; `small` is `DiffusionModel.small`.
+
+    Large ones get the defaults of diffusers' StableDiffusionPipeline; the embedded model's were chosen for it.
+    """
+    return (20, 2.0) if small else (50, 7.5)
+
+
 def generate(
     model: DiffusionModel,
     unet: torch.nn.Module,

@@ -15,7 +15,7 @@ from udp.errors import InvalidInput
 from udp.evaluate import Arm, Bench, Report, Trial, imitator_photos, make_report
 from udp.finetune import Recipe
 from udp.models import DiffusionModel
-from udp.types import OnProgress, Photo, Progress, describe_settings, ignore_progress
+from udp.types import OnProgress, Photo, Progress, describe_settings, for_model, ignore_progress
 from udp.verdicts import LEAST_EFFECT, Figures, Interval, learned
 
 DEFAULT_CLEANINGS = ("none", "jpeg75", "half")
@@ -96,7 +96,7 @@ class Lab:
                     for name in self.arms:
                         count.next()
                         listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
-                        cell = _Cell(recipe, cleaning, name)
+                        cell = _Cell(for_model(recipe, self.model.small), cleaning, name)
                         runs[name].append(cell.run(bench, photos, fingerprint, store, listener))
                 reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis)
         rows = [

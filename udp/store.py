@@ -18,7 +18,7 @@ from udp.lab import digest, photos_digest, weights_digest
 from udp.models import DiffusionModel
 from udp.protect import ProtectionMethod, RandomNoise
 from udp.reports import CONTROLS, protection_manifest, write_protection
-from udp.types import OnProgress, Photo, Progress, describe_settings, ignore_progress
+from udp.types import OnProgress, Photo, Progress, describe_settings, for_model, ignore_progress
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def protect_once(
     `folder` is one that `python -m udp attack --instance` reads too. Another method, seed, model or photo makes a new
     set.
     """
+    method = for_model(method, model.small)
     key = digest({
         "method": [method.name, describe_settings(method)], "photos": photos_digest(photos), "prompt": prompt,
         "seed": seed, "weights": weights_digest(model),

@@ -41,7 +41,7 @@ class TrainingSettings:
 class Trainer:
     """AdamW over `parameters` that keeps its state between calls of `run`, as alternating max-min rounds need.
 
-    Raises `InvalidInput` if a parameter is not float32 or there is none to train.
+    Raises `InvalidInput` if a parameter is not float32, there is none to train, or the learning rate is not above 0.
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings) -> None:
@@ -51,6 +51,8 @@ class Trainer:
         for parameter in self.parameters:
             if parameter.dtype != torch.float32:
                 raise InvalidInput(f"expected float32 master weights, got {parameter.dtype}: small steps would be lost")
+        if not settings.learning_rate > 0:
+            raise InvalidInput(f"expected a learning rate above 0, got {settings.learning_rate:g}")
         self.settings = settings
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay

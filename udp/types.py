@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from udp.errors import InvalidInput
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,39 @@ def setting(
     return field(default=default, metadata={**metadata, "advanced": advanced})
 
 
+def model_setting(small: float, published: float, help: str, low: float, high: float, step: float) -> Any:
+    """A `setting` whose default, 0, is the model's own value: `for_model` puts in `small` or `published`.
+
+    `small` is for models of the embedded one's size, `published` for those of Stable Diffusion's.
+    """
+    return _own({**setting(0.0, help, low, high, step).metadata, "what": help}, small, published)
+
+
+def model_preset(kind: type, name: str, small: float, published: float) -> Any:
+    """The `model_setting` called `name` of the dataclass `kind`, for a subclass whose own values differ."""
+    return _own(next(item.metadata for item in dataclasses.fields(kind) if item.name == name), small, published)
+
+
+def _own(metadata: Mapping[str, Any], small: float, published: float) -> Any:
+    own = f"{small:g} for a small model such as the embedded one, {published:g} for Stable Diffusion's size"
+    help = f"{metadata['what']}; 0 is the model's own, {own}"
+    return field(default=0.0, metadata={**metadata, "help": help, "small": small, "published": published})
+
+
+def for_model(settings: Settings, small: bool) -> Settings:
+    """`settings` with the model's own value where `model_setting` fields are 0; the same object if there are none.
+
+    `small` is `DiffusionModel.small`.
+    """
+    scale = "small" if small else "published"
+    own = {
+        item.name: item.metadata[scale]
+        for item in dataclasses.fields(settings)
+        if scale in item.metadata and getattr(settings, item.name) == 0
+    }
+    return dataclasses.replace(settings, **own) if own else settings
+
+
 def preset(kind: type, name: str, default: Any) -> Any:
     """The field `name` of the dataclass `kind`, for a subclass that differs in nothing but its default."""
     known = next(item for item in dataclasses.fields(kind) if item.name == name)
@@ -105,6 +140,8 @@ def check_settings(instance: Any) -> None:
         value, meta = getattr(instance, item.name), item.metadata
         if meta.get("choices") and value not in meta["choices"]:
             raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
+        if "published" in meta and value == 0:
+            continue
         low, high = meta.get("low"), meta.get("high")
         if low is None and high is None:
             continue

@@ -16,7 +16,7 @@ from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel
 from udp.timesteps import TimestepDistribution
 from udp.training import Trainer, TrainingSettings
-from udp.types import OnProgress, Photo, Progress, check_settings, ignore_progress, setting
+from udp.types import OnProgress, Photo, Progress, check_settings, for_model, ignore_progress, model_setting, setting
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Recipe(abc.ABC):
     """Base of every recipe: hyperparameters as fields made by `setting`, and `trainable`."""
 
     steps: int = setting(200, "training steps", 10, 4000, 10, advanced=False)
-    learning_rate: float = setting(1e-4, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
+    learning_rate: float = model_setting(1e-3, 5e-6, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
     batch_size: int = setting(4, "photos in a training step", 1, 16, 1)
     first_timestep: float = setting(0.0, "train only on timesteps above this share of all (0 is all)", 0, 0.9, 0.1)
 
@@ -92,9 +92,12 @@ class Recipe(abc.ABC):
     ) -> FineTuned:
         """Fine-tune on `photos` (centre crops and their mirror images) under the instance prompt.
 
-        Batches, timesteps and noise depend on `seed` alone, so arms of a comparison see the same draws. Raises
+        Settings at 0 that are the model's own are filled in here. Batches, timesteps and noise depend on `seed` alone, so arms of a comparison see the same draws. Raises
         `InvalidInput` for bad settings, `NothingLearned` if the weights did not move.
         """
+        own = for_model(self, model.small)
+        if own is not self:
+            return own.fit(photos, model, prompt, seed, on_progress, arm)
         check_settings(self)
         if not photos:
             raise InvalidInput("expected at least one photo to fine-tune on, got none")

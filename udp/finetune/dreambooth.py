@@ -17,10 +17,10 @@ from udp.types import setting
 class DreamBooth(SubjectRecipe):
     """Full fine-tune. Without prior preservation, the default, it is the hardest one to protect against.
 
-    On a model without prompts this is continued training of a DDPM, and with `from_scratch` the paper's first setting.
+    The published learning rate, 5e-6, is that of the paper and of the public trainer of diffusers for Stable Diffusion;
+    from random weights a large model needs more. On a model without prompts this is continued training of a DDPM, and with `from_scratch` the paper's first setting.
     """
 
-    learning_rate: float = setting(1e-3, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
     from_scratch: bool = setting(False, "start from random weights instead of the base model's")
 
     name: ClassVar[str] = "dreambooth"

@@ -16,7 +16,7 @@ from udp.errors import InvalidInput
 from udp.finetune.base import FineTuned
 from udp.finetune.subject import SubjectRecipe
 from udp.models import DiffusionModel
-from udp.types import setting
+from udp.types import model_preset, setting
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # The embedded model has little attention, so its adapters reach the convolutions and feed-forward layers too.
@@ -32,7 +32,7 @@ class LoRA(SubjectRecipe):
     The public trainer of diffusers uses rank 4, attention only, and a learning rate of 1e-4.
     """
 
-    learning_rate: float = setting(4e-3, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
+    learning_rate: float = model_preset(SubjectRecipe, "learning_rate", 4e-3, 1e-4)
     rank: int = setting(16, "rank of the adapters", 1, 64, 1)
     scope: str = setting("wide", "layers with an adapter", choices=("wide", "attention"))
 

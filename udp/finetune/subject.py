@@ -10,13 +10,13 @@ import torch
 
 from udp.errors import InvalidInput
 from udp.finetune.base import Prior, Recipe
-from udp.generate import generate
+from udp.generate import generate, own_sampling
 from udp.images import to_tensor
 from udp.models import DiffusionModel, StableDiffusion
 from udp.types import OnProgress, setting
 
-SAMPLING_STEPS = 20
-GUIDANCE = 5.0
+# A small model shows the class only with more guidance than its own (udp.generate.own_sampling).
+SMALL_SAMPLING = 20, 5.0
 # Class images depend on the base model, the prompt and the seed alone: every arm of a trial uses the same ones.
 _KEPT: WeakKeyDictionary[DiffusionModel, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
 
@@ -51,13 +51,12 @@ class SubjectRecipe(Recipe):
         if key not in kept:
             # Seeds far from those that a trial samples with: the class images are no part of what it shows.
             seeds = [10_000 * (seed + 1) + index for index in range(self.class_images)]
+            steps, guidance = SMALL_SAMPLING if model.small else own_sampling(model.small)
             batches = [seeds[start : start + self.batch_size] for start in range(0, len(seeds), self.batch_size)]
             images = [
                 image
                 for batch in batches
-                for image in generate(
-                    model, model.unet, self.class_prompt, batch, SAMPLING_STEPS, GUIDANCE, on_progress
-                )
+                for image in generate(model, model.unet, self.class_prompt, batch, steps, guidance, on_progress)
             ]
             with torch.no_grad():
                 kept[key] = model.encode(model.prepare([to_tensor(image)[None] for image in images]))

@@ -13,7 +13,7 @@ from udp.errors import InvalidInput
 from udp.finetune.base import FineTuned, Recipe, relative_change
 from udp.finetune.subject import text_copy
 from udp.models import DiffusionModel
-from udp.types import setting
+from udp.types import model_setting, setting
 
 FILE = "learned_embeds.safetensors"
 
@@ -38,11 +38,11 @@ class LearnedToken(torch.nn.Module):
 class TextualInversion(Recipe):
     """The word `word` of the prompts gets an embedding of its own, which starts as that of `initial_word`.
 
-    The result is prompted through `FineTuned.model`, where the word means the subject. Steps and rate of the public
-    trainer of diffusers for Stable Diffusion: 3,000 and 2e-3 (5e-4 times 4 accumulated steps).
+    The result is prompted through `FineTuned.model`, where the word means the subject. The public
+    trainer of diffusers takes 3,000 steps for Stable Diffusion, and a rate of 5e-4 that it multiplies by the batch size.
     """
 
-    learning_rate: float = setting(5e-3, "AdamW learning rate", 1e-7, 1e-1, 1e-7)
+    learning_rate: float = model_setting(5e-3, 5e-4, "AdamW learning rate", 1e-7, 1e-1, 1e-7)
     word: str = setting("sks", "the word that learns; the instance prompt must contain it")
     initial_word: str = setting("toy", "the word that it starts from")
 

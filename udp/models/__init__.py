@@ -2,7 +2,7 @@
 
 from udp.models.base import Conditioning, DiffusionModel
 from udp.models.latent import LatentDiffusionModel, StableDiffusion
-from udp.models.loading import FAMILIES, load_model
+from udp.models.loading import FAMILIES, is_small, load_model
 from udp.models.memory import MemoryOptions, peak_memory, reset_peak_memory
 from udp.models.registry import MODELS, ModelRow, available_models
 from udp.models.sdxl import StableDiffusionXL
@@ -21,6 +21,7 @@ __all__ = [
     "StableDiffusionXL",
     "UnconditionalLatentDiffusion",
     "available_models",
+    "is_small",
     "load_model",
     "peak_memory",
     "reset_peak_memory",

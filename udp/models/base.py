@@ -19,6 +19,8 @@ from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline
 
 from udp.images import fit_square
 
+# U-Nets with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
+SMALL_UNET = 100_000_000
 # What a U-Net is told beside the noisy latents: a tensor, a tuple of tensors or None. Only its own family looks inside.
 Conditioning = Any
 
@@ -66,6 +68,15 @@ class DiffusionModel(abc.ABC):
         self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
         """`unet`'s raw output for `noisy` (N, C, h, w), both in `unet`'s dtype; conditioning is for one sample."""
+
+    @property
+    def small(self) -> bool:
+        """Whether it is of the embedded model's size, and takes other learning rates and sampling than published ones.
+
+        Small networks need learning rates a hundred times those published for Stable Diffusion, which theirs would wreck.
+        Settings that differ are made by `udp.types.model_setting`.
+        """
+        return sum(parameter.numel() for parameter in self.unet.parameters()) < SMALL_UNET
 
     @property
     def device(self) -> torch.device:

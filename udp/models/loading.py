@@ -75,6 +75,11 @@ def load_model(
     return model
 
 
+def is_small(name: str) -> bool:
+    """`DiffusionModel.small` of the model that `name` loads. Only a model without a row has to be loaded for it."""
+    return MODELS[name].small if name in MODELS else load_model(name).small
+
+
 def explain(name: str, source: str, error: BaseException) -> str:
     """Why loading failed and what to do, in one sentence, from the chain of errors that the libraries raised."""
     causes = list(_chain(error))

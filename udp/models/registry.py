@@ -15,7 +15,8 @@ class ModelRow:
 
     `resolution` is the square side in pixels. `memory_gb` is what a full fine-tune takes by arithmetic, not a
     measurement: 20 bytes a U-Net parameter (float32 base, copy, gradient and Adam's two moments) and 4 bytes a parameter
-    of autoencoder and text encoders; activations come on top. `needs_gpu` models are offered only where one is.
+    of autoencoder and text encoders; activations come on top. `needs_gpu` models are offered only where one is. `small` is what
+    `DiffusionModel.small` will say, to be known before loading.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ModelRow:
     memory_gb: float
     revision: str | None = None
     needs_gpu: bool = True
+    small: bool = False
 
     @property
     def available(self) -> bool:
@@ -38,11 +40,12 @@ MODELS = {
     row.name: row
     for row in (
         ModelRow(
-            "mini", str(EMBEDDED_WEIGHTS), "Embedded model, 128 px", "CC BY-SA 4.0", 128, 0.5, needs_gpu=False
+            "mini", str(EMBEDDED_WEIGHTS), "Embedded model, 128 px", "CC BY-SA 4.0", 128, 0.5, needs_gpu=False,
+            small=True,
         ),
         ModelRow(
             "mini-pixel", str(PIXEL_WEIGHTS), "Embedded pixel model, 32 px (no prompts)", "CC BY-SA 4.0", 32, 0.1,
-            needs_gpu=False,
+            needs_gpu=False, small=True,
         ),
         ModelRow(
             "sd15", "stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1.5", "CreativeML OpenRAIL-M",
@@ -62,7 +65,7 @@ MODELS = {
         ),
         ModelRow(
             "ddpm-cifar10", "google/ddpm-cifar10-32", "DDPM, CIFAR-10, 32 px (no prompts)", "Apache-2.0",
-            32, 0.8,
+            32, 0.8, small=True,
         ),
         ModelRow(
             "ldm-celebahq", "CompVis/ldm-celebahq-256", "Latent diffusion, CelebA-HQ, 256 px (no prompts)",

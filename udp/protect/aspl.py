@@ -17,12 +17,13 @@ from udp.protect.pgd_method import Reporter, Run
 from udp.protect.surrogate import LEARNING, SurrogateMethod
 from udp.protect.udp import UDP
 from udp.timesteps import timestep_distribution
-from udp.types import preset
+from udp.types import model_preset, preset
 
 
 @dataclass(frozen=True)
 class ASPL(SurrogateMethod):
-    """Published (attack_with_aspl.sh): 50 rounds of 3 surrogate and 6 PGD steps of 0.64/255 inside 6.4/255.
+    """Published (attack_with_aspl.sh): 50 rounds of 3 surrogate and 6 PGD steps of 0.64/255 inside 6.4/255,
+    surrogates at 5e-7.
 
     Optimisers start afresh in every round and there is no random start, as in the published code; its further clean
     photos and class images are not needed here: the copy learns the photos themselves, unperturbed.
@@ -32,6 +33,7 @@ class ASPL(SurrogateMethod):
     surrogate_steps: int = preset(UDP, "surrogate_steps", 3)
     pgd_steps: int = preset(UDP, "pgd_steps", 6)
     step_size: float = preset(SurrogateMethod, "step_size", PUBLISHED_STEP)
+    surrogate_learning_rate: float = model_preset(SurrogateMethod, "surrogate_learning_rate", 1e-4, 5e-7)
 
     name: ClassVar[str] = "aspl"
     title: ClassVar[str] = "ASPL (Anti-DreamBooth)"

@@ -16,7 +16,7 @@ from udp.models import DiffusionModel
 from udp.perceptual import texture_map
 from udp.pgd import Direction
 from udp.projection import check_budget, to_8_bits, whole_levels
-from udp.types import OnProgress, Photo, check_settings, ignore_progress, setting
+from udp.types import OnProgress, Photo, check_settings, for_model, ignore_progress, setting
 
 # Above this many times the model's resolution, a perturbation is optimised on a coarser grid and enlarged.
 WORKING_SCALE = 5
@@ -78,6 +78,9 @@ class ProtectionMethod(abc.ABC):
         whatever `on_progress` raises to stop.
         """
         check_settings(self)
+        own = for_model(self, model.small) if model else self
+        if own is not self:
+            return own(photos, model, prompt, seed, on_progress, masks)
         if not photos:
             raise InvalidInput("expected at least one photo to protect, got none")
         if masks is not None and len(masks) != len(photos):

@@ -19,10 +19,11 @@ from udp.finetune import Recipe
 from udp.images import read_photo, read_photos, write_png
 from udp.lab import Lab, LabReport
 from udp.lab_report import lab_manifest, write_lab
+from udp.models import is_small
 from udp.projection import whole_levels
 from udp.protect import ProtectionMethod
 from udp.reports import MANIFEST, attack_manifest, grid, protection_manifest, write_losses
-from udp.types import Photo, describe_settings
+from udp.types import Photo, describe_settings, for_model
 from udp.ui.progress import ARM_TITLES
 
 MOST_PHOTOS = 16
@@ -141,6 +142,7 @@ def save_protection(
     example: str = "",
 ) -> SavedProtection:
     """Write PNGs, previews and the ZIP (protected PNGs and the manifest) into `folder`."""
+    method = for_model(method, is_small(model)) if method.uses_model else method
     gain = 127 / whole_levels(method.budget)
     manifest = protection_manifest(originals, protected, method, model, prompt, seed)
     for kind in KINDS:
@@ -176,7 +178,7 @@ def save_attack(
             Image.fromarray(image).save(path)
     grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
-    content = attack_manifest(report, recipe, trial, model)
+    content = attack_manifest(report, for_model(recipe, is_small(model)), trial, model)
     if protection:
         content["protection"] = {"method": protection.name, "settings": describe_settings(protection)}
     archive = folder / "attack.zip"
@@ -218,6 +220,7 @@ def save_robustness(
         path = folder / f"{row.recipe}-{row.cleaning}.png"
         grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(path)
         grids.append((path, row.cleaning))
+    lab = replace(lab, recipes=[for_model(recipe, is_small(model)) for recipe in lab.recipes])
     manifest = lab_manifest(report, lab, method, model, "How well the protection lasts")
     if not known:
         manifest["method"] = {"name": "unknown: uploaded photos", "budget": method.budget}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import dataclasses
 import json
@@ -11,11 +12,12 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from udp.cli import build_parser, main
+from udp.cli import apply_preset, build_parser, from_flags, main
 from udp.errors import InvalidInput
 from udp.evaluate import Trial
-from udp.finetune import DreamBooth, LoRA, TextualInversion
+from udp.finetune import RECIPES, DreamBooth, LoRA, TextualInversion
 from udp.models import MODELS, DiffusionModel, available_models, is_small, load_model
+from udp.presets import PRESETS
 from udp.protect import ASPL, EUDP
 from udp.training import Trainer, TrainingSettings
 from udp.types import Photo, check_settings, for_model
@@ -121,3 +123,47 @@ def test_manifests_show_the_rate_that_was_used(
     text = " ".join(capsys.readouterr().out.split())
     assert "lora 0.004 / 0.0001, dreambooth 0.001 / 5e-06, textual_inversion 0.005 / 0.0005" in text
     assert "default 2 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
+
+
+def options_of(*arguments: str) -> argparse.Namespace:
+    options = build_parser().parse_args([*arguments, "--out", "out"])
+    apply_preset(PRESETS[options.preset], options)
+    return options
+
+
+def test_the_default_preset_is_what_the_recipes_assume() -> None:
+    options, known = options_of("attack", "--instance", "photos"), PRESETS["object"]
+    for kind in RECIPES.values():
+        assert from_flags(kind, options) == kind()
+    trial = Trial()
+    assert (options.instance_prompt, options.prompt) == (trial.instance_prompt, trial.prompt)
+    assert options_of("protect", "photos").prompt == options_of("evaluate", "photos").prompt == known.instance_prompt
+
+
+def test_a_preset_sets_prompts_class_and_word_together() -> None:
+    style = ("--preset", "style")
+    options = options_of("attack", "--instance", "photos", *style)
+    assert options.instance_prompt == options.prompt == "a painting in the style of sks"
+    assert from_flags(LoRA, options).class_prompt == "a painting"
+    assert from_flags(TextualInversion, options).initial_word == "painting"
+    lab = options_of("evaluate", "photos", *style)
+    assert lab.prompt == "a painting in the style of sks"
+    assert from_flags(DreamBooth, lab, "recipe-").class_prompt == "a painting"
+    assert options_of("protect", "photos", *style).prompt == "a painting in the style of sks"
+
+
+def test_flags_that_are_given_win_over_the_preset() -> None:
+    options = options_of("attack", "--instance", "p", "--preset", "style", "--instance-prompt", "art of qz",
+                         "--class-prompt", "art")  # fmt: skip
+    assert options.instance_prompt == options.prompt == "art of qz"
+    assert from_flags(LoRA, options).class_prompt == "art"
+    assert options_of("attack", "--instance", "p", "--prompt", "a dog").prompt == "a dog"
+    assert options_of("evaluate", "p", "--recipe-class-prompt", "art").__dict__["recipe-class_prompt"] == "art"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_fits_textual_inversion(name: str, photos: list[Photo], tiny_model: DiffusionModel) -> None:
+    preset = PRESETS[name]
+    recipe = TextualInversion(steps=10, batch_size=1, initial_word=preset.initial_word)
+    assert recipe.word in preset.prompt.split()
+    assert recipe.fit(photos[:1], tiny_model, preset.instance_prompt).weight_change > 0

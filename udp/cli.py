@@ -23,6 +23,7 @@ from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
 from udp.lab_report import lab_manifest, table, write_lab
 from udp.models import DiffusionModel, available_models, load_model
+from udp.presets import PRESETS, Preset
 from udp.protect import METHODS, RandomNoise
 from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
 from udp.store import FolderStore, protect_once
@@ -103,6 +104,19 @@ class Ticker:
         print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
 
 
+def apply_preset(preset: Preset, options: argparse.Namespace) -> None:
+    """Fill in the preset's prompts and words where a flag was left out; a recipe takes those that it has a field for."""
+    named = {"class_prompt": preset.class_prompt, "initial_word": preset.initial_word}
+    values = {**named, **{RECIPE_PREFIX + name: value for name, value in named.items()}}
+    # Only `attack` tells the two prompts apart; its pictures follow an instance prompt that was typed.
+    apart = "instance_prompt" in options
+    values["prompt"] = (options.instance_prompt or preset.prompt) if apart else preset.instance_prompt
+    values["instance_prompt"] = preset.instance_prompt
+    for name, value in values.items():
+        if getattr(options, name, value) is None:
+            setattr(options, name, value)
+
+
 def trial_from(options: argparse.Namespace, model: DiffusionModel, instance: str, prompt: str, **more: Any) -> Trial:
     """The trial of `attack` and `evaluate`; sampling that was not asked for suits the imitator's `model`."""
     return Trial.for_model(
@@ -141,7 +155,7 @@ def run_attack(options: argparse.Namespace) -> None:
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
     model = load_model(options.model)
     recipe = for_model(from_flags(RECIPES[options.recipe], options), model.small)
-    trial = trial_from(options, model, options.instance_prompt, options.prompt or options.instance_prompt)
+    trial = trial_from(options, model, options.instance_prompt, options.prompt)
     trial.check()
     ticker = Ticker()
     report = attack({n: read_photos(list_photos(p)) for n, p in arms.items()}, model, recipe, trial, ticker)
@@ -190,7 +204,8 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True,
                         help="folder for report.html, report.json, the protected set and cells; run again to resume")  # fmt: skip
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
-    parser.add_argument("--prompt", default=Trial().instance_prompt, help="of protection, fine-tune and pictures")
+    parser.add_argument("--prompt",
+                        help="of protection, fine-tune and pictures (default: the preset's instance prompt)")  # fmt: skip
     parser.add_argument("--recipes", default="lora", help=f"out of {', '.join(RECIPES)}, separated by commas")
     parser.add_argument("--cleaning", default=",".join(DEFAULT_CLEANINGS),
                         help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain")  # fmt: skip
@@ -222,7 +237,7 @@ def build_parser() -> argparse.ArgumentParser:
     protect.add_argument("photos", type=Path, help="a folder of photos, or one photo")
     protect.add_argument("--out", type=Path, required=True, help="folder for the protected PNGs and manifest.json")
     protect.add_argument("--method", choices=tuple(METHODS), default="eudp")
-    protect.add_argument("--prompt", default=Trial().instance_prompt, help="what the photos are assumed to show")
+    protect.add_argument("--prompt", help="what the photos are assumed to show (default: the preset's instance prompt)")
     protect.add_argument(
         "--mask", type=Path, help="a folder of masks named like the photos: bright regions are protected"
     )
@@ -234,8 +249,9 @@ def build_parser() -> argparse.ArgumentParser:
     trial.add_argument("--random", type=Path, help="the random-noise photos, if not in INSTANCE/controls/random")
     trial.add_argument("--out", type=Path, required=True, help="folder for pictures, grid, losses and manifest.json")
     trial.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
-    trial.add_argument("--instance-prompt", default=Trial().instance_prompt, help="prompt of the fine-tune")
-    trial.add_argument("--prompt", help="prompt of the generated pictures (default: the instance prompt)")
+    trial.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
+    trial.add_argument("--prompt",
+                       help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)")  # fmt: skip
     trial.add_argument("--pictures", type=int, default=Trial().pictures, help="pictures an arm")
     add_setting_flags(trial, RECIPES)
     trial.set_defaults(run=run_attack)
@@ -247,12 +263,14 @@ def build_parser() -> argparse.ArgumentParser:
     space.add_argument("--private", action="store_true", help="visible to you alone")
     space.add_argument("--dry-run", action="store_true", help="only say what would go up")
     space.set_defaults(run=run_deploy)
+    prompts = "; ".join(f"{p.name} '{p.instance_prompt}', class '{p.class_prompt}'" for p in PRESETS.values())
     (few, weak), (many, strong) = own_sampling(small=True), own_sampling(small=False)
     own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
     for command in (trial, evaluate):
         command.add_argument("--sampling-steps", type=int, help=f"steps of a picture {own(few, many)}")
         command.add_argument("--guidance", type=float, help=f"classifier-free guidance {own(weak, strong)}")
     for command in (protect, trial, evaluate):
+        command.add_argument("--preset", choices=tuple(PRESETS), default="object", help=f"prompts: {prompts}")
         command.add_argument("--model", default="mini", help=models)
         command.add_argument("--seed", type=int, default=0)
     return parser
@@ -263,6 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = build_parser()
     try:
         options = parser.parse_args(arguments)
+        if "preset" in options:
+            apply_preset(PRESETS[options.preset], options)
         options.run(options)
     except argparse.ArgumentTypeError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,6 +23,7 @@ from udp.protect import (
     SDS,
     UDP,
     AdvDM,
+    EUDPTarget,
     Mist,
     PhotoGuard,
     ProtectionMethod,
@@ -40,6 +41,7 @@ ROUNDS = {"rounds": 2, "surrogate_steps": 1, "pgd_steps": 2, "step_size": 3 / 25
 FLAT = {"pgd_steps": 3, "step_size": 3 / 255}
 TABLE: dict[str, ProtectionMethod] = {
     "eudp": EUDP(**ROUNDS),
+    "eudp-target": EUDPTarget(**ROUNDS),
     "udp": UDP(**ROUNDS),
     "advdm": AdvDM(**FLAT),
     "fsmg": FSMG(**FLAT, surrogate_steps=2),
@@ -58,7 +60,6 @@ VARIANTS: dict[str, ProtectionMethod] = {
     "mist-semantic": Mist(**FLAT, mode="semantic"),
     "photoguard-pattern": PhotoGuard(**FLAT, target="pattern"),
     "eudp-all": EUDP(**ROUNDS, momentum=1.0, step_schedule="linear", encoder_weight=1.0, timestep_weights="snr"),
-    "eudp-target": EUDP(**ROUNDS, encoder_weight=2.0, encoder_target="pattern"),
     "advdm-eot": AdvDM(**FLAT, augment="all"),
 }
 EVERY = {**TABLE, **VARIANTS}

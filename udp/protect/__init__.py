@@ -8,6 +8,7 @@ from udp.protect.advdm import AdvDM
 from udp.protect.aspl import ASPL
 from udp.protect.base import ProtectionMethod
 from udp.protect.eudp import EUDP
+from udp.protect.eudp_target import EUDPTarget
 from udp.protect.fsmg import FSMG
 from udp.protect.mist import Mist
 from udp.protect.photoguard import PhotoGuard
@@ -18,11 +19,23 @@ from udp.protect.udp import UDP
 from udp.types import Photo
 
 METHODS: dict[str, type[ProtectionMethod]] = {
-    method.name: method for method in (EUDP, UDP, AdvDM, FSMG, ASPL, SimAC, SDS, Mist, PhotoGuard, RandomNoise)
+    method.name: method
+    for method in (EUDP, EUDPTarget, UDP, AdvDM, FSMG, ASPL, SimAC, SDS, Mist, PhotoGuard, RandomNoise)
 }
 
 __all__ = [
-    "ASPL", "EUDP", "FSMG", "METHODS", "SDS", "UDP", "AdvDM", "Mist", "PhotoGuard", "ProtectionMethod", "RandomNoise",
+    "ASPL",
+    "EUDP",
+    "FSMG",
+    "METHODS",
+    "SDS",
+    "UDP",
+    "AdvDM",
+    "EUDPTarget",
+    "Mist",
+    "PhotoGuard",
+    "ProtectionMethod",
+    "RandomNoise",
     "SimAC",
 ]  # fmt: skip
 

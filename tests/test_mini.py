@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def test_autoencoder_learns_and_resumes(folder: Path, tmp_path: Path, monkeypatc
         return float(autoencoder.reconstruction_loss(output, images))
 
     clock = iter(range(10_000))
-    monkeypatch.setattr(autoencoder.time, "monotonic", lambda: 0.01 * next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(clock))
     monkeypatch.setattr(autoencoder, "REPORT_EVERY", 15)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -167,7 +168,7 @@ def test_denoiser_learns_resumes_and_saves_a_plain_pipeline(
 ) -> None:
     monkeypatch.setattr(denoiser, "REPORT_EVERY", 12)
     clock = iter(range(100_000))
-    monkeypatch.setattr(denoiser.time, "monotonic", lambda: 0.01 * next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(clock))
     checkpoint = tmp_path / "unet.pt"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -10,7 +10,7 @@ import torch
 
 from tests.conftest import picture
 from udp.generate import generate
-from udp.mini import pixel
+from udp.mini import clock, pixel
 from udp.models import MODELS, PixelDiffusion, load_model
 
 
@@ -24,7 +24,7 @@ def test_shrinking_is_the_mean_of_sixteen_pixels() -> None:
 def test_it_learns_resumes_and_loads_as_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "part-00000.npz", images=np.stack([picture(i, 128, 128) for i in range(4)]), captions=["a"] * 4)
     ticks = iter(range(10_000))
-    monkeypatch.setattr(pixel.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(clock.time, "monotonic", lambda: float(next(ticks)))
     monkeypatch.setattr(pixel, "REPORT_EVERY", 8)
     images = pixel.shrink(np.stack([picture(i, 128, 128) for i in range(4)])).float() / 127.5 - 1
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(5))

@@ -9,13 +9,14 @@ folded into the last encoder and the first decoder convolution (`whiten`).
 from __future__ import annotations
 
 import copy
-import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
 from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 
+from udp.mini.clock import train_by_clock
 from udp.mini.pictures import CropSource
 from udp.training import Trainer, TrainingSettings
 
@@ -170,8 +171,6 @@ def train(
     if state.get("encoder") == encoder:
         trainer.load_state_dict(state["trainer"])
         spent = state["spent"]
-    start = time.monotonic() - spent
-    recent: list[float] = []
 
     def loss(step: int) -> torch.Tensor:
         images = source.draw(batch, side) * 2 - 1
@@ -182,18 +181,8 @@ def train(
         value = reconstruction_loss(model.decode(latents + noise).sample, images)
         return value + 0.02 * covariance_loss(latents) if encoder else value
 
-    def report(step: int, value: float) -> None:
-        recent.append(value)
-        if step % REPORT_EVERY == 0:
-            minutes_spent = (time.monotonic() - start) / 60
-            print(f"step {step} loss {sum(recent) / len(recent):.4f} after {minutes_spent:.1f} min", flush=True)
-            recent.clear()
-            torch.save(
-                {"model": model.state_dict(), "trainer": trainer.state_dict(), "encoder": encoder,
-                 "spent": time.monotonic() - start},
-                checkpoint,
-            )  # fmt: skip
+    def weights() -> dict[str, Any]:
+        return {"model": model.state_dict(), "encoder": encoder}
 
-    while time.monotonic() - start < minutes * 60:
-        trainer.run(loss, REPORT_EVERY, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights)
     return model

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffu
 from PIL import Image
 from transformers import CLIPTokenizer
 
+from udp.mini.clock import train_by_clock
 from udp.mini.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
 from udp.training import Trainer, TrainingSettings
 
@@ -135,8 +136,6 @@ def train(
         trainer.load_state_dict(state["trainer"])
         spent = state["spent"]
     generator = torch.Generator().manual_seed(seed + trainer.step)
-    start = time.monotonic() - spent
-    recent: list[float] = []
     print(f"{len(images)} squares, {len(tokenizer)} tokens", flush=True)
 
     def loss(step: int) -> torch.Tensor:
@@ -151,19 +150,10 @@ def train(
         prediction = unet(noisy, timesteps, encoder_hidden_states=text).sample
         return (prediction - noise_scheduler.get_velocity(clean, noise, timesteps)).square().mean()
 
-    def report(step: int, value: float) -> None:
-        ema.update(step)
-        recent.append(value)
-        if step % REPORT_EVERY == 0:
-            print(f"step {step} loss {np.mean(recent):.4f} after {(time.monotonic() - start) / 60:.1f} min", flush=True)
-            recent.clear()
-            modules = [m.state_dict() for m in (unet, text_encoder, *ema.averages)]
-            state = {"modules": modules, "trainer": trainer.state_dict(), "spent": time.monotonic() - start}
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
+    def weights() -> dict[str, Any]:
+        return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}
 
-    while time.monotonic() - start < minutes * 60:
-        trainer.run(loss, REPORT_EVERY, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, ema.update)
     return assemble(vae, ema.averages[0], ema.averages[1], tokenizer, scheduler)
 
 

@@ -9,13 +9,14 @@ the averaged weights to `udp/mini/pixel_weights`. `--minutes 0` only writes what
 from __future__ import annotations
 
 import copy
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
+from udp.mini.clock import train_by_clock
 from udp.mini.denoiser import Ema, squares
 from udp.training import Trainer, TrainingSettings
 
@@ -66,12 +67,10 @@ def train(folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, 
         ema.averages[0].load_state_dict(state["average"])
         trainer.load_state_dict(state["trainer"])
         spent = state["spent"]
-    start = time.monotonic() - spent
     if spent >= minutes * 60:
         return assemble(ema.averages[0], scheduler)
     images = shrink(squares(folders, seed)[0])
     generator = torch.Generator().manual_seed(seed + trainer.step)
-    recent: list[float] = []
     print(f"{len(images)} squares, {sum(p.numel() for p in unet.parameters()) / 1e6:.1f} M weights", flush=True)
 
     def loss(step: int) -> torch.Tensor:
@@ -83,19 +82,10 @@ def train(folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, 
         noisy = scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
         return (unet(noisy, timesteps).sample - scheduler.get_velocity(clean, noise, timesteps)).square().mean()
 
-    def report(step: int, value: float) -> None:
-        ema.update(step)
-        recent.append(value)
-        if step % REPORT_EVERY == 0:
-            spent = time.monotonic() - start
-            print(f"step {step} loss {np.mean(recent):.4f} after {spent / 60:.1f} min", flush=True)
-            recent.clear()
-            state = {"unet": unet.state_dict(), "average": ema.averages[0].state_dict()}
-            torch.save({**state, "trainer": trainer.state_dict(), "spent": spent}, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
+    def weights() -> dict[str, Any]:
+        return {"unet": unet.state_dict(), "average": ema.averages[0].state_dict()}
 
-    while time.monotonic() - start < minutes * 60:
-        trainer.run(loss, REPORT_EVERY, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, ema.update)
     return assemble(ema.averages[0], scheduler)
 
 

@@ -81,6 +81,22 @@ def test_stop_takes_less_than_two_seconds_and_frees_the_line() -> None:
     assert following.result() == 1 and time.monotonic() - start < 2
 
 
+def test_the_time_left_does_not_count_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("udp.jobs.time.monotonic", lambda: clock[0])
+    left = []
+
+    def work(on_progress: OnProgress) -> None:
+        for second, done in ((0, 0), (60, 1), (61, 2), (70, 11)):
+            clock[0] = 100.0 + second
+            on_progress(Progress("loading" if not done else "working", done, 101))
+            left.append(job.update().seconds_left)
+
+    job: Job[None] = Job(work)
+    job.run()
+    assert left[:3] == [None, None, None] and left[3] == pytest.approx(90)
+
+
 def test_a_failure_is_the_jobs_own() -> None:
     def broken(on_progress: OnProgress) -> None:
         raise ZeroDivisionError("inside")

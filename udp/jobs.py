@@ -58,6 +58,9 @@ class Job(Generic[Result]):
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._started = 0.0
+        self._moved: tuple[float, float] | None = (
+            None  # when work proper began, and its share then: loading tells nothing
+        )
         self._result: Result | None = None
         self._error: BaseException | None = None
 
@@ -75,9 +78,12 @@ class Job(Generic[Result]):
         """The latest progress, None before the first."""
         if not self.history:
             return None
-        spent, progress = time.monotonic() - self._started, self.history[-1]
-        left = spent * (1 - progress.overall) / progress.overall if progress.overall > 0.02 else None
-        return Update(progress, spent, left)
+        now, progress, left = time.monotonic(), self.history[-1], None
+        if self._moved is not None:
+            since, share = self._moved
+            gained = progress.overall - share
+            left = (now - since) * (1 - progress.overall) / gained if gained > 0.02 else None
+        return Update(progress, now - self._started, left)
 
     def result(self) -> Result:
         """Return what the work returned, or raise what it raised, waiting for the end; `Stopped` if it was stopped."""
@@ -110,6 +116,8 @@ class Job(Generic[Result]):
         if progress.images:
             self.images[progress.arm] = progress.images
             progress = replace(progress, images=())
+        if self._moved is None and progress.overall > 0:
+            self._moved = time.monotonic(), progress.overall
         self.history.append(progress)
 
 

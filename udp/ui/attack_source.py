@@ -83,7 +83,10 @@ def describe(session: Session, clean: Sequence[Path], protected: Sequence[Path])
         return f"<p>Using your own sets: {len(clean)} clean and {len(protected)} protected.</p>", []
     saved = session.protection or session.example
     if saved is None:
-        return "<p>Nothing is protected in this session yet. Protect your photos first, or try the example.</p>", []
+        return (
+            "<p>Nothing is protected in this session yet. Start on the tab Protect, with your photos or an example.</p>",
+            [],
+        )
     what = f"the example {saved.example}" if saved.example else f"the {len(saved.photos)} photos"
     if not saved.example and len(saved.photos) == 1:
         what = "the photo"

@@ -145,7 +145,9 @@ class JobTab:
 
         begun = event.success(self.guarded(begin), inputs, [self.job_id, *self.busy_outputs()], **WATCH)
         begun.success(None, self.job_id, None, js=REMEMBER_JOB, **QUICK)
-        return begun.success(self.follow, None, [*self.busy_outputs(), self.plot, *self.shown()], **WATCH)
+        followed = begun.success(self.follow, None, [*self.busy_outputs(), self.plot, *self.shown()], **WATCH)
+        followed.then(*self.arrival, **QUICK)  # a run says how fast the next one will be
+        return followed
 
     def connect_stop(self) -> None:
         """The stop button's event."""

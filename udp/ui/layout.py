@@ -73,7 +73,9 @@ def seed_box(label: str = "Seed", info: str = "The same seed and settings give t
 def model_box(owner: Owner) -> gr.Dropdown:
     """The models on offer; free text where the owner allows any."""
     help = (
-        "A name from the list, a local diffusers folder or a Hub id" if owner.any_model else "Where this app can run it"
+        "A name from the list, a local diffusers folder or a Hub id"
+        if owner.any_model
+        else "What protects, and what the imitator fine-tunes"
     )
     return gr.Dropdown(
         [(title(name), name) for name in owner.offered], value=owner.model, label="Model", info=help,

@@ -86,10 +86,10 @@ class ProtectTab(JobTab):
         with gr.Accordion(word("Side by side, without dragging"), open=False), gr.Row():
             self.before = self._picture(word("Before"))
             self.after = self._picture(word("After"))
-        self.figures = gr.HTML(padding=False)
         with gr.Row():
             self.download = gr.DownloadButton(word("Download PNGs and settings (ZIP)"), size="lg")
             self.to_attack = gr.Button(word("Attack these photos"), variant="primary", size="lg")
+        self.figures = gr.HTML(padding=False)
 
     @staticmethod
     def _picture(label: str) -> gr.Image:

@@ -68,7 +68,7 @@ class RobustnessTab(JobTab):
 
     def _cleanings(self) -> None:
         section(
-            "1. What they do first",
+            "1. How the photos are cleaned",
             "An imitator may clean the photos before training. Each cleaning is a trial of its own.",
         )
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)

@@ -121,6 +121,8 @@ footer .divider { display: none; }
 .grid-wrap { min-height: 0 !important; height: auto !important; max-height: none !important; }
 .thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
 .thumbnails .caption-label { display: none; }
+/* A long choice ends in dots before the menu's arrow. */
+.gradio-container input[role="listbox"] { padding-right: 2.25rem; text-overflow: ellipsis; }
 .fill img { width: 100% !important; height: auto !important; max-height: 460px; object-fit: contain; }
 .arm { gap: .35rem !important; }
 .arm .grid-container { grid-template: none / repeat(var(--grid-cols), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }

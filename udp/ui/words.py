@@ -73,7 +73,7 @@ ZH = {
     "Pictures in one column start from the same seed.": "同一列的图片使用相同的随机种子。",
     "Download everything (ZIP)": "全部下载（ZIP）",
     "Download the finished pictures (ZIP)": "下载已完成的图片（ZIP）",
-    "1. What they do first": "1. 模仿者的预处理",
+    "1. How the photos are cleaned": "1. 照片如何被清洗",
     "An imitator may clean the photos before training. Each cleaning is a trial of its own.": (
         "模仿者可能在训练前清洗照片。每种清洗都是一次单独的试验。"
     ),

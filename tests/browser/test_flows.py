@@ -58,7 +58,19 @@ def test_stop_stops_and_the_page_can_go_on(visit: Visit, photo_files: list[Path]
     page = visit(LONG)
     upload(page, photo_files[:1])
     button(page, "Protect").click()
-    expect(page.locator(".job-fill:visible")).to_be_visible()
+    expect(page.locator(".job:visible")).to_be_visible()
     button(page, "Stop").click()
     expect(page.get_by_text("Stopped.")).to_be_visible()
     expect(button(page, "Protect")).to_be_visible()
+
+
+def test_a_reload_finds_the_running_job(visit: Visit, photo_files: list[Path]) -> None:
+    page = visit(LONG)
+    upload(page, photo_files)
+    button(page, "Protect").click()
+    expect(page.locator(".job:visible")).to_be_visible()
+    page.wait_for_url("**job=**")
+    page.reload()
+    expect(button(page, "Stop")).to_be_visible()
+    expect(page.locator(".thumbnails:visible img")).to_have_count(len(photo_files))
+    button(page, "Stop").click()

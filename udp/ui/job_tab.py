@@ -158,13 +158,26 @@ class JobTab:
             job.stop()
         return self.busy(False, show.message("Stopping."))
 
-    async def resume(self, request: gr.Request) -> AsyncIterator[Updates]:
-        """After a page load: the session's inputs and its latest job, running or over."""
+    def resumed(self, after: gr.events.Dependency) -> None:
+        """After a page load: the session's inputs and its latest job, running or over.
+
+        Two events, because the browser shows only the last of several updates of one event that come at once, and the
+        first update of `follow` would take the place of this one.
+        """
+        outputs = [*self.busy_outputs(), self.plot, *self.shown()]
+        after.then(self._restore, None, outputs, **QUICK).then(self._resume, None, outputs, **WATCH)
+
+    def _restore(self, request: gr.Request) -> Updates:
         session = self.context.session(request)
-        if self.kind not in session.jobs:
-            yield {self.progress: gr.HTML()}  # gradio wants an update of something
+        job = session.jobs.get(self.kind)
+        if job is None:
+            return {self.progress: gr.HTML()}  # gradio wants an update of something
+        return {**self.busy(not job.ended, "" if job.ended else None), **self.restored(session)}
+
+    async def _resume(self, request: gr.Request) -> AsyncIterator[Updates]:
+        if self.kind not in self.context.session(request).jobs:
+            yield {self.progress: gr.HTML()}
             return
-        yield {self.progress: gr.HTML(), **self.restored(session)}
         async for updates in self.follow(request):
             yield updates
 

@@ -13,7 +13,7 @@ from udp.ui.about import about
 from udp.ui.api import add_endpoints
 from udp.ui.attack_tab import AttackTab
 from udp.ui.context import Context
-from udp.ui.layout import QUICK, WATCH
+from udp.ui.layout import QUICK
 from udp.ui.link import ARRIVE, COPY_SETTINGS, settings_query, settings_updates
 from udp.ui.owner import Owner
 from udp.ui.progress import message
@@ -88,7 +88,7 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
                 lambda: gr.Textbox(visible=True), None, tab.link, **QUICK
             )
             arrived.then(*tab.arrival, **QUICK)
-            arrived.then(tab.resume, None, [*tab.busy_outputs(), tab.plot, *tab.shown()], **WATCH)
+            tab.resumed(arrived)
         add_endpoints(context)
         demo.unload(leave)
     return demo.queue(default_concurrency_limit=1)

@@ -18,10 +18,10 @@ ARM_TITLES = {
 # Okabe and Ito's palette: told apart with any colour vision, on light and dark.
 ARM_COLOURS = {"Clean": "#0072b2", "Random noise": "#e69f00", "Protected": "#009e73"}
 # No word on up or down: some methods raise the loss of the photos, others lower it.
-STAGE_COLOURS = {"Surrogate learns": "#0072b2", "Photos are perturbed": "#d55e00"}
+STAGE_COLOURS = {"Surrogate learns": "#0072b2", "Photos perturbed": "#d55e00"}
 STAGE_SERIES = {
     "training the surrogate": "Surrogate learns",
-    "perturbing the photos": "Photos are perturbed",
+    "perturbing the photos": "Photos perturbed",
 }
 MOST_POINTS = 300
 

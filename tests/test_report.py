@@ -51,7 +51,7 @@ def checked(text: str) -> Checker:
 
 def planted(protected: float, seeds: int = 1) -> LabReport:
     def runs(name: str, loss: float) -> list[Arm]:
-        figures = {"clean_loss": loss, "texture_distance": 4.0}
+        figures = {"clean_loss": loss, "texture_distance": 9.0 if name == "protected" else 4.0}
         image = np.full((8, 8, 3), 99, np.uint8)
         losses = () if name == "base" else (1.0, 0.8, loss)
         return [Arm(name, (image,), losses, figures, (figures,), {"texture_distance": (3.0, 5.0)})] * seeds

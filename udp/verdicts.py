@@ -17,7 +17,10 @@ Figures = dict[str, float]
 LEAST_LESSON = 0.1  # the drop of the loss on the clean photos that counts as having learned the subject
 LEAST_EFFECT = 0.1  # of the lesson, or 3 dB: below both, no effect
 LEAST_EXCESS_DB = 3.0
-COLLAPSE_LEARNED = 0.2  # of the lesson left, or half of it left and pictures 6 dB worse: a collapse
+# A collapse takes both the figures of learning and the pictures: 20% of the lesson left and pictures 3 dB worse, or half of
+# it left and 6 dB. A perturbation that moves every latent the same way makes the loss on clean photos rise although
+# the pictures still show the subject, so learning alone must not call a collapse.
+COLLAPSE_LEARNED = 0.2
 COLLAPSE_HALF = 0.5
 COLLAPSE_EXCESS_DB = 6.0
 
@@ -25,8 +28,9 @@ RULE = (
     f"Learned is the drop of the denoising loss on the clean photos over the drop that the clean arm reaches. "
     f"Inconclusive: the clean arm's loss fell by less than {LEAST_LESSON:.0%}, a control is missing, or the seeds "
     f"disagree. "
-    f"Collapsed: learned below {COLLAPSE_LEARNED:.0%}, or below {COLLAPSE_HALF:.0%} and the pictures' texture at least "
-    f"{COLLAPSE_EXCESS_DB:g} dB further from the real photos than the worse control's. Degraded: learned at least "
+    f"Collapsed: learned below {COLLAPSE_LEARNED:.0%} and the pictures' texture at least {LEAST_EXCESS_DB:g} dB further "
+    f"from the real photos than the worse control's, or below {COLLAPSE_HALF:.0%} and {COLLAPSE_EXCESS_DB:g} dB: the "
+    f"pictures must show it, not only the loss. Degraded: learned at least "
     f"{LEAST_EFFECT:.0%} of the lesson less than from random noise of the same budget, or a texture at least "
     f"{LEAST_EXCESS_DB:g} dB worse. Otherwise: no effect. With several seeds, a 95% interval over them (Student's t) "
     f"has to lie beyond zero. The thresholds are conventions of this tool."
@@ -124,9 +128,9 @@ def _word(share: float, effect: Interval, excess: Interval) -> str:
     sure = (worse_at_learning and effect.above_zero()) or (worse_to_look_at and excess.above_zero())
     if not sure:
         return SEEDS_DISAGREE
-    ruined = share < COLLAPSE_HALF and excess.mean >= COLLAPSE_EXCESS_DB and excess.above_zero()
-    ignorant = share < COLLAPSE_LEARNED and worse_at_learning and effect.above_zero()
-    return COLLAPSED if ruined or ignorant else DEGRADED
+    ruined = share < COLLAPSE_HALF and excess.mean >= COLLAPSE_EXCESS_DB
+    ignorant = share < COLLAPSE_LEARNED and worse_to_look_at and effect.above_zero()
+    return COLLAPSED if (ruined or ignorant) and excess.above_zero() else DEGRADED
 
 
 def _sentence(word: str, learned: Mapping[str, Interval], excess: Interval, seeds: int) -> str:

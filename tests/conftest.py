@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +76,17 @@ def photo_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def photos(photo_files: list[Path]) -> list[Photo]:
     """The same, read."""
     return read_photos(photo_files)
+
+
+@contextmanager
+def served(model_folder: Path, temporary: Path) -> Iterator[str]:
+    """The running app's address, with that model; its files lie under `temporary`."""
+    from udp.ui import Owner, build, launch_options  # here, because gradio is slow to import and few tests need it
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(temporary))
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        demo = build(Owner(model=str(model_folder)))
+        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+        yield address
+        demo.close()

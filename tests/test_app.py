@@ -14,20 +14,15 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from udp.ui import Owner, build, launch_options
+from tests.conftest import served
 
 QUICK = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 3, "draws": 1}
 
 
 @pytest.fixture(scope="module")
 def url(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        demo = build(Owner(model=str(tiny_model_folder)))
-        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    with served(tiny_model_folder, tmp_path_factory.mktemp("gradio")) as address:
         yield address
-        demo.close()
 
 
 @pytest.fixture(scope="module")

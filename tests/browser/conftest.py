@@ -11,7 +11,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, BrowserContext, Page, Request  # noqa: E402
 
-from udp.ui import Owner, build, launch_options  # noqa: E402
+from tests.conftest import served  # noqa: E402
 
 # A protection and an attack of seconds, set by the link as anybody's settings can be.
 QUICK = (
@@ -36,13 +36,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def app(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The running app's address."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        demo = build(Owner(model=str(tiny_model_folder)))
-        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    with served(tiny_model_folder, tmp_path_factory.mktemp("gradio")) as address:
         yield address
-        demo.close()
 
 
 @pytest.fixture

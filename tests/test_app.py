@@ -27,7 +27,8 @@ def url(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
+    patient = {"timeout": 300}  # a loaded machine is slow to answer
+    return Client(url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"), httpx_kwargs=patient)
 
 
 def call(client: Client, files: list[Path], **options: object) -> str:
@@ -55,7 +56,10 @@ def test_protect_returns_pngs_inside_the_budget(
             assert 0 < difference <= budget
 
 
-def test_attack_compares_all_arms(client: Client, photo_files: list[Path], tmp_path: Path) -> None:
+def test_attack_compares_all_arms(
+    client: Client, photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("udp.models.loading.SMALL_UNET", 1)  # as if the model were large, which samples otherwise
     archive = client.predict([handle_file(p) for p in photo_files], "random", 8, api_name="/protect", settings={})
     with zipfile.ZipFile(archive) as bundle:
         bundle.extractall(tmp_path)
@@ -71,6 +75,7 @@ def test_attack_compares_all_arms(client: Client, photo_files: list[Path], tmp_p
     for arm in ("base", "clean", "random", "protected"):
         assert {f"pictures/{arm}/seed-0.png", f"pictures/{arm}/seed-1.png"} <= names
     assert report["verdict"]["sentence"] == verdict and report["settings"]["steps"] == 10
+    assert (report["trial"]["sampling_steps"], report["trial"]["guidance"]) == (50, 7.5)
     assert losses[0] == "step,clean,random,protected" and len(losses) == 11
 
 

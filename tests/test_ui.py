@@ -22,16 +22,18 @@ from udp.models import MODELS
 from udp.protect import EUDP, METHODS, RandomNoise
 from udp.types import Photo, Progress
 from udp.ui import progress as show
-from udp.ui.attack_source import uploaded_source
-from udp.ui.context import example_files, example_name, note_uploads, whole_seed
+from udp.ui.attack_source import Source, uploaded_source
+from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
 from udp.ui.owner import Owner, owner_from
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
+from udp.ui.robustness_tab import RobustnessTab
+from udp.ui.sampling import Sampling
 from udp.ui.sessions import Sessions
 from udp.ui.tables import attack_table, visibility_table
 from udp.ui.words import WELCOME, ZH, key_of, translations, word
-from udp.ui.work import within
+from udp.ui.work import run_here, within
 from udp.verdicts import Verdict
 
 EVERYTHING = [*METHODS.values(), *RECIPES.values()]
@@ -290,6 +292,41 @@ def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.Mo
         owner_from({"UDP_MOST_WAITING": "0"})
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert "sd15" in owner_from({}).offered
+
+
+def test_sampling_starts_at_the_models_own_and_follows_it(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(owner: Owner) -> tuple[float, float]:
+        with gr.Blocks():
+            sampling = Sampling(owner)
+        return sampling.steps.value, sampling.guidance.value
+
+    def moved(owner: Owner, name: str) -> list[object]:
+        with gr.Blocks():
+            return [getattr(update, "value", update) for update in Sampling(owner).moved(name)]
+
+    def never(name: str) -> None:
+        raise AssertionError(f"{name} was loaded to fill in two sliders")
+
+    monkeypatch.setattr("udp.models.loading.load_model", never)
+    assert shown(Owner()) == (20, 2.0) and shown(Owner(model="sd15")) == (50, 7.5)
+    assert shown(Owner(model=str(tiny_model_folder))) == (20, 2.0)
+    home = Owner(any_model=True)
+    assert moved(home, "sdxl") == [50, 7.5] and moved(home, "some/model") == [50, 7.5]
+    assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 2.0]
+    assert moved(Owner(), "some/model") == [gr.skip(), gr.skip()]
+
+
+def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:
+    owner = Owner(model="sd15")
+    with gr.Blocks():
+        tab = RobustnessTab(Context(Sessions(tmp_path), owner, run_here))
+    values = {name: control.value for name, control in tab.controls()[:6]}
+    values["sampling_steps"] += 5
+    source = Source([], [], EUDP())
+    work = tab._work(source, *values.values(), *(control.value for control in tab.recipes.components))
+    assert (work.trial.sampling_steps, work.trial.guidance) == (55, 7.5)
 
 
 def test_every_variable_of_the_owner_is_documented() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from safetensors import SafetensorError, safe_open
 
 from udp.errors import ModelUnavailable
-from udp.models.base import DiffusionModel
+from udp.models.base import SMALL_UNET, DiffusionModel
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options
 from udp.models.registry import MODELS, available_models
@@ -76,8 +78,25 @@ def load_model(
 
 
 def is_small(name: str) -> bool:
-    """`DiffusionModel.small` of the model that `name` loads. Only a model without a row has to be loaded for it."""
-    return MODELS[name].small if name in MODELS else load_model(name).small
+    """`DiffusionModel.small` of the model that `name` loads; only one without a row or a folder has to be loaded for it."""
+    if name in MODELS:
+        return MODELS[name].small
+    weights = _unet_weights(Path(name))
+    return weights < SMALL_UNET if weights else load_model(name).small
+
+
+def _unet_weights(folder: Path) -> int:
+    """How many weights the U-Net in a diffusers folder has, from the heads of its files alone; 0 if they tell nothing."""
+    total = 0
+    for path in folder.glob("unet/*.safetensors"):
+        if "." in path.stem:
+            continue  # a variant such as fp16: the same weights again
+        try:
+            with safe_open(path, "pt") as file:
+                total += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+        except (OSError, SafetensorError):
+            return 0
+    return total
 
 
 def explain(name: str, source: str, error: BaseException) -> str:

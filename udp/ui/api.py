@@ -25,6 +25,7 @@ from udp.ui.fields import from_names
 from udp.ui.layout import MOST_PICTURES
 from udp.ui.results import robustness_rows, save_attack, save_protection, save_robustness, take_photos
 from udp.ui.robustness_tab import MOST_CLEANINGS, MOST_SEEDS
+from udp.ui.sampling import sampling_of
 from udp.ui.sessions import Session
 from udp.ui.work import ARMS, PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
 
@@ -119,8 +120,8 @@ def _attack(context: Context) -> Any:
                 raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, got {pictures:g}")
             clean, changed = note_uploads(session, photos), note_uploads(session, protected)
             source = uploaded_source(clean, changed, ARMS) if changed else Source(take_photos(clean), None, EUDP())
-            trial = Trial(clean_prompt(prompt, PROMPT), clean_prompt(prompt, PROMPT), whole_seed(seed), int(pictures))
-            name = context.owner.check_model(model)
+            name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
+            trial = Trial(wanted, wanted, whole_seed(seed), int(pictures), *sampling_of(name))
             work = AttackWork(source.clean, source.protected, source.method, ARMS, chosen, trial, name)
             known = source.method if source.known else None
 
@@ -158,8 +159,11 @@ def _evaluate(context: Context) -> Any:
                     f"got {len(names)} and {seeds:g}"
                 )
             source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
-            trial = Trial(PROMPT, PROMPT, whole_seed(seed), seeds=int(seeds))
             name = context.owner.check_model(model)
+            sampling_steps, guidance = sampling_of(name)
+            trial = Trial(
+                PROMPT, PROMPT, whole_seed(seed), sampling_steps=sampling_steps, guidance=guidance, seeds=int(seeds)
+            )
             work = RobustnessWork(source.clean, source.protected, source.method, chosen, names, trial, name)
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:

@@ -34,6 +34,7 @@ from udp.ui.layout import (
 )
 from udp.ui.link import Controls
 from udp.ui.results import pack, save_attack, save_protection, take_photos
+from udp.ui.sampling import Sampling
 from udp.ui.sessions import Session
 from udp.ui.tables import attack_table
 from udp.ui.words import word
@@ -92,15 +93,13 @@ class AttackTab(JobTab):
             [(show.ARM_TITLES[arm], arm) for arm in ARMS], value=list(ARMS), label=word("Sets to compare"),
             info=word("Clean photos show what success looks like; random noise is what the protection has to beat"),
         )  # fmt: skip
-        defaults = Trial()
-        self.pictures = gr.Slider(1, MOST_PICTURES, defaults.pictures, step=1, label=word("Pictures from each set"))
+        self.pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("Pictures from each set"))
         with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
             self.prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
             self.seed = seed_box(info="Seeds of fine-tuning and pictures, the same in every set")
-            self.sampling_steps = gr.Slider(5, 50, defaults.sampling_steps, step=1, label="Sampling steps")
-            self.guidance = gr.Slider(1, 10, defaults.guidance, step=0.5, label="Guidance scale")
+            self.sampling = Sampling(self.context.owner)
             self.recipes.advanced()
             self.link_button()
         self.buttons("Attack")
@@ -138,9 +137,10 @@ class AttackTab(JobTab):
         tab.select(self._refresh, files, shown, **QUICK)
         changes = [event for box in files for event in (box.upload, box.delete, box.clear)]
         gr.on(changes, self._refresh, files, shown, **QUICK)
-        inputs = [*files, self.arms, self.pictures, self.model, self.instance_prompt, self.prompt, self.seed, self.sampling_steps,
-                  self.guidance, *self.recipes.components]  # fmt: skip
+        inputs = [*files, self.arms, self.pictures, self.model, self.instance_prompt, self.prompt, self.seed,
+                  self.sampling.steps, self.sampling.guidance, *self.recipes.components]  # fmt: skip
         self.estimated(inputs)
+        self.sampling.follow(self.model)
         for button, example in ((self.start, False), (self.example, True)):
             event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
             self.run_after(event, self._submit, [gr.State(example), *inputs])
@@ -150,7 +150,8 @@ class AttackTab(JobTab):
         """See `JobTab.controls`."""
         own = {
             "arms": self.arms, "pictures": self.pictures, "model": self.model, "instance_prompt": self.instance_prompt,
-            "prompt": self.prompt, "seed": self.seed, "sampling_steps": self.sampling_steps, "guidance": self.guidance,
+            "prompt": self.prompt, "seed": self.seed, "sampling_steps": self.sampling.steps,
+            "guidance": self.sampling.guidance,
         }  # fmt: skip
         return [*own.items(), *self.recipes.named("recipe")]
 

@@ -25,6 +25,7 @@ from udp.ui.job_tab import JobTab, Updates
 from udp.ui.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
 from udp.ui.results import save_robustness
+from udp.ui.sampling import Sampling
 from udp.ui.sessions import Session
 from udp.ui.tables import robustness_table
 from udp.ui.words import word
@@ -89,6 +90,7 @@ class RobustnessTab(JobTab):
         with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.seed = seed_box(info="The first seed")
+            self.sampling = Sampling(self.context.owner)
             self.recipes.advanced()
             self.link_button()
         self.buttons("Test the protection")
@@ -98,14 +100,19 @@ class RobustnessTab(JobTab):
         for run in protect_runs:
             run.then(self._refresh, None, self.source, **QUICK)
         tab.select(self._refresh, None, self.source, **QUICK)
-        inputs = [self.cleanings, self.seeds, self.model, self.seed, *self.recipes.components]
+        inputs = [self.cleanings, self.seeds, self.model, self.seed, self.sampling.steps, self.sampling.guidance,
+                  *self.recipes.components]  # fmt: skip
         self.estimated(inputs)
+        self.sampling.follow(self.model)
         self.run_after(self.start.click(self.busy, None, self.busy_outputs(), **QUICK), self._submit, inputs)
         self.connect_stop()
 
     def controls(self) -> Controls:
         """See `JobTab.controls`."""
-        own = {"cleanings": self.cleanings, "seeds": self.seeds, "model": self.model, "seed": self.seed}
+        own = {
+            "cleanings": self.cleanings, "seeds": self.seeds, "model": self.model, "seed": self.seed,
+            "sampling_steps": self.sampling.steps, "guidance": self.sampling.guidance,
+        }  # fmt: skip
         return [*own.items(), *self.recipes.named("recipe")]
 
     def shown(self) -> list[Any]:
@@ -116,12 +123,14 @@ class RobustnessTab(JobTab):
         return sources.describe(self.context.session(request), [], [])[0]
 
     def _work(self, source: sources.Source, *values: Any) -> RobustnessWork:
-        cleanings, seeds, model, seed, *rest = values
+        cleanings, seeds, model, seed, sampling_steps, guidance, *rest = values
         if not 1 <= len(cleanings) <= MOST_CLEANINGS:
             raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
         if source.protected is None:
             raise InvalidInput(sources.NO_PHOTOS)
-        trial = Trial(PROMPT, PROMPT, whole_seed(seed), seeds=int(seeds))
+        trial = Trial(
+            PROMPT, PROMPT, whole_seed(seed), sampling_steps=int(sampling_steps), guidance=guidance, seeds=int(seeds)
+        )
         return RobustnessWork(
             source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,
             self.context.owner.check_model(model), source.prompt,

@@ -168,7 +168,10 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive) as bundle:
         names = set(bundle.namelist())
         assert {"pictures/base/seed-7.png", "pictures/clean/seed-7.png", "losses.csv", "report.json"} <= names
-        assert json.loads(bundle.read("report.json"))["protection"]["method"] == "eudp"
+        protection = json.loads(bundle.read("report.json"))["protection"]
+        assert protection["method"] == "eudp"
+        rate = protection["settings"]["surrogate_learning_rate"]
+        assert rate == 1e-4  # the model's own, not the 0 that stands for it
         assert bundle.read("losses.csv").decode().splitlines()[0] == "step,clean"
     assert ">Before</th>" in attack_table(report) and "0.25" in attack_table(report)
 

@@ -179,8 +179,9 @@ def save_attack(
     grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
     content = attack_manifest(report, for_model(recipe, is_small(model)), trial, model)
-    if protection:
-        content["protection"] = {"method": protection.name, "settings": describe_settings(protection)}
+    if protection:  # one that was never saved by itself still has zeros where the model's own values were used
+        used = for_model(protection, is_small(model)) if protection.uses_model else protection
+        content["protection"] = {"method": used.name, "settings": describe_settings(used)}
     archive = folder / "attack.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
         for arm_name, paths in pictures.items():

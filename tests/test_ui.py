@@ -19,14 +19,17 @@ from udp.finetune import RECIPES, LoRA
 from udp.images import read_photos
 from udp.jobs import Update
 from udp.models import MODELS
+from udp.presets import PRESETS
 from udp.protect import EUDP, METHODS, RandomNoise
 from udp.types import Photo, Progress
 from udp.ui import progress as show
 from udp.ui.attack_source import Source, uploaded_source
+from udp.ui.attack_tab import AttackTab
 from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
 from udp.ui.owner import Owner, owner_from
+from udp.ui.protect_tab import ProtectTab
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.robustness_tab import RobustnessTab
 from udp.ui.sampling import Sampling
@@ -319,6 +322,23 @@ def test_sampling_starts_at_the_models_own_and_follows_it(
     assert moved(home, "sdxl") == [50, 7.5] and moved(home, "some/model") == [50, 7.5]
     assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 2.0]
     assert moved(Owner(), "some/model") == [gr.skip(), gr.skip()]
+
+
+def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    style = PRESETS["style"]
+    with gr.Blocks():
+        tabs, attack, protect = gr.Tabs(), AttackTab(context), ProtectTab(context)
+        attack.connect(protect.connect(tabs), gr.Tab("Attack"))
+    assert protect.preset.fill("style") == {protect.prompt: style.instance_prompt}
+    found = attack.preset.fill("style")
+    boxes = [(name, box) for name, box in attack.controls() if name in ("class_prompt", "initial_word")]
+    assert {attack.instance_prompt: style.instance_prompt, attack.prompt: style.prompt}.items() <= found.items()
+    assert len(boxes) >= 3 and all(found[box] == getattr(style, name) for name, box in boxes)
+    assert len(found) == 2 + len(boxes)
+    assert attack.preset.named(style.instance_prompt) == "style" and attack.preset.named("my own words") is None
+    # A link brings the boxes back, and the menu follows the prompt: it needs no name there.
+    assert attack.preset.menu not in [box for _, box in attack.controls()]
 
 
 def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:

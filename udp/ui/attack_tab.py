@@ -33,6 +33,7 @@ from udp.ui.layout import (
     seed_box,
 )
 from udp.ui.link import Controls
+from udp.ui.preset_menu import PresetMenu
 from udp.ui.results import pack, save_attack, save_protection, take_photos
 from udp.ui.sampling import Sampling
 from udp.ui.sessions import Session
@@ -96,6 +97,7 @@ class AttackTab(JobTab):
         self.pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("Pictures from each set"))
         with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
+            self.preset = PresetMenu()
             self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
             self.prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
             self.seed = seed_box(info="Seeds of fine-tuning and pictures, the same in every set")
@@ -141,6 +143,7 @@ class AttackTab(JobTab):
                   self.sampling.steps, self.sampling.guidance, *self.recipes.components]  # fmt: skip
         self.estimated(inputs)
         self.sampling.follow(self.model)
+        self.preset.connect(self.instance_prompt, self.controls())
         for button, example in ((self.start, False), (self.example, True)):
             event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
             self.run_after(event, self._submit, [gr.State(example), *inputs])

@@ -18,6 +18,7 @@ from udp.ui.fields import Choice
 from udp.ui.job_tab import JobTab, Updates
 from udp.ui.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
+from udp.ui.preset_menu import PresetMenu
 from udp.ui.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import visibility_table
@@ -64,6 +65,7 @@ class ProtectTab(JobTab):
         self.methods.choose("Method", "Random noise is the control: a protection has to beat it")
         with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
+            self.preset = PresetMenu()
             self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
             self.seed = seed_box()
             self.methods.advanced()
@@ -101,6 +103,7 @@ class ProtectTab(JobTab):
               **QUICK)  # fmt: skip
         inputs = [self.files, self.model, self.prompt, self.seed, *self.methods.components]
         self.estimated(inputs)
+        self.preset.connect(self.prompt, [("instance_prompt", self.prompt)])
         budget = self.methods.everyday_control("budget")
         self.strength.input(lambda levels: levels, self.strength, budget, **QUICK)
         budget.change(lambda levels: levels if levels in STRENGTHS.values() else None, budget, self.strength, **QUICK)

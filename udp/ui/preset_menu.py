@@ -1,0 +1,38 @@
+"""A menu of what photos show, an object or a style, that fills in prompts and words which belong together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import gradio as gr
+
+from udp.presets import PRESETS, Preset
+from udp.ui.layout import QUICK
+
+FIELDS = {item.name for item in dataclasses.fields(Preset)}
+
+
+class PresetMenu:
+    """The menu, built inside the current layout. It does not travel in the link: the boxes that it fills in do."""
+
+    def __init__(self) -> None:
+        rows = [(row.title, name) for name, row in PRESETS.items()]
+        self.menu = gr.Dropdown(
+            rows, value=rows[0][1], label="What the photos show", info="Fills in the prompts", interactive=True
+        )
+
+    def connect(self, prompt: gr.Textbox, boxes: Sequence[tuple[str, gr.components.Component]]) -> None:
+        """Fill in those `boxes` that are named after a field of the presets; show none when `prompt` is no preset's."""
+        self.filled = [(name, box) for name, box in boxes if name in FIELDS]
+        self.menu.input(self.fill, self.menu, [box for _, box in self.filled], **QUICK)
+        prompt.change(self.named, prompt, self.menu, **QUICK)
+
+    def fill(self, name: str) -> dict[gr.components.Component, str]:
+        """The text of every box."""
+        return {box: getattr(PRESETS[name], field) for field, box in self.filled}
+
+    @staticmethod
+    def named(prompt: str) -> str | None:
+        """The preset that calls the photos by this prompt, if there is one."""
+        return next((name for name, row in PRESETS.items() if row.instance_prompt == prompt), None)

@@ -9,7 +9,7 @@ from skimage.filters import gaussian
 
 from tests.conftest import picture
 from udp.errors import InvalidInput
-from udp.figures import Reference
+from udp.figures import Reference, pattern_figures
 from udp.metrics_quality import blur, squares, texture, texture_distance
 from udp.metrics_sets import bootstrap, frechet_distance, kernel_distance, precision_recall
 from udp.models import DiffusionModel
@@ -55,6 +55,51 @@ def test_texture_distance_sees_noise_blur_and_collapse() -> None:
 def test_noise_on_a_soft_picture_does_not_pass_for_detail() -> None:
     blurred = [soft(i, 1.5) for i in OTHERS]
     assert distance([noisy(i, 15) for i in blurred]) > distance(blurred)
+
+
+def smooth(seed: int) -> np.ndarray:
+    """Soft random colours, float (64, 64, 3), in levels of 255."""
+    colours = gaussian(np.random.default_rng(seed).normal(size=(64, 64, 3)), 4, channel_axis=2)
+    return 128 + 40 * colours / colours.std()
+
+
+def test_pattern_excess_sees_faint_stripes_and_not_noise_of_the_same_power() -> None:
+    clean = [to_levels(smooth(seed)) for seed in range(6)]
+    stripes = 4 * np.sin(2 * np.pi * np.arange(64) / 6.3)[:, None, None]
+    noise = [np.random.default_rng(seed).normal(0, stripes.std(), (64, 64, 1)) for seed in range(6)]
+
+    def excess(images: list[np.ndarray]) -> float:
+        figures, intervals = pattern_figures(images, clean)
+        low, high = intervals["pattern_excess"]
+        assert low <= figures["pattern_excess"] + 1e-3 and figures["pattern_excess"] <= high + 1e-3
+        return figures["pattern_excess"]
+
+    assert excess(clean) == 0
+    chance = excess([to_levels(smooth(seed) + n) for seed, n in enumerate(noise)])
+    others = excess([to_levels(smooth(seed)) for seed in range(10, 16)])
+    assert max(chance, others) < 8
+    for turned in (stripes, stripes.transpose(1, 0, 2)):
+        assert excess([to_levels(smooth(seed) + turned) for seed in range(6)]) > 20
+        # against other pictures, and as faint as one level
+        assert excess([to_levels(smooth(seed) + turned / 4) for seed in range(10, 16)]) > 12
+    assert excess([soft(image, 1) for image in clean]) < 8
+    # slow shading is content, and a pattern that half of the pictures have counts half
+    slow = stripes.std() * np.sin(2 * np.pi * np.arange(64) / 32)[:, None, None]
+    assert excess([to_levels(smooth(seed) + slow) for seed in range(6)]) < 8
+    both = excess([to_levels(smooth(seed) + stripes * (seed % 2)) for seed in range(6)])
+    assert both == pytest.approx(excess([to_levels(smooth(seed) + stripes) for seed in range(6)]) / 2, rel=0.3)
+
+
+def test_pattern_excess_of_single_tiny_and_flat_pictures_is_defined() -> None:
+    flat = [np.full((64, 64, 3), 9, np.uint8)]
+    assert pattern_figures(flat, flat) == ({"pattern_excess": 0}, {})
+    assert pattern_figures(flat, [np.full((64, 64, 3), 200, np.uint8)])[0] == {"pattern_excess": 0}
+    small = [picture(seed, 8, 8) for seed in range(2)]
+    assert pattern_figures(small, small[::-1])[0] == {"pattern_excess": 0}
+
+
+def to_levels(image: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def test_blur_rises_with_blur_and_a_flat_picture_has_no_detail() -> None:

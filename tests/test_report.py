@@ -110,7 +110,10 @@ def test_evaluate_writes_a_report_and_resumes(
     assert report["method"]["name"] == "udp" and report["recipes"]["lora"]["steps"] == 10
     assert report["visibility"]["largest_difference_levels"] <= 6
     cell = json.loads((tmp_path / "cells" / "lora-half-protected-run0.json").read_text())
-    assert report["rows"][1]["figures"]["protected"] == cell["figures"]
+    figures = report["rows"][1]["figures"]
+    assert cell["figures"].items() < figures["protected"].items()
+    assert figures["clean"]["pattern_excess"] == 0 < figures["protected"]["pattern_excess"]
+    assert "periodic pattern" in (tmp_path / "report.html").read_text()
     text = (tmp_path / "report.html").read_text()
     checked(text)
     assert str(tmp_path) not in text and str(tmp_path) not in (tmp_path / "report.json").read_text()

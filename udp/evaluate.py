@@ -11,7 +11,7 @@ import torch
 
 from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput, NothingLearned
-from udp.figures import Intervals, Reference
+from udp.figures import Intervals, Reference, pattern_figures
 from udp.finetune import Recipe
 from udp.generate import generate, own_sampling
 from udp.models import DiffusionModel
@@ -181,8 +181,18 @@ def combine(arms: Sequence[Arm]) -> Arm:
     return Arm(arms[0].name, tuple(image for arm in arms for image in arm.images), losses, means, runs, intervals)
 
 
+def beside_clean(arm: Arm, clean: Arm) -> Arm:
+    """One run of an arm with the figures that compare its pictures with those of the clean arm's same run."""
+    figures, intervals = pattern_figures(arm.images, clean.images)
+    metrics = {**arm.metrics, **figures}
+    return replace(arm, metrics=metrics, runs=(metrics,), intervals={**arm.intervals, **intervals})
+
+
 def make_report(base: Sequence[Arm], arms: Sequence[Sequence[Arm]], basis: str = "") -> Report:
     """A report from the base and the arms, each given as its runs."""
+    clean = next((runs for runs in arms if runs[0].name == "clean"), None)
+    if clean:
+        arms = [[beside_clean(*pair) for pair in zip(runs, clean, strict=True)] for runs in arms]
     merged = tuple(combine(runs) for runs in arms)
     first = combine(base)
     return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis)

@@ -19,6 +19,7 @@ FIGURES = {
     "clean_loss": "loss on the clean photos (lower: knows the subject better)",
     "similarity": "similarity to the clean photos (1: the same, 0: as before)",
     "texture_distance": "texture distance to the clean photos, dB",
+    "pattern_excess": "periodic pattern (stripes) beyond the clean arm's pictures, dB",
     "noise_level": "noise, levels of 255",
     "blur": "blur (0 sharp, 1 no detail)",
     "fid": "FID, base-model features",

@@ -19,6 +19,7 @@ FIGURES = {
     "similarity": ("Similarity to the clean photos", "1: the same picture. 0: no nearer than before fine-tuning."),
     "diversity": ("Diversity", "Mean distance between the pictures of a row. 0: all the same."),
     "texture_distance": ("Texture off by, dB", "How far the texture is from the clean photos'. 0: the same."),
+    "pattern_excess": ("Stripes or other pattern, dB", "Beyond the pictures from clean photos. Some dB are chance."),
     "blur": ("Blur", "Higher: softer."),
     "noise_level": ("Noise in the pictures", "Estimated noise, in levels of 255. Higher: grainier."),
     "final_training_loss": ("Final training loss", "Mean of the last fifth, on the photos of that row."),

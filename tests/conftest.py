@@ -86,7 +86,7 @@ def served(model_folder: Path, temporary: Path) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(temporary))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        demo = build(Owner(model=str(model_folder)))
+        demo = build(Owner(model=str(model_folder), models=("mini", "sd15")))
         _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
         yield address
         demo.close()

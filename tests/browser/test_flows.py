@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import SECONDS
 
@@ -74,3 +76,67 @@ def test_a_reload_finds_the_running_job(visit: Visit, photo_files: list[Path]) -
     expect(button(page, "Stop")).to_be_visible()
     expect(page.locator(".thumbnails:visible img")).to_have_count(len(photo_files))
     button(page, "Stop").click()
+
+
+def test_two_visitors_at_once_see_only_their_own(visit: Visit, photo_files: list[Path]) -> None:
+    first, second = visit(), visit()
+    upload(first, photo_files[:1])
+    upload(second, photo_files[1:])
+    button(first, "Protect").click()
+    button(second, "Protect").click()
+    expect(first.get_by_text("1 photo protected")).to_be_visible()
+    expect(second.get_by_text("2 photos protected")).to_be_visible()
+    sources = "images => images.map(image => image.src)"
+    seen = [set(page.locator("img[src*='/file=']:visible").evaluate_all(sources)) for page in (first, second)]
+    assert seen[0] and seen[1] and not seen[0] & seen[1]
+    first.wait_for_url("**job=**")
+    second.goto(first.url)  # a link that was passed on, or guessed
+    expect(second.get_by_text("it belongs to another browser")).to_be_visible()
+    expect(second.locator(".thumbnails:visible img")).to_have_count(0)
+    expect(second.get_by_text("photo protected")).to_have_count(0)
+
+
+def test_a_reload_finds_the_finished_run(visit: Visit, photo_files: list[Path], tmp_path: Path) -> None:
+    page = visit()
+    upload(page, photo_files)
+    button(page, "Protect").click()
+    expect(page.get_by_text("3 photos protected")).to_be_visible()
+    page.wait_for_url("**job=**")
+    page.reload()
+    expect(page.get_by_text("3 photos protected")).to_be_visible()
+    expect(page.get_by_role("heading", name="Protected photos")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_text("Download PNGs and settings").click()
+    download.value.save_as(tmp_path / "got.zip")
+    with zipfile.ZipFile(tmp_path / "got.zip") as bundle:
+        assert {path.name for path in photo_files} < set(bundle.namelist())
+
+
+def test_settings_travel_in_the_link(visit: Visit) -> None:
+    query = (
+        "protect.method=udp&protect.budget=16&protect.prompt=a+painting+in+the+style+of+sks&protect.seed=5"
+        "&attack.arms=clean%2Cprotected&attack.pictures=3&attack.model=sd15&attack.sampling_steps=30"
+    )
+    page = visit(f"{query}&protect.rounds=900000&attack.recipe=nonsense")  # what no control takes is left out
+    page.get_by_text("Advanced").locator("visible=true").click()
+
+    def shown(name: str) -> Locator:
+        return page.get_by_label(re.compile(rf"^\s*{name}")).locator("visible=true")
+
+    expect(shown("Prompt")).to_have_value("a painting in the style of sks")
+    expect(shown("What the photos show")).to_have_value("A style of painting")
+    expect(shown("number input for Budget")).to_have_value("16")
+    expect(shown("Seed")).to_have_value("5")
+    button(page, "Copy a link to these settings").click()
+    expect(shown("Link")).to_have_value(re.compile("protect.method=udp.*attack.pictures=3"))
+    copied, sent = (parse_qs(urlsplit(link).query) for link in (shown("Link").input_value(), f"?{query}"))
+    assert copied == sent
+    page.get_by_role("tab", name="Attack", exact=True).click()
+    page.get_by_text("Advanced").locator("visible=true").click()
+    expect(shown("number input for Sampling steps")).to_have_value("30")  # the link's, not the model's own
+    shown("Model").click()
+    page.get_by_role("option", name="Embedded model, 128 px").click()
+    expect(shown("number input for Sampling steps")).to_have_value("20")  # picked by hand, they follow the model
+    shown("Model").click()
+    page.get_by_role("option", name="Stable Diffusion 1.5").click()
+    expect(shown("number input for Guidance scale")).to_have_value("7.5")

@@ -83,7 +83,7 @@ class JobTab:
     def link_button(self) -> None:
         """A button that copies a link to the page with its settings."""
         self.copy = gr.Button(word("Copy a link to these settings"), size="sm", variant="secondary")
-        self.link = gr.Textbox(label="Link", visible=False, interactive=False, buttons=["copy"])
+        self.link = gr.Textbox(label="Link", visible=False, interactive=False)  # a button in it would take its label
 
     def controls(self) -> Controls:
         """Every setting that travels in the link, with its name there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from udp.images import read_photos
 from udp.mini.denoiser import assemble, build_scheduler
 from udp.mini.text import LENGTH, build_tokenizer
 from udp.models import LatentDiffusionModel, load_model
+from udp.protect import pgd_method
+from udp.timesteps import greedy_distribution
 from udp.types import Photo
 
 
@@ -76,6 +79,14 @@ def photo_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def photos(photo_files: list[Path]) -> list[Photo]:
     """The same, read."""
     return read_photos(photo_files)
+
+
+@pytest.fixture(scope="module")
+def quick_search() -> Iterator[None]:
+    """SimAC's search in a tenth of its comparisons."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pgd_method, "greedy_distribution", functools.partial(greedy_distribution, width=0.2))
+        yield
 
 
 @contextmanager

@@ -122,9 +122,14 @@ PIPELINES: dict[str, Callable[[], DiffusionPipeline]] = {
 }
 
 
-def build(name: str, folder: Path) -> Path:
-    """Save the tiny model called `name` in `folder`, the same weights every time."""
+def pipeline(name: str) -> DiffusionPipeline:
+    """The tiny pipeline called `name`, the same weights every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        PIPELINES[name]().save_pretrained(folder)
+        return PIPELINES[name]()
+
+
+def build(name: str, folder: Path) -> Path:
+    """Save the tiny pipeline called `name` in `folder`."""
+    pipeline(name).save_pretrained(folder)
     return folder

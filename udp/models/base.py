@@ -33,6 +33,7 @@ class DiffusionModel(abc.ABC):
 
     pipelines: ClassVar[tuple[str, ...]]  # `_class_name`s of model_index.json that this family loads
     takes_prompts: ClassVar[bool] = True
+    has_encoder: ClassVar[bool] = True  # whether latents differ from pixels
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         self.name = name

@@ -29,6 +29,7 @@ class PixelDiffusion(Unconditional):
     """A DDPM on pixels (Ho et al. 2020, arXiv 2006.11239): the latents are the pixels in [-1, 1]."""
 
     pipelines: ClassVar[tuple[str, ...]] = ("DDPMPipeline", "DDIMPipeline")
+    has_encoder: ClassVar[bool] = False
 
     @property
     def resolution(self) -> int:

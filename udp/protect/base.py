@@ -46,6 +46,11 @@ class ProtectionMethod(abc.ABC):
         """Whether the photos make their loss rise ("ascend") or fall ("descend"); None where there is no loss."""
         return None
 
+    @property
+    def attacks_encoder_alone(self) -> bool:
+        """Whether its loss rests on the autoencoder and nothing else: then a model of pixels has nothing to attack."""
+        return False
+
     @abc.abstractmethod
     def run(
         self,
@@ -74,7 +79,7 @@ class ProtectionMethod(abc.ABC):
         """Protected copies of `photos`: same names, sizes, alpha and profile; pixels changed by at most the budget.
 
         `masks`, one a photo, are uint8 (H, W) of the photo's size: pixels below 128 keep every bit; None protects all of a
-        photo. Raises `InvalidInput` for bad settings or no photos, `BudgetExceeded` if our own result were wrong, and
+        photo. Raises `InvalidInput` for bad settings, no photos or a model that the method cannot attack, `BudgetExceeded` if our own result were wrong, and
         whatever `on_progress` raises to stop.
         """
         check_settings(self)
@@ -88,6 +93,10 @@ class ProtectionMethod(abc.ABC):
         whole_levels(self.budget)
         if self.uses_model and model is None:
             raise InvalidInput(f"expected a model for {self.name}, got None")
+        if self.attacks_encoder_alone and not model.has_encoder:
+            raise InvalidInput(
+                f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"
+            )
         generator = torch.Generator().manual_seed(seed)
         originals = [to_tensor(photo.pixels)[None] for photo in photos]
         longest = WORKING_SCALE * model.resolution if model else 0

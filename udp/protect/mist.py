@@ -41,6 +41,11 @@ class Mist(TimestepMethod):
         """See `ProtectionMethod.direction`: only the semantic mode's loss is to rise."""
         return "ascend" if self.mode == "semantic" else "descend"
 
+    @property
+    def attacks_encoder_alone(self) -> bool:
+        """See `ProtectionMethod.attacks_encoder_alone`: the textural mode does."""
+        return self.mode == "textural"
+
     def objective(self, run: Run) -> Objective:
         """See `PGDMethod.objective`."""
         loss = DenoisingLoss(run.model, run.conditioning, run.timesteps)

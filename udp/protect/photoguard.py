@@ -36,6 +36,11 @@ class PhotoGuard(PGDMethod):
         """See `ProtectionMethod.direction`: the distance to the target falls."""
         return "descend"
 
+    @property
+    def attacks_encoder_alone(self) -> bool:
+        """See `ProtectionMethod.attacks_encoder_alone`."""
+        return True
+
     def objective(self, run: Run) -> Objective:
         """See `PGDMethod.objective`."""
         target = target_latents(run.model, self.target)

@@ -1,8 +1,14 @@
-"""Faults found in other people's protection code, which ours must not have."""
+"""Faults found in other people's protection code, which ours must not have.
+
+Three more are tested beside what they concern: JPEG in and JPEG out in `test_protect_regions.py`, gradients that vanish to
+sign 0 in `test_protect_pgd.py`, fine-tunes of bfloat16 weights in `test_recipes.py`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +16,10 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from tests.conftest import picture
+from udp.errors import InvalidInput
+from udp.finetune import LoRA
 from udp.losses import DenoisingLoss
-from udp.models import LatentDiffusionModel
+from udp.models import LatentDiffusionModel, load_model
 from udp.projection import to_8_bits
 from udp.protect import ASPL, EUDP, FSMG, SDS, AdvDM, PhotoGuard, ProtectionMethod
 from udp.timesteps import TimestepDistribution, greedy_distribution, timestep_distribution
@@ -58,6 +66,26 @@ def test_the_surrogate_is_a_float32_copy_whose_weights_move(
         assert any(not torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.parametrize("method", WITH_SURROGATE, **names)
+def test_a_surrogate_of_a_bfloat16_base_moves_at_the_published_rate(
+    method: ProtectionMethod, tiny_model_folder: Path, photos: list[Photo], forward_calls: list
+) -> None:
+    """5e-7 is far below half a step of bfloat16 at most weights: a surrogate in the base's own type would stand still."""
+    model = load_model(str(tiny_model_folder), torch.bfloat16)
+    dataclasses.replace(method, surrogate_learning_rate=5e-7)(photos[:1], model)
+    surrogate = next(unet for unet, _, of_weights in forward_calls if of_weights)
+    pairs = list(zip(surrogate.parameters(), model.unet.parameters(), strict=True))
+    assert all((a.dtype, b.dtype) == (torch.float32, torch.bfloat16) for a, b in pairs)
+    moved, count = sum(int((a != b.float()).sum()) for a, b in pairs), sum(b.numel() for _, b in pairs)
+    assert moved > 0.5 * count
+
+
+def test_a_base_in_float16_is_refused() -> None:
+    """Its gradients for the pixels would come out as zeros, whose sign moves nothing; bfloat16 has float32's range."""
+    with pytest.raises(InvalidInput, match=r"expected float32 or bfloat16 for 'mini', got torch\.float16"):
+        load_model("mini", torch.float16)
+
+
 def test_sds_runs_the_unet_forward_only(
     tiny_model: LatentDiffusionModel, photos: list[Photo], forward_calls: list
 ) -> None:
@@ -80,6 +108,15 @@ def test_text_is_embedded_once(
     monkeypatch.setattr(tiny_model, "embed", lambda prompt: calls.append(prompt) or plain(prompt))
     method(photos, tiny_model, prompt="a toy")
     assert calls == ["a toy"]
+
+
+def test_a_fine_tune_runs_its_frozen_text_encoder_once(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, plain = [], tiny_model.encode_prompt
+    monkeypatch.setattr(tiny_model, "encode_prompt", lambda prompt: calls.append(prompt) or plain(prompt))
+    LoRA(steps=10).fit(photos[:1], tiny_model, "a toy that no other test asks for")
+    assert calls == ["a toy that no other test asks for"]
 
 
 def test_the_image_step_sees_the_posterior_mean(

@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError, safe_open
 
-from udp.errors import ModelUnavailable
+from udp.errors import InvalidInput, ModelUnavailable
 from udp.models.base import SMALL_UNET, DiffusionModel
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options
@@ -37,6 +37,7 @@ WITHOUT = {
     "StableDiffusionPipeline": {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
     "StableDiffusionXLPipeline": {"feature_extractor": None, "add_watermarker": False},
 }
+DTYPES = (torch.float32, torch.bfloat16)
 PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
 
 
@@ -46,11 +47,14 @@ def load_model(
 ) -> DiffusionModel:
     """A model by its row's name, a local diffusers folder or a Hub id, on the GPU if there is one.
 
-    `dtype` is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it is. `options` trade
-    speed for memory (default: what suits the device, see `udp.models.memory`). Weights come
-    from safetensors only and no code of the repository runs. Raises `ModelUnavailable` with the reason: unknown,
+    `dtype`, float32 or bfloat16, is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it
+    is. float16 is refused: small gradients vanish in it, and the sign of zero protects nothing. `options` trade speed for
+    memory (default: what suits the device, see `udp.models.memory`). Weights come from safetensors only and no code of
+    the repository runs. Raises `InvalidInput` for another `dtype`, and `ModelUnavailable` with the reason: unknown,
     offline, gated, a kind of pipeline we do not know, or weights that are pickles.
     """
+    if dtype not in DTYPES:
+        raise InvalidInput(f"expected float32 or bfloat16 for {name!r}, got {dtype}: small gradients would vanish")
     row = MODELS.get(name)
     source, revision = (row.source, row.revision) if row else (name, None)
     if Path(source).is_absolute() and not Path(source).is_dir():

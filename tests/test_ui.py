@@ -33,7 +33,7 @@ from udp.ui.protect_tab import ProtectTab
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.robustness_tab import RobustnessTab
 from udp.ui.sampling import Sampling
-from udp.ui.sessions import Sessions
+from udp.ui.sessions import Session, Sessions
 from udp.ui.tables import attack_table, visibility_table
 from udp.ui.words import WELCOME, ZH, key_of, translations, word
 from udp.ui.work import run_here, within
@@ -213,9 +213,17 @@ def test_sessions_are_apart_and_leave_nothing(tmp_path: Path, photo_files: list[
 def test_a_killed_server_leaves_nothing_for_long(tmp_path: Path) -> None:
     orphan, other = tmp_path / "udp-999999999-x", tmp_path / "udp-photos-x"
     orphan.mkdir(), other.mkdir()
+    uploads, strange = [tmp_path / "hash" / f"photo {name}.png" for name in "ab"], tmp_path.parent / "strange.png"
+    uploads[0].parent.mkdir()
+    for path in (*uploads, strange):
+        path.touch()
+    (orphan / "visitor").mkdir()
+    note_uploads(Session(orphan / "visitor"), [str(uploads[0]), str(strange)])  # as the killed process did
     running = Sessions(tmp_path)
+    note_uploads(running.get("a"), [str(uploads[1])])
     sessions = Sessions(tmp_path)
     assert not orphan.exists() and other.exists() and running.root.exists() and sessions.root.exists()
+    assert not uploads[0].exists() and uploads[1].exists() and strange.exists()
 
 
 def test_earlier_results_stay_until_a_run_succeeds(tmp_path: Path) -> None:

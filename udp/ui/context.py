@@ -65,7 +65,7 @@ class Context:
 def note_uploads(session: Session, files: Sequence[str] | None) -> list[Path]:
     """The files of an upload box as paths, remembered so that they are deleted with the session."""
     paths = [Path(str(file)) for file in files or []]
-    session.uploads.update(path for path in paths if session.folder not in path.parents)
+    session.add_uploads(paths)
     return paths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -10,6 +11,7 @@ import threading
 import time
 import uuid
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,16 +22,22 @@ from udp.ui.results import SavedProtection
 GRACE_SECONDS = 600  # a reload, or a phone that locks its screen, drops the connection for a while
 IDLE_SECONDS = 6 * 3600
 MOST_JOBS = 4
+UPLOADS = "uploads.txt"  # in a session's folder, a path in JSON a line
 
 
 def remove_orphans(parent: Path) -> None:
-    """Delete the root folders of processes that were killed before they could clean up."""
+    """Delete the root folders of processes that were killed before they could clean up, and their visitors' uploads."""
     if os.name != "posix":
         return  # elsewhere signal 0 is not a question
     for root in parent.glob("udp-*-*"):
         try:
             os.kill(int(root.name.split("-")[1]), 0)
         except ProcessLookupError:
+            for notes in root.glob(f"*/{UPLOADS}"):
+                for line in notes.read_text(encoding="utf-8").splitlines():
+                    path = Path(json.loads(line)).resolve()
+                    if parent.resolve() in path.parents:
+                        path.unlink(missing_ok=True)
             shutil.rmtree(root, ignore_errors=True)
         except (ValueError, PermissionError):
             continue
@@ -52,6 +60,14 @@ class Session:
     example: SavedProtection | None = None
     last_used: float = field(default_factory=time.monotonic)
     _current: dict[str, Path] = field(default_factory=dict)
+
+    def add_uploads(self, paths: Iterable[Path]) -> None:
+        """Remember files that gradio stored outside the folder; on disk too, for the process that comes after a crash."""
+        new = [path for path in paths if self.folder not in path.parents and path not in self.uploads]
+        self.uploads.update(new)
+        if new:
+            with (self.folder / UPLOADS).open("a", encoding="utf-8") as notes:
+                notes.writelines(f"{json.dumps(str(path))}\n" for path in new)
 
     def new_folder(self, kind: str) -> Path:
         """An empty folder for a run's results; earlier results stay until `keep`."""

@@ -15,9 +15,10 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline
 from PIL import Image
 
 from tests.conftest import picture
-from udp.mini import autoencoder, denoiser
+from udp.errors import InvalidInput
+from udp.mini import autoencoder, denoiser, transform
 from udp.mini.data import ALLOWED, licence_of, read_copyright, read_rcc
-from udp.mini.pictures import CropSource
+from udp.mini.pictures import squares
 from udp.mini.text import EXTRA_WORDS, build_tokenizer
 from udp.models.registry import EMBEDDED_WEIGHTS
 
@@ -87,71 +88,78 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_crops_have_range_shape_and_seed(folder: Path) -> None:
-    first, second = (CropSource([folder], seed=3).draw(6, 64) for _ in range(2))
-    assert first.shape == (6, 3, 64, 64) and first.min() >= 0 and first.max() <= 1
-    assert torch.equal(first, second)
+def test_squares_have_shape_captions_and_seed(folder: Path) -> None:
+    (first, captions), (second, _) = (squares([folder], seed=3) for _ in range(2))
+    assert first.dtype == np.uint8 and first.shape == (10 + 3 + 2 * 4, 128, 128, 3) and len(captions) == len(first)
+    assert np.array_equal(first, second)
+    assert np.array_equal(first[-1], first[-2][:, ::-1])  # a render and its mirror image
 
 
-def test_whitening_keeps_the_decoder_and_gives_unit_latents(folder: Path) -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = autoencoder.build()
-    images = CropSource([folder], seed=0).draw(64, 64)
-    white = autoencoder.whiten(model, images)
+def smooth_noise(seed: int, count: int, side: int = 64) -> torch.Tensor:
+    """Coloured pictures with the 1 / f spectrum of photographs, (count, 3, side, side) in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    spectrum = torch.fft.rfft2(torch.randn(count, 3, side, side, generator=generator))
+    frequency = (torch.fft.fftfreq(side)[:, None] ** 2 + torch.fft.rfftfreq(side)[None] ** 2).sqrt()
+    pictures = torch.fft.irfft2(spectrum / (frequency + 1 / side), s=(side, side))
+    return (0.5 + 0.15 * pictures / pictures.std()).clamp(0, 1)
+
+
+def projected(images: torch.Tensor, fitted_to: torch.Tensor, count: int) -> torch.Tensor:
+    """`images` with every 8 x 8 block projected on `count` principal components of those of `fitted_to`, by plain PCA."""
+
+    def blocks(pictures: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.unfold(pictures.double(), 8, stride=8).transpose(1, 2)
+
+    colour = fitted_to.double().mean((0, 2, 3)).repeat_interleave(64)
+    centred = blocks(fitted_to).reshape(-1, 192) - colour
+    basis = torch.linalg.svd(torch.cov(centred.T)).U[:, :count]
+    restored = (blocks(images) - colour) @ basis @ basis.T + colour
+    return torch.nn.functional.fold(restored.transpose(1, 2), images.shape[-2:], 8, stride=8)
+
+
+@pytest.mark.parametrize("channels", [6, 24, 32])
+def test_transform_decodes_to_the_projection_on_principal_components(channels: int) -> None:
+    pictures, unseen = smooth_noise(0, 150), smooth_noise(1, 8)
+    model = autoencoder.build(channels)
+    transform.initialise(model, pictures)
     with torch.no_grad():
-        latents = white.encode(images * 2 - 1).latents
-        flat = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
-        assert torch.allclose(torch.cov(flat.T), torch.eye(flat.shape[1]), atol=0.05)
-        assert flat.mean(0).abs().max() < 0.05
-        # The folded maps cancel; only the decoder's soft clamp lies between them, so take it away by calling past it.
-        raw, folded = model.encode(images * 2 - 1).latents, latents
-        inner = torch.nn.functional.conv2d
-        first, last = model.decoder.layers[0], white.decoder.layers[0]
-        same = inner(raw, first.weight, first.bias), inner(folded, last.weight, last.bias)
-        assert torch.allclose(*same, atol=1e-3)
+        latents = model.encode(unseen * 2 - 1).latents
+        decoded = (model.decode(latents).sample + 1) / 2
+    ideal = projected(unseen, pictures, channels)
+    lost = (ideal - unseen).square().mean()
+    assert (decoded - ideal).square().mean() < 0.1 * lost + 1e-5
+    flat = (latents * model.config.scaling_factor).permute(0, 2, 3, 1).reshape(-1, channels)
+    assert flat.mean(0).abs().max() < 0.3 and (flat.std(0) - 1).abs().max() < 0.25
 
 
-def test_colour_path_tells_red_from_green() -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = autoencoder.build()
-    autoencoder.open_colour_path(model, channel=5, latent=3)
-    colours = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [0, 0, 0]])[:, :, None, None].expand(3, 3, 64, 64)
+def test_transform_gaussianises_heavy_tails() -> None:
+    draws = torch.distributions.Laplace(0.0, 2.0).icdf(torch.linspace(0.001, 0.999, 20_000).double())[:, None]
+    curve = transform.gaussianising(draws)
+    bent = transform.evaluate(curve, draws)
+    kurtosis = lambda x: float((x**4).mean() / (x**2).mean() ** 2)  # noqa: E731
+    assert kurtosis(draws) > 4.5 and abs(kurtosis(bent) - 3) < 0.3
+    assert (bent.diff(dim=0) > 0).all()  # monotone, so that it can be undone
+    assert torch.allclose(transform.evaluate(curve.inverse(), bent), draws, atol=1e-6)
+
+
+def test_transform_refuses_more_channels_than_its_curves_have_room_for() -> None:
+    with pytest.raises(InvalidInput, match="expected at most 32 latent channels, got 40"):
+        transform.initialise(autoencoder.build(40), smooth_noise(0, 2))
+
+
+def test_autoencoder_is_fitted_to_the_folder(folder: Path) -> None:
+    model = autoencoder.fit([folder])
+    images, _ = squares([folder], seed=0)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
-        red, green, gray = model.encode(colours).latents[:, 3, 4, 4]
-        decoded = model.decode(model.encode(colours).latents).sample[:, :, 32, 32]
-    assert red > gray > green and abs(gray) < 1e-4
-    assert decoded[0, 0] - decoded[0, 1] > decoded[2, 0] - decoded[2, 1] > decoded[1, 0] - decoded[1, 1]
-
-
-def test_autoencoder_learns_and_resumes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = CropSource([folder], seed=9).draw(8, 64) * 2 - 1
-    checkpoint = tmp_path / "autoencoder.pt"
-
-    def error(model: torch.nn.Module) -> float:
-        with torch.no_grad():
-            output = model.decode(model.encode(images).latents).sample
-        return float(autoencoder.reconstruction_loss(output, images))
-
-    clock = iter(range(10_000))
-    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(clock))
-    monkeypatch.setattr(autoencoder, "REPORT_EVERY", 15)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        untrained = error(autoencoder.build())
-        first = error(autoencoder.train([folder], checkpoint, minutes=0.2 / 60, batch=4))
-        state = torch.load(checkpoint, weights_only=True)
-        resumed = autoencoder.train([folder], checkpoint, minutes=0, batch=4)
-    assert first < untrained
-    assert state["trainer"]["step"] >= 15
-    assert all(torch.equal(state["model"][name], weight) for name, weight in resumed.state_dict().items())
+        decoded = model.decode(model.encode(pixels).latents).sample
+    assert (decoded - pixels).square().mean() < 0.05 * pixels.var()
 
 
 def velocity_error(pipeline: StableDiffusionPipeline, folder: Path) -> float:
     """The denoising loss on the folder's own squares, at fixed timesteps and noise."""
-    squares, captions = denoiser.squares([folder], seed=5)
-    latents = denoiser.encode_all(pipeline.vae, squares[:8]).float()
+    images, captions = squares([folder], seed=5)
+    latents = denoiser.encode_all(pipeline.vae, images[:8]).float()
     tokens = pipeline.tokenizer(captions[:8], padding="max_length", return_tensors="pt").input_ids
     scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))

@@ -10,26 +10,28 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from PIL import Image
 from transformers import CLIPTokenizer
 
+from udp.mini.autoencoder import LATENT_CHANNELS
 from udp.mini.clock import train_by_clock
+from udp.mini.pictures import SIDE, squares
 from udp.mini.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
 from udp.training import Trainer, TrainingSettings
 
-SIDE = 128
 SETTINGS = TrainingSettings(learning_rate=8e-4, betas=(0.9, 0.99), weight_decay=1e-2, schedule="cosine", warmup=0.03)
 REPORT_EVERY = 100  # steps between lines of the log and checkpoints
 CAPTION_DROPOUT = 0.1
 EMA_DECAY = 0.998
+# Weights and Adam stay in float32; only the convolutions compute in bfloat16, where the processor has units for it.
+BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
 
 
 def build_unet() -> UNet2DConditionModel:
-    """An untrained U-Net on 16 x 16 x 16 latents; attention where tokens are few, every width a multiple of 64."""
+    """An untrained U-Net on 24 x 16 x 16 latents; attention where tokens are few, every width a multiple of 64."""
     return UNet2DConditionModel(
         sample_size=SIDE // 8,
-        in_channels=16,
-        out_channels=16,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
         block_out_channels=(128, 128, 256),
         layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
@@ -54,44 +56,14 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-def squares(folders: list[Path], seed: int) -> tuple[np.ndarray, list[str]]:
-    """Captioned training squares, uint8 (N, 128, 128, 3): several crops of each photo, every render and its mirror."""
-    random = np.random.default_rng(seed)
-    images, captions = [], []
-    for folder in folders:
-        if (folder / "pictures.jsonl").exists():
-            for line in (folder / "pictures.jsonl").read_text().splitlines():
-                row = json.loads(line)
-                picture = Image.open(folder / "pictures" / row["file"]).convert("RGB")
-                for _ in range(10 if row["kind"] == "photo" else 3):
-                    images.append(_crop(picture, random, row["kind"]))
-                    captions.append(row["caption"])
-        for shard in sorted(folder.glob("part-*.npz")):
-            arrays = np.load(shard)
-            for image, caption in zip(arrays["images"], arrays["captions"], strict=True):
-                images += [image, image[:, ::-1]]
-                captions += [str(caption)] * 2
-    return np.stack(images), captions
-
-
-def _crop(picture: Image.Image, random: np.random.Generator, kind: str) -> np.ndarray:
-    side = min(picture.size)
-    if kind == "photo":
-        side = int(side * random.uniform(0.6, 1.0))
-    left = int(random.integers(picture.width - side + 1))
-    top = int(random.integers(picture.height - side + 1))
-    crop = picture.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    pixels = np.asarray(crop)
-    return pixels[:, ::-1] if random.random() < 0.5 else pixels
-
-
 @torch.no_grad()
 def encode_all(vae: AutoencoderTiny, images: np.ndarray) -> torch.Tensor:
-    """uint8 (N, 128, 128, 3) to float16 latents (N, 16, 16, 16)."""
+    """uint8 (N, 128, 128, 3) to float16 latents (N, 24, 16, 16), scaled to about unit variance."""
     latents = []
     for start in range(0, len(images), 32):
         batch = torch.from_numpy(np.ascontiguousarray(images[start : start + 32])).permute(0, 3, 1, 2).float()
-        latents.append(vae.encode((batch / 127.5 - 1).contiguous(memory_format=torch.channels_last)).latents.half())
+        encoded = vae.encode((batch / 127.5 - 1).contiguous(memory_format=torch.channels_last)).latents
+        latents.append((encoded * vae.config.scaling_factor).half())
     return torch.cat(latents)
 
 
@@ -136,6 +108,10 @@ def train(
         trainer.load_state_dict(state["trainer"])
         spent = state["spent"]
     generator = torch.Generator().manual_seed(seed + trainer.step)
+    # Latents are principal components, the first of them carrying shape and colour and the last fine grain that no text
+    # predicts; all have unit variance, so without weights the grain would fill most of the loss.
+    importance = torch.arange(1, LATENT_CHANNELS + 1).rsqrt()
+    importance = (importance / importance.mean()).reshape(1, -1, 1, 1)
     print(f"{len(images)} squares, {len(tokenizer)} tokens", flush=True)
 
     def loss(step: int) -> torch.Tensor:
@@ -147,8 +123,10 @@ def train(
         timesteps = timesteps.long()
         noise = torch.randn(clean.shape, generator=generator)
         noisy = noise_scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
-        prediction = unet(noisy, timesteps, encoder_hidden_states=text).sample
-        return (prediction - noise_scheduler.get_velocity(clean, noise, timesteps)).square().mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
+            prediction = unet(noisy, timesteps, encoder_hidden_states=text).sample
+        error = prediction.float() - noise_scheduler.get_velocity(clean, noise, timesteps)
+        return (importance * error.square()).mean()
 
     def weights() -> dict[str, Any]:
         return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}

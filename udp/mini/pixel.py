@@ -17,7 +17,8 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from udp.mini.clock import train_by_clock
-from udp.mini.denoiser import Ema, squares
+from udp.mini.denoiser import Ema
+from udp.mini.pictures import squares
 from udp.training import Trainer, TrainingSettings
 
 SIDE = 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 import time
@@ -16,7 +17,7 @@ from PIL import Image
 
 from tests.conftest import picture
 from udp.errors import InvalidInput
-from udp.mini import autoencoder, denoiser, transform
+from udp.mini import autoencoder, denoiser, refine, transform
 from udp.mini.data import ALLOWED, licence_of, read_copyright, read_rcc
 from udp.mini.pictures import squares
 from udp.mini.text import EXTRA_WORDS, build_tokenizer
@@ -191,6 +192,44 @@ def test_denoiser_learns_resumes_and_saves_a_plain_pipeline(
     loaded = StableDiffusionPipeline.from_pretrained(tmp_path / "weights", safety_checker=None)
     image = loaded("a red ball on grass", num_inference_steps=2, output_type="np").images[0]
     assert image.shape == (128, 128, 3) and np.isfinite(image).all()
+
+
+def test_opening_the_decoder_changes_nothing_and_training_it_keeps_the_gates(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vae = autoencoder.fit([folder])
+    images, _ = squares([folder], seed=0)
+    pixels = torch.from_numpy(images[:4]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    opened = copy.deepcopy(vae)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        masks = refine.open_up(opened.decoder)
+        latents = vae.encode(pixels).latents
+        exact, same = vae.decode(latents).sample, opened.decode(latents).sample
+    assert torch.allclose(exact, same, atol=1e-5)
+    assert all(0 < mask.float().mean() <= 1 for _, mask in masks)
+    assert sum(int((~mask).sum()) for _, mask in masks) > 100_000
+
+    monkeypatch.setattr(refine, "REPORT_EVERY", 20)
+    clock = iter(range(100_000))
+    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(clock))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipeline = denoiser.train(vae, [folder], tmp_path / "unet.pt", minutes=0)
+    refine.train(pipeline, [folder], tmp_path / "decoder.pt", minutes=0.6 / 60)
+    grain = 0.2 * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    noisy = latents + grain / vae.config.scaling_factor
+    with torch.no_grad():
+        before = refine.reconstruction_loss(opened.decode(noisy).sample, pixels)
+        after = refine.reconstruction_loss(vae.decode(noisy).sample, pixels)
+    assert after < before
+    # Written weights stay: the middle blocks, where gates compare neighbours, are the transform's to the last bit.
+    middle = slice(7, 10)  # after the first upsampling
+    for mine, theirs in zip(vae.decoder.layers[middle], opened.decoder.layers[middle], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
+    weights = {name: weight.clone() for name, weight in vae.decoder.state_dict().items()}
+    refine.train(pipeline, [folder], tmp_path / "decoder.pt", minutes=0)  # resumes, has no time left
+    assert all(torch.equal(weight, vae.decoder.state_dict()[name]) for name, weight in weights.items())
 
 
 def test_every_prompt_can_be_spelled_and_sks_is_one_token() -> None:

@@ -5,11 +5,13 @@
     python -m udp.mini.renders ... --out renders               # captioned renders (needs mitsuba)
     python -m udp.mini.train autoencoder --data data renders --work work
     python -m udp.mini.train unet        --data data renders --work work --minutes 66
+    python -m udp.mini.train decoder     --data data renders --work work --minutes 8
     python -m udp.mini.train export      --data data renders --work work --out udp/mini/weights
     python -m udp.mini.train pixel       --data data renders --work work --minutes 15
 
 The autoencoder is computed in a minute; the others resume from their checkpoint in `--work` when called again, and the
-learning rate follows the wall clock, so `--minutes` is what they cost. `unet` needs the autoencoder of the same `--work`.
+learning rate follows the wall clock, so `--minutes` is what they cost. `unet` needs the autoencoder
+of the same `--work`, and `decoder` both: it refines the decoder on what that U-Net makes of the pictures.
 `pixel`, the twin without autoencoder (`udp.mini.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
 """
 
@@ -20,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from udp.mini import autoencoder, denoiser, pixel
+from udp.mini import autoencoder, denoiser, pixel, refine
 
 
 def load_autoencoder(work: Path):
@@ -33,7 +35,7 @@ def load_autoencoder(work: Path):
 def main() -> None:
     """Parse, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("autoencoder", "unet", "export", "pixel"))
+    parser.add_argument("part", choices=("autoencoder", "unet", "decoder", "export", "pixel"))
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pictures.jsonl or part-*.npz")
     parser.add_argument("--work", type=Path, required=True, help="checkpoints")
     parser.add_argument("--minutes", type=float, default=30)
@@ -49,10 +51,14 @@ def main() -> None:
         pixel.save(pixel.train(options.data, options.work / "pixel.pt", options.minutes, options.seed), out)
     else:
         minutes = options.minutes if options.part == "unet" else 0
-        pipeline = denoiser.train(
-            load_autoencoder(options.work), options.data, options.work / "unet.pt", minutes, options.seed
-        )
-        if options.part == "export":
+        vae = load_autoencoder(options.work)
+        pipeline = denoiser.train(vae, options.data, options.work / "unet.pt", minutes, options.seed)
+        refined = options.work / "decoder.pt"
+        if options.part == "decoder":
+            refine.train(pipeline, options.data, refined, options.minutes, options.seed)
+        elif options.part == "export":
+            if refined.exists():
+                pipeline.vae.decoder.load_state_dict(torch.load(refined, weights_only=True)["decoder"])
             denoiser.save(pipeline, options.out)
 
 

@@ -31,7 +31,7 @@ LATENT_SCALE = 3.0  # the decoder's soft clamp, 3 tanh(z / 3), must not reach th
 # Where the curves bend, in standard deviations of the latent; the two outermost only give the outer slopes.
 NODES = (-3.2, -2.2, -1.3, -0.5, 0.5, 1.3, 2.2, 3.2)
 STEEPEST = 5.0  # at most this many times the slope that whitening would use: flat areas must not amplify rounding
-FLAT = 0.02  # neighbours whose coefficients differ by less, in sum, count as partly the same parent
+FLAT = 0.002  # neighbours that differ by less, in sum and of values of at most about 1, count as partly the same parent
 WIDTH = 64  # channels of every layer
 ONE = WIDTH - 1  # the channel that holds the constant 1, because the strided and upsampling convolutions have no bias
 Y, X = 0, 1  # the axes along which a block has two children
@@ -124,6 +124,19 @@ class Split:
         common, right, lower, both = maps
         return cls(common, right - common, lower - common, both - right - lower + common)
 
+    def divided(self, magnitudes: torch.Tensor) -> Split:
+        """The same with the children's values divided by `magnitudes` (m,)."""
+        return Split(*(part / magnitudes[:, None] for part in (self.common, self.right, self.lower, self.both)))
+
+    def children(self) -> tuple[torch.Tensor, ...]:
+        """The map of every child, in the order (y, x)."""
+        return (
+            self.common,
+            self.common + self.right,
+            self.common + self.lower,
+            self.common + self.right + self.lower + self.both,
+        )
+
     def bounds(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """1.5 times the largest magnitude of `right`, `lower`, `both` and of all four together at `values` (n, in)."""
         parts = [(values @ part.T).abs() for part in (self.common, self.right, self.lower, self.both)]
@@ -193,8 +206,8 @@ class Writer:
         """Add `maps` of the input values to other channels in residual block `block`, each at some children only.
 
         Channel i holds value i + `offsets`_i (in,). "My left neighbour has my values" is measured on the first
-        `compared` of those channels: d = sum |difference|, and a map is worth 1 - 2 d / FLAT, not below 0. With |v|
-        bounded by K, ReLU(v + K - 2 K d / FLAT) - K ReLU(1 - 2 d / FLAT) is v where d = 0 and 0 where d > FLAT.
+        `compared` of those channels: d = sum |difference|. For a value v of the map with |v| <= K,
+        K ReLU(v / K + 1 - 2 d / FLAT) - K ReLU(1 - 2 d / FLAT) is v where d = 0 and 0 where d > FLAT.
         """
         first, second, third = self.hidden(block)
         axes = sorted({axis for gated in maps for axis in gated.axes})
@@ -216,11 +229,11 @@ class Writer:
             second.weight[switch, apart, 1, 1] = -2 / FLAT
             for row in range(rows):
                 bound = gated.bounds[row]
-                first.weight[unit, :inputs, 1, 1] = gated.weight[row].float()
-                first.bias[unit] = (bound - gated.weight[row] @ offsets).float()
+                first.weight[unit, :inputs, 1, 1] = (gated.weight[row] / bound).float()
+                first.bias[unit] = (1 - gated.weight[row] @ offsets / bound).float()
                 second.weight[free, unit, 1, 1] = 1
-                second.weight[free, apart, 1, 1] = -2 * bound.float() / FLAT
-                third.weight[gated.target + row, free, 1, 1] = 1
+                second.weight[free, apart, 1, 1] = -2 / FLAT
+                third.weight[gated.target + row, free, 1, 1] = bound.float()
                 third.weight[gated.target + row, switch, 1, 1] = -bound.float()
                 unit, free = unit + 1, free + 1
             free += 1
@@ -270,6 +283,9 @@ def write_decoder(
 ) -> None:
     """Bend back, then halve blocks of 8 pixels with `coefficients` (n, k) three times."""
     latent = len(basis)
+    # Values of at most 1 everywhere: training can then move all weights at one rate.
+    largest = coefficients.abs().amax(0)
+    curve = Curve(curve.inputs, curve.outputs / largest[:, None])
     slope = (curve.outputs.diff(dim=1) / curve.inputs.diff(dim=1))[:, 0]
     writer.pointwise(0, torch.diag(slope), FLOOR - slope * curve.inputs[:, 0])
     writer.convolutions[0].bias[ONE] = 1
@@ -279,32 +295,33 @@ def write_decoder(
 
     # 4 x 4 blocks by their own principal components, as many as there are channels beside the parent's coefficients.
     parts = basis.T.reshape(4, 48, latent)
-    quarters = torch.cat([coefficients @ part.T for part in parts])
-    sub_basis = principal_components(quarters, min(48, ONE - latent))
-    offsets = halve(writer, 1, (3, 4, 5), Split.of(sub_basis @ parts), 0, coefficients, offsets)
+    sub_basis = principal_components(torch.cat([coefficients @ part.T for part in parts]), min(48, ONE - latent))
+    split = Split.of(sub_basis @ parts * largest)
+    values, offsets, largest = halve(writer, 1, (3, 4, 5), split, 0, coefficients / largest, offsets)
 
-    values = quarters @ sub_basis.T
-    parts = sub_basis.T.reshape(4, 12, len(sub_basis))
-    offsets = halve(writer, 2, (6,), Split.of(parts), latent, values, offsets)
+    split = Split.of(sub_basis.T.reshape(4, 12, len(sub_basis)) * largest)
+    values, offsets, largest = halve(writer, 2, (6,), split, latent, values, offsets)
 
-    values = torch.cat([values @ part.T for part in parts])
-    parts = torch.eye(12, dtype=values.dtype).reshape(4, 3, 12)
-    offsets = halve(writer, 3, (7,), Split.of(parts), len(sub_basis), values, offsets)
+    split = Split.of(torch.eye(12, dtype=values.dtype).reshape(4, 3, 12) * largest)
+    _, offsets, largest = halve(writer, 3, (7,), split, len(sub_basis), values, offsets)
     pick = torch.zeros(3, 15, dtype=values.dtype)
-    pick[:, 12:] = torch.eye(3)
-    writer.pointwise(4, pick, colour - offsets)
+    pick[:, 12:] = torch.diag(largest)
+    writer.pointwise(4, pick, colour - largest * offsets)
 
 
 def halve(
     writer: Writer, convolution: int, blocks: tuple[int, ...], split: Split, first: int,
     values: torch.Tensor, offsets: torch.Tensor,
-) -> torch.Tensor:  # fmt: skip
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
     """Write `split` into the convolution after an upsampling and the residual `blocks` behind it.
 
     Before, the channels from `first` on hold `values` (n, in) + `offsets` (in,); afterwards channels 0 to in - 1 do
-    and the children's values follow. Returns the children's offsets (m,).
+    and the children's values follow, divided by their largest magnitude. Returns these values (4 n, m), their offsets
+    (m,) and those magnitudes (m,).
     """
     count, inputs = split.common.shape
+    largest = torch.stack([(values @ part.T).abs().amax(0) for part in split.children()]).amax(0) + 1e-6
+    split = split.divided(largest)
     right, lower, both, total = split.bounds(values)
     children = total + FLOOR
     layer = writer.clear(writer.convolutions[convolution])
@@ -323,4 +340,4 @@ def halve(
         axes = len({axis for gated in group for axis in gated.axes})
         compared = min(inputs, (WIDTH - sum(len(gated.weight) for gated in group)) // (2 * axes))
         writer.gate(block, group, offsets, compared)
-    return children
+    return torch.cat([values @ part.T for part in split.children()]), children, largest

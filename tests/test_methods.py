@@ -151,7 +151,7 @@ def test_photos_move_their_loss_in_the_stated_direction(case: Case) -> None:
     change = float((after - before).detach())
     if isinstance(method, SDS):
         gradients = torch.autograd.grad(before, clean)
-        change = sum(float(((b - a) * g).sum()) for a, b, g in zip(clean, moved, gradients, strict=True))
+        change = sum(float(((b - a.detach()) * g).sum()) for a, b, g in zip(clean, moved, gradients, strict=True))
     assert change * {"ascend": 1, "descend": -1}[method.direction] > 0
 
 

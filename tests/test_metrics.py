@@ -92,6 +92,7 @@ def test_pattern_excess_sees_faint_stripes_and_not_noise_of_the_same_power() -> 
 
 def test_pattern_excess_of_single_tiny_and_flat_pictures_is_defined() -> None:
     flat = [np.full((64, 64, 3), 9, np.uint8)]
+    assert pattern_figures([], []) == ({}, {})
     assert pattern_figures(flat, flat) == ({"pattern_excess": 0}, {})
     assert pattern_figures(flat, [np.full((64, 64, 3), 200, np.uint8)])[0] == {"pattern_excess": 0}
     small = [picture(seed, 8, 8) for seed in range(2)]

@@ -90,8 +90,11 @@ class Reference:
 def pattern_figures(images: Sequence[np.ndarray], clean: Sequence[np.ndarray]) -> tuple[Figures, Intervals]:
     """`pattern_excess` of an arm's uint8 pictures over the clean arm's of the same seeds, and its bootstrap interval.
 
+    Without pictures there is no figure, with a single one no interval.
     The interval is for the frequency that was found; it does not say how likely a frequency as strong is by chance.
     """
+    if not images:
+        return {}, {}
     excess = pattern_excess(log_spectra(images), log_spectra(clean))
     figures = {"pattern_excess": round(float(excess.mean()), 3)}
     if len(excess) < 2:

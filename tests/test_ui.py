@@ -33,7 +33,7 @@ from udp.ui.protect_tab import ProtectTab
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.robustness_tab import RobustnessTab
 from udp.ui.sampling import Sampling
-from udp.ui.sessions import Session, Sessions
+from udp.ui.sessions import UPLOADS, Session, Sessions
 from udp.ui.tables import attack_table, visibility_table
 from udp.ui.words import WELCOME, ZH, key_of, translations, word
 from udp.ui.work import run_here, within
@@ -219,6 +219,8 @@ def test_a_killed_server_leaves_nothing_for_long(tmp_path: Path) -> None:
         path.touch()
     (orphan / "visitor").mkdir()
     note_uploads(Session(orphan / "visitor"), [str(uploads[0]), str(strange)])  # as the killed process did
+    with (orphan / "visitor" / UPLOADS).open("a") as notes:
+        notes.write('"/half a li')  # killed while it wrote
     running = Sessions(tmp_path)
     note_uploads(running.get("a"), [str(uploads[1])])
     sessions = Sessions(tmp_path)

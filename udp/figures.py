@@ -48,8 +48,8 @@ class Reference:
             f"KID, precision and recall: features of the base model's ({self.model.name}) U-Net, middle block at "
             f"t = 100, pooled to 2 x 2, {self.real.shape[1]} numbers; they do not compare with Inception figures. "
             f"Texture: wavelets, no network. Pattern: power spectra of the luminance, no network, {pictures} pairs of "
-            f"pictures of one seed, the arm's and the clean arm's; without any pattern it is not 0 but some dB. Intervals of one run: 95% bootstrap over its pictures; of several runs: "
-            f"95% Student t over them."
+            f"pictures of one seed, the arm's and the clean arm's; without any pattern it is not 0 but some dB. "
+            f"Intervals of one run: 95% bootstrap over its pictures; of several runs: 95% Student t over them."
         )
 
     def measure(

@@ -45,6 +45,11 @@ class Curve:
     inputs: torch.Tensor
     outputs: torch.Tensor
 
+    @property
+    def slopes(self) -> torch.Tensor:
+        """The slope of every piece, (k, n - 1)."""
+        return self.outputs.diff(dim=1) / self.inputs.diff(dim=1)
+
     def inverse(self) -> Curve:
         """The curves read the other way."""
         return Curve(self.outputs, self.inputs)
@@ -89,7 +94,7 @@ def gaussianising(coefficients: torch.Tensor) -> Curve:
 
 def evaluate(curve: Curve, values: torch.Tensor) -> torch.Tensor:
     """`curve` at `values` (n, k)."""
-    slopes = curve.outputs.diff(dim=1) / curve.inputs.diff(dim=1)
+    slopes = curve.slopes
     result = curve.outputs[:, 0] + slopes[:, 0] * (values - curve.inputs[:, 0])
     for bend in range(1, curve.inputs.shape[1] - 1):
         step = slopes[:, bend] - slopes[:, bend - 1]
@@ -185,7 +190,7 @@ class Writer:
         Channel i must hold slope_0 * (x - inputs_0) + FLOOR. Returns the channels' offset (k,): afterwards channel i
         holds curve_i(x) + offset_i.
         """
-        slopes = curve.outputs.diff(dim=1) / curve.inputs.diff(dim=1)
+        slopes = curve.slopes
         count, bends = slopes.shape[0], slopes.shape[1] - 1
         a_block = WIDTH // count
         channels = torch.arange(count)
@@ -266,7 +271,7 @@ def write_encoder(writer: Writer, basis: torch.Tensor, colour: torch.Tensor, cur
     writer.convolutions[0].bias[ONE] = 1
     writer.gather(1, torch.eye(12))
     writer.gather(2, torch.eye(48))
-    slope = (curve.outputs.diff(dim=1) / curve.inputs.diff(dim=1))[:, :1]
+    slope = curve.slopes[:, :1]
     writer.gather(3, slope * basis)
     start = FLOOR - slope[:, 0] * (basis @ colour.repeat(64) + curve.inputs[:, 0])
     for convolution in writer.convolutions[1:3]:
@@ -286,7 +291,7 @@ def write_decoder(
     # Values of at most 1 everywhere: training can then move all weights at one rate.
     largest = coefficients.abs().amax(0)
     curve = Curve(curve.inputs, curve.outputs / largest[:, None])
-    slope = (curve.outputs.diff(dim=1) / curve.inputs.diff(dim=1))[:, 0]
+    slope = curve.slopes[:, 0]
     writer.pointwise(0, torch.diag(slope), FLOOR - slope * curve.inputs[:, 0])
     writer.convolutions[0].bias[ONE] = 1
     for block in range(len(writer.blocks)):
@@ -320,7 +325,8 @@ def halve(
     (m,) and those magnitudes (m,).
     """
     count, inputs = split.common.shape
-    largest = torch.stack([(values @ part.T).abs().amax(0) for part in split.children()]).amax(0) + 1e-6
+    results = torch.cat([values @ part.T for part in split.children()])
+    largest = results.abs().amax(0) + 1e-6
     split = split.divided(largest)
     right, lower, both, total = split.bounds(values)
     children = total + FLOOR
@@ -340,4 +346,4 @@ def halve(
         axes = len({axis for gated in group for axis in gated.axes})
         compared = min(inputs, (WIDTH - sum(len(gated.weight) for gated in group)) // (2 * axes))
         writer.gate(block, group, offsets, compared)
-    return torch.cat([values @ part.T for part in split.children()]), children, largest
+    return results / largest, children, largest

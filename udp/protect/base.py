@@ -79,8 +79,8 @@ class ProtectionMethod(abc.ABC):
         """Protected copies of `photos`: same names, sizes, alpha and profile; pixels changed by at most the budget.
 
         `masks`, one a photo, are uint8 (H, W) of the photo's size: pixels below 128 keep every bit; None protects all of a
-        photo. Raises `InvalidInput` for bad settings, no photos or a model that the method cannot attack, `BudgetExceeded` if our own result were wrong, and
-        whatever `on_progress` raises to stop.
+        photo. Raises `InvalidInput` for bad settings, no photos or a model that the method cannot attack, `BudgetExceeded`
+        if our own result were wrong, and whatever `on_progress` raises to stop.
         """
         check_settings(self)
         own = for_model(self, model.small) if model else self

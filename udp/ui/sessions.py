@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -33,14 +34,23 @@ def remove_orphans(parent: Path) -> None:
         try:
             os.kill(int(root.name.split("-")[1]), 0)
         except ProcessLookupError:
-            for notes in root.glob(f"*/{UPLOADS}"):
-                for line in notes.read_text(encoding="utf-8").splitlines():
-                    path = Path(json.loads(line)).resolve()
-                    if parent.resolve() in path.parents:
-                        path.unlink(missing_ok=True)
+            for path in _noted_uploads(root):
+                if parent.resolve() in path.parents:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
             shutil.rmtree(root, ignore_errors=True)
         except (ValueError, PermissionError):
             continue
+
+
+def _noted_uploads(root: Path) -> list[Path]:
+    """What the sessions below `root` noted in `UPLOADS`. A crash may have cut the last line short: it names no file."""
+    found = []
+    for notes in root.glob(f"*/{UPLOADS}"):
+        for line in notes.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(Path(json.loads(line)).resolve())
+    return found
 
 
 @dataclass(eq=False)

@@ -1,14 +1,17 @@
 """Peak memory and time of protection and fine-tuning, for a model and each set of memory options.
 
     python -m benchmarks.memory --model sd15 --photos examples/subject
+    python -m benchmarks.memory --model random-sd15 --options both     # its shape with random weights: no download
 
-Every line is measured in a process of its own, because a CPU process cannot reset its peak: on a GPU the figure is what
-torch allocated, on a CPU the resident size of the whole process, Python and libraries included.
+On a GPU the figure is what torch allocated at the peak, the model included. A CPU process cannot reset its peak, so there
+every line is measured in a process of its own, and the figure is its resident size, Python and libraries included.
+Neither memory nor time depends on the values of the weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import subprocess
 import sys
@@ -16,10 +19,14 @@ import time
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from udp.finetune import DreamBooth, LoRA
 from udp.images import list_photos, read_photos
-from udp.models import MemoryOptions, load_model, peak_memory, reset_peak_memory
+from udp.mini.text import build_tokenizer
+from udp.models import DiffusionModel, MemoryOptions, StableDiffusion, load_model, peak_memory, reset_peak_memory
+from udp.models.memory import apply
 from udp.protect import EUDP, AdvDM
 
 OPTIONS = {
@@ -29,11 +36,43 @@ OPTIONS = {
     "both": MemoryOptions(autocast=True, checkpointing=True, tiling=True),
 }
 WORK = ("advdm", "eudp", "lora", "dreambooth")
+RANDOM = "random-sd15"
+
+
+def random_sd15(dtype: torch.dtype, options: MemoryOptions) -> DiffusionModel:
+    """A model of Stable Diffusion 1.5's architecture (512 px, 860 million U-Net weights) with random weights."""
+    tokenizer = build_tokenizer(["a photo of sks"])
+    tokenizer.model_max_length = 77
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        pipeline = StableDiffusionPipeline(
+            unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768),
+            vae=AutoencoderKL(
+                block_out_channels=(128, 256, 512, 512), layers_per_block=2, sample_size=512,
+                down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+            ),
+            text_encoder=CLIPTextModel(
+                CLIPTextConfig(
+                    vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
+                    num_attention_heads=12, projection_dim=768,
+                )
+            ),
+            tokenizer=tokenizer,
+            scheduler=DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
+            safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        )  # fmt: skip
+    model = StableDiffusion(RANDOM, pipeline.to(dtype))
+    apply(model, options)
+    return model
 
 
 def measure(model_name: str, folder: Path, work: str, options: str, dtype: str, count: int) -> dict[str, float]:
     """Peak memory in GiB and seconds of a short run: 4 PGD or 10 training steps on `count` photos."""
-    model = load_model(model_name, getattr(torch, dtype), OPTIONS[options])
+    load_model.cache_clear()  # on a GPU the last line's model would count
+    gc.collect()
+    if model_name == RANDOM:
+        model = random_sd15(getattr(torch, dtype), OPTIONS[options])
+    else:
+        model = load_model(model_name, getattr(torch, dtype), OPTIONS[options])
     photos = read_photos(list_photos(folder))[:count]
     reset_peak_memory(model.device)
     start = time.monotonic()
@@ -48,6 +87,13 @@ def measure(model_name: str, folder: Path, work: str, options: str, dtype: str, 
     return {"gib": peak_memory(model.device) / 2**30, "seconds": time.monotonic() - start}
 
 
+def in_own_process(options: argparse.Namespace, work: str, chosen: str) -> dict[str, float]:
+    """`measure` in a new Python process."""
+    command = [sys.executable, "-m", "benchmarks.memory", "--one", work, chosen, "--model", options.model]
+    command += ["--photos", str(options.photos), "--count", str(options.count), "--dtype", options.dtype]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
 def main() -> None:
     """One line a kind of work and set of options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,6 +101,8 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path("examples/subject"))
     parser.add_argument("--count", type=int, default=4, help="photos in the set")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of the frozen base")
+    parser.add_argument("--work", nargs="+", default=WORK, choices=WORK)
+    parser.add_argument("--options", nargs="+", default=tuple(OPTIONS), choices=tuple(OPTIONS))
     parser.add_argument("--one", nargs=2, metavar=("WORK", "OPTIONS"), help="measure one line in this process")
     options = parser.parse_args()
     if options.one:
@@ -65,13 +113,12 @@ def main() -> None:
     print(
         f"{options.model}, {options.dtype} base, {options.count} photos, {device}\n\n| work | options | GiB | s |\n|---|---|---|---|"
     )
-    for work in WORK:
-        for chosen in OPTIONS:
-            command = [sys.executable, "-m", "benchmarks.memory", "--one", work, chosen, "--model", options.model]
-            command += ["--photos", str(options.photos), "--count", str(options.count), "--dtype", options.dtype]
-            found = json.loads(
-                subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-            )
+    for work in options.work:
+        for chosen in options.options:
+            if torch.cuda.is_available():
+                found = measure(options.model, options.photos, work, chosen, options.dtype, options.count)
+            else:
+                found = in_own_process(options, work, chosen)
             print(f"| {work} | {chosen} | {found['gib']:.2f} | {found['seconds']:.0f} |", flush=True)
 
 

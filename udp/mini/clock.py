@@ -11,6 +11,8 @@ import torch
 
 from udp.training import Trainer
 
+SAVE_EVERY = 60.0  # seconds between checkpoints
+
 
 def train_by_clock(
     trainer: Trainer,
@@ -24,23 +26,33 @@ def train_by_clock(
 ) -> None:
     """Descend `loss` until `minutes` have gone by, of which `spent` seconds already have; the schedule follows the clock.
 
-    After every `every` steps a line of the log, and `checkpoint` with `state()`, the trainer's state and the seconds
-    spent. It replaces the last one only when it is complete: a killed run never leaves half a file.
+    After every `every` steps a line of the log; about every minute and at the end `checkpoint`, with `state()`, the
+    trainer's state and the seconds spent. It replaces the last one only when it is complete: a killed run never leaves half a file.
     """
     start = time.monotonic() - spent
+    saved = time.monotonic()
     recent: list[float] = []
 
+    def save(seconds: float) -> None:
+        whole = {**state(), "trainer": trainer.state_dict(), "spent": seconds}
+        torch.save(whole, checkpoint.with_suffix(".new"))
+        checkpoint.with_suffix(".new").replace(checkpoint)
+
     def report(step: int, value: float) -> None:
+        nonlocal saved
         if on_step:
             on_step(step)
         recent.append(value)
         if step % every == 0:
-            seconds = time.monotonic() - start
-            print(f"step {step} loss {sum(recent) / len(recent):.4f} after {seconds / 60:.1f} min", flush=True)
+            now = time.monotonic()
+            print(f"step {step} loss {sum(recent) / len(recent):.4f} after {(now - start) / 60:.1f} min", flush=True)
             recent.clear()
-            whole = {**state(), "trainer": trainer.state_dict(), "spent": seconds}
-            torch.save(whole, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
+            if now - saved >= SAVE_EVERY:
+                save(now - start)
+                saved = now
 
+    begun = trainer.step
     while time.monotonic() - start < minutes * 60:
         trainer.run(loss, every, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+    if trainer.step > begun:
+        save(time.monotonic() - start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ from transformers import CLIPTokenizer
 
 from udp.mini.autoencoder import LATENT_CHANNELS
 from udp.mini.clock import train_by_clock
-from udp.mini.pictures import SIDE, squares
+from udp.mini.pictures import SIDE, squares, view
 from udp.mini.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
 from udp.training import Trainer, TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=8e-4, betas=(0.9, 0.99), weight_decay=1e-2, schedule="cosine", warmup=0.03)
-REPORT_EVERY = 100  # steps between lines of the log and checkpoints
+REPORT_EVERY = 100  # steps between lines of the log
+UNSEEN_EVERY = 1000  # steps between looks at the squares held out
 CAPTION_DROPOUT = 0.1
 EMA_DECAY = 0.998
-# Weights and Adam stay in float32; only the convolutions compute in bfloat16, where the processor has units for it.
-BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
+HELD_OUT = 256  # of the last squares: never trained on, their loss is logged beside the training's
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -56,13 +57,23 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has units for bfloat16. Weights and Adam stay in float32; only the layers compute in bfloat16."""
+    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+
+
 @torch.no_grad()
-def encode_all(vae: AutoencoderTiny, images: np.ndarray) -> torch.Tensor:
-    """uint8 (N, 128, 128, 3) to float16 latents (N, 24, 16, 16), scaled to about unit variance."""
+def encode_all(vae: AutoencoderTiny, images: np.ndarray, views: torch.Generator | None = None) -> torch.Tensor:
+    """uint8 (N, 128, 128, 3) to float16 latents (N, 24, 16, 16), scaled to about unit variance, on the device of `vae`.
+
+    With `views`, a generator, of a random view of each square instead of the square (`udp.mini.pictures.view`).
+    """
     latents = []
     for start in range(0, len(images), 32):
-        batch = torch.from_numpy(np.ascontiguousarray(images[start : start + 32])).permute(0, 3, 1, 2).float()
-        encoded = vae.encode((batch / 127.5 - 1).contiguous(memory_format=torch.channels_last)).latents
+        batch = torch.from_numpy(np.ascontiguousarray(images[start : start + 32])).to(vae.device)
+        pixels = batch.permute(0, 3, 1, 2).float() / 127.5 - 1
+        pixels = pixels if views is None else view(pixels, views)
+        encoded = vae.encode(pixels.contiguous(memory_format=torch.channels_last)).latents
         latents.append((encoded * vae.config.scaling_factor).half())
     return torch.cat(latents)
 
@@ -79,59 +90,96 @@ class Ema:
         """After a training step (the first steps average over a shorter past)."""
         decay = min(EMA_DECAY, (1 + step) / (10 + step))
         for module, average in zip(self.modules, self.averages, strict=True):
-            for parameter, mean in zip(module.parameters(), average.parameters(), strict=True):
-                mean.lerp_(parameter, 1 - decay)
+            torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)
 
 
 def train(
-    vae: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 16
+    vae: AutoencoderTiny,
+    folders: list[Path],
+    checkpoint: Path,
+    minutes: float,
+    seed: int = 0,
+    batch: int = 16,
+    views: int = 2,
 ) -> StableDiffusionPipeline:
-    """Train for `minutes` of wall clock, resuming from `checkpoint`, and return the pipeline with averaged weights."""
+    """Train for `minutes` of wall clock, resuming from `checkpoint`, and return the pipeline with averaged weights.
+
+    Everything runs on the device of `vae`. `views` is how many random views of each square there are to draw from,
+    encoded once before the training (12 KB each).
+    """  # fmt: skip
     torch.manual_seed(seed)  # initial weights only
+    device = vae.device
     images, captions = squares(folders, seed)
-    latents = encode_all(vae, images)
+    held_out = min(HELD_OUT, len(images) // 10)
+    seen = len(images) - held_out
     vocabulary = checkpoint.with_name("tokenizer")  # kept: more captions on resuming must not renumber the words
     if not vocabulary.exists():
         build_tokenizer(captions).save_pretrained(vocabulary)
     tokenizer = CLIPTokenizer.from_pretrained(vocabulary)
     tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
-    tokens = tokens.input_ids
-    text_encoder, unet, scheduler = build_text_encoder(tokenizer), build_unet(), build_scheduler()
+    tokens = tokens.input_ids.to(device)
+    text_encoder, unet = build_text_encoder(tokenizer).to(device), build_unet().to(device)
+    scheduler = build_scheduler()
     noise_scheduler = DDPMScheduler.from_config(scheduler.config)
     ema = Ema([unet, text_encoder])
     trainer = Trainer([*unet.parameters(), *text_encoder.parameters()], SETTINGS)
     spent = 0.0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         for module, weights in zip([unet, text_encoder, *ema.averages], state["modules"], strict=True):
             module.load_state_dict(weights)
         trainer.load_state_dict(state["trainer"])
         spent = state["spent"]
+    if spent >= minutes * 60:
+        return assemble(vae, ema.averages[0], ema.averages[1], tokenizer, scheduler)
+    begun = time.monotonic()
+    drawn = torch.Generator().manual_seed(seed)
+    latents = torch.stack([encode_all(vae, images[:seen], drawn) for _ in range(views)])
+    unseen = encode_all(vae, images[seen:])
+    spent += time.monotonic() - begun
     generator = torch.Generator().manual_seed(seed + trainer.step)
+    noise_generator = torch.Generator(device).manual_seed(seed + trainer.step)
     # Latents are principal components, the first of them carrying shape and colour and the last fine grain that no text
     # predicts; all have unit variance, so without weights the grain would fill most of the loss.
-    importance = torch.arange(1, LATENT_CHANNELS + 1).rsqrt()
+    importance = torch.arange(1, LATENT_CHANNELS + 1, device=device).rsqrt()
     importance = (importance / importance.mean()).reshape(1, -1, 1, 1)
-    print(f"{len(images)} squares, {len(tokenizer)} tokens", flush=True)
+    print(f"{seen} squares, {held_out} held out, {views} views, {len(tokenizer)} tokens", flush=True)
 
-    def loss(step: int) -> torch.Tensor:
-        chosen = torch.randint(len(latents), (batch,), generator=generator)
-        clean = latents[chosen].float()
-        chosen[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = len(tokens) - 1
-        text = text_encoder(tokens[chosen])[0]
-        timesteps = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * len(scheduler.betas)
-        timesteps = timesteps.long()
-        noise = torch.randn(clean.shape, generator=generator)
+    def denoising_loss(
+        clean: torch.Tensor, words: torch.Tensor, modules: list, noise_from: torch.Generator
+    ) -> torch.Tensor:
+        """Weighted, of `clean` (n, C, h, w) with the tokens `words` (n, LENGTH), at timesteps that cover all evenly."""
+        count = len(clean)
+        timesteps = (
+            torch.arange(count, device=device) + torch.rand(count, generator=noise_from, device=device)
+        ) / count
+        timesteps = (timesteps * len(scheduler.betas)).long()
+        noise = torch.randn(clean.shape, generator=noise_from, device=device)
         noisy = noise_scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
-            prediction = unet(noisy, timesteps, encoder_hidden_states=text).sample
+        text = modules[1](words)[0]
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bfloat16(device)):
+            prediction = modules[0](noisy, timesteps, encoder_hidden_states=text).sample
         error = prediction.float() - noise_scheduler.get_velocity(clean, noise, timesteps)
         return (importance * error.square()).mean()
+
+    def loss(step: int) -> torch.Tensor:
+        chosen = torch.randint(seen, (batch,), generator=generator)
+        clean = latents[torch.randint(views, (batch,), generator=generator), chosen].float()
+        chosen[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = len(tokens) - 1
+        return denoising_loss(clean, tokens[chosen], [unet, text_encoder], noise_generator)
 
     def weights() -> dict[str, Any]:
         return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}
 
-    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, ema.update)
+    @torch.no_grad()
+    def after_step(step: int) -> None:
+        ema.update(step)
+        if held_out and step % UNSEEN_EVERY == 0:
+            fixed = torch.Generator(device).manual_seed(seed)
+            value = denoising_loss(unseen.float(), tokens[seen:-1], ema.averages, fixed)
+            print(f"step {step} loss on squares held out {float(value):.4f}", flush=True)
+
+    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, after_step)
     return assemble(vae, ema.averages[0], ema.averages[1], tokenizer, scheduler)
 
 

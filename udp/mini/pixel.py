@@ -17,14 +17,14 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from udp.mini.clock import train_by_clock
-from udp.mini.denoiser import Ema
+from udp.mini.denoiser import Ema, computes_in_bfloat16
 from udp.mini.pictures import squares
 from udp.training import Trainer, TrainingSettings
 
 SIDE = 32
 WEIGHTS = Path(__file__).parent / "pixel_weights"
 SETTINGS = TrainingSettings(learning_rate=6e-4, betas=(0.9, 0.99), weight_decay=1e-2, schedule="cosine", warmup=0.03)
-REPORT_EVERY = 100  # steps between lines of the log and checkpoints
+REPORT_EVERY = 100  # steps between lines of the log
 
 
 def build_unet() -> UNet2DModel:
@@ -56,32 +56,39 @@ def shrink(images: np.ndarray) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def train(folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 16) -> DDPMPipeline:
+def train(
+    folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 16, device: str = "cpu"
+) -> DDPMPipeline:
     """Train for `minutes` of wall clock, resuming from `checkpoint`, and return the pipeline with averaged weights."""
     torch.manual_seed(seed)  # initial weights only
-    unet, scheduler = build_unet(), build_scheduler()
+    unet, scheduler = build_unet().to(device), build_scheduler()
     ema, trainer = Ema([unet]), Trainer(unet.parameters(), SETTINGS)
     spent = 0.0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         unet.load_state_dict(state["unet"])
         ema.averages[0].load_state_dict(state["average"])
         trainer.load_state_dict(state["trainer"])
         spent = state["spent"]
     if spent >= minutes * 60:
         return assemble(ema.averages[0], scheduler)
-    images = shrink(squares(folders, seed)[0])
-    generator = torch.Generator().manual_seed(seed + trainer.step)
+    images = shrink(squares(folders, seed)[0]).to(device)
+    generator = torch.Generator(device).manual_seed(seed + trainer.step)
+    bfloat16 = computes_in_bfloat16(torch.device(device))
     print(f"{len(images)} squares, {sum(p.numel() for p in unet.parameters()) / 1e6:.1f} M weights", flush=True)
 
     def loss(step: int) -> torch.Tensor:
-        clean = images[torch.randint(len(images), (batch,), generator=generator)].float() / 127.5 - 1
+        clean = images[torch.randint(len(images), (batch,), generator=generator, device=device)].float() / 127.5 - 1
+        mirrored = torch.rand(batch, 1, 1, 1, generator=generator, device=device) < 0.5
+        clean = torch.where(mirrored, clean.flip(-1), clean)
         # Stratified: each batch covers all noise levels evenly.
-        timesteps = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * len(scheduler.betas)
-        timesteps = timesteps.long()
-        noise = torch.randn(clean.shape, generator=generator)
+        timesteps = (torch.arange(batch, device=device) + torch.rand(batch, generator=generator, device=device)) / batch
+        timesteps = (timesteps * len(scheduler.betas)).long()
+        noise = torch.randn(clean.shape, generator=generator, device=device)
         noisy = scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
-        return (unet(noisy, timesteps).sample - scheduler.get_velocity(clean, noise, timesteps)).square().mean()
+        with torch.autocast(str(device), torch.bfloat16, enabled=bfloat16):
+            velocity = unet(noisy, timesteps).sample.float()
+        return (velocity - scheduler.get_velocity(clean, noise, timesteps)).square().mean()
 
     def weights() -> dict[str, Any]:
         return {"unet": unet.state_dict(), "average": ema.averages[0].state_dict()}

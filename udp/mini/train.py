@@ -8,11 +8,12 @@
     python -m udp.mini.train decoder     --data data renders --work work --minutes 8
     python -m udp.mini.train export      --data data renders --work work --out udp/mini/weights
     python -m udp.mini.train pixel       --data data renders --work work --minutes 15
+    python -m udp.mini.train pack        --data data renders --out packed     # one file, for a machine with a GPU
 
 The autoencoder is computed in a minute; the others resume from their checkpoint in `--work` when called again, and the
 learning rate follows the wall clock, so `--minutes` is what they cost. `unet` needs the autoencoder
 of the same `--work`, and `decoder` both: it refines the decoder on what that U-Net makes of the pictures.
-`pixel`, the twin without autoencoder (`udp.mini.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
+On a GPU, which is taken where there is one, `--batch 512 --views 16` fill it. `pixel`, the twin without autoencoder (`udp.mini.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 import torch
 
 from udp.mini import autoencoder, denoiser, pixel, refine
+from udp.mini.pictures import pack
 
 
 def load_autoencoder(work: Path):
@@ -35,30 +37,38 @@ def load_autoencoder(work: Path):
 def main() -> None:
     """Parse, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("autoencoder", "unet", "decoder", "export", "pixel"))
+    parser.add_argument("part", choices=("autoencoder", "unet", "decoder", "export", "pixel", "pack"))
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pictures.jsonl or part-*.npz")
-    parser.add_argument("--work", type=Path, required=True, help="checkpoints")
+    parser.add_argument("--work", type=Path, default=Path("work"), help="checkpoints")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "weights")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=16, help="squares a step (the decoder takes a quarter)")
+    parser.add_argument("--views", type=int, default=2, help="random views of each square that the U-Net sees")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    if options.part == "autoencoder":
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if options.part == "pack":
+        print(pack(options.data, options.seed, options.out))
+    elif options.part == "autoencoder":
         model = autoencoder.fit(options.data, options.seed)
         torch.save({"model": model.state_dict()}, options.work / "autoencoder.pt")
     elif options.part == "pixel":
         out = pixel.WEIGHTS if options.out == parser.get_default("out") else options.out
-        pixel.save(pixel.train(options.data, options.work / "pixel.pt", options.minutes, options.seed), out)
+        checkpoint = options.work / "pixel.pt"
+        pixel.save(pixel.train(options.data, checkpoint, options.minutes, options.seed, options.batch, device), out)
     else:
         minutes = options.minutes if options.part == "unet" else 0
-        vae = load_autoencoder(options.work)
-        pipeline = denoiser.train(vae, options.data, options.work / "unet.pt", minutes, options.seed)
+        vae = load_autoencoder(options.work).to(device)
+        unet = options.work / "unet.pt"
+        pipeline = denoiser.train(vae, options.data, unet, minutes, options.seed, options.batch, options.views)
         refined = options.work / "decoder.pt"
         if options.part == "decoder":
-            refine.train(pipeline, options.data, refined, options.minutes, options.seed)
+            refine.train(pipeline, options.data, refined, options.minutes, options.seed, options.batch // 4)
         elif options.part == "export":
             if refined.exists():
-                pipeline.vae.decoder.load_state_dict(torch.load(refined, weights_only=True)["decoder"])
+                decoder = torch.load(refined, map_location=device, weights_only=True)["decoder"]
+                pipeline.vae.decoder.load_state_dict(decoder)
             denoiser.save(pipeline, options.out)
 
 

@@ -19,7 +19,7 @@ from udp.mini.pictures import SIDE, squares, view
 from udp.mini.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
 from udp.training import Trainer, TrainingSettings
 
-SETTINGS = TrainingSettings(learning_rate=8e-4, betas=(0.9, 0.99), weight_decay=1e-2, schedule="cosine", warmup=0.03)
+SETTINGS = TrainingSettings(learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=1e-2, schedule="cosine", warmup=0.03)
 REPORT_EVERY = 100  # steps between lines of the log
 UNSEEN_EVERY = 1000  # steps between looks at the squares held out
 CAPTION_DROPOUT = 0.1
@@ -76,6 +76,37 @@ def encode_all(vae: AutoencoderTiny, images: np.ndarray, views: torch.Generator 
         encoded = vae.encode(pixels.contiguous(memory_format=torch.channels_last)).latents
         latents.append((encoded * vae.config.scaling_factor).half())
     return torch.cat(latents)
+
+
+class Denoise(torch.nn.Module):
+    """The U-Net's prediction (n, C, h, w) with positional arguments, in bfloat16 where the device computes in it."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """Of `noisy` (n, C, h, w) at `timesteps` (n,) under `text` (n, LENGTH, WIDTH)."""
+        # Casts are not kept for later: a recorded graph must make them anew.
+        enabled = computes_in_bfloat16(noisy.device)
+        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False):
+            return self.unet(noisy, timesteps, encoder_hidden_states=text).sample.float()
+
+
+def recorded(unet: UNet2DConditionModel, batch: int) -> torch.nn.Module:
+    """`Denoise(unet)` for `batch` pictures, on a GPU recorded once and replayed.
+
+    A U-Net this small keeps a GPU waiting for Python, which launches its thousand kernels one by one.
+    """
+    module = Denoise(unet)
+    if unet.device.type != "cuda":
+        return module
+    side = unet.config.sample_size
+    latents = torch.randn(batch, LATENT_CHANNELS, side, side, device=unet.device)
+    latents = latents.contiguous(memory_format=torch.channels_last)
+    text = torch.randn(batch, LENGTH, WIDTH, device=unet.device, requires_grad=True)
+    timesteps = torch.zeros(batch, dtype=torch.long, device=unet.device)
+    return torch.cuda.make_graphed_callables(module, (latents, timesteps, text))
 
 
 class Ema:
@@ -145,6 +176,8 @@ def train(
     importance = (importance / importance.mean()).reshape(1, -1, 1, 1)
     print(f"{seen} squares, {held_out} held out, {views} views, {len(tokenizer)} tokens", flush=True)
 
+    denoise = recorded(unet, batch)
+
     def denoising_loss(
         clean: torch.Tensor, words: torch.Tensor, modules: list, noise_from: torch.Generator
     ) -> torch.Tensor:
@@ -157,16 +190,14 @@ def train(
         noise = torch.randn(clean.shape, generator=noise_from, device=device)
         noisy = noise_scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
         text = modules[1](words)[0]
-        with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bfloat16(device)):
-            prediction = modules[0](noisy, timesteps, encoder_hidden_states=text).sample
-        error = prediction.float() - noise_scheduler.get_velocity(clean, noise, timesteps)
+        error = modules[0](noisy, timesteps, text) - noise_scheduler.get_velocity(clean, noise, timesteps)
         return (importance * error.square()).mean()
 
     def loss(step: int) -> torch.Tensor:
         chosen = torch.randint(seen, (batch,), generator=generator)
         clean = latents[torch.randint(views, (batch,), generator=generator), chosen].float()
         chosen[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = len(tokens) - 1
-        return denoising_loss(clean, tokens[chosen], [unet, text_encoder], noise_generator)
+        return denoising_loss(clean, tokens[chosen], [denoise, text_encoder], noise_generator)
 
     def weights() -> dict[str, Any]:
         return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}
@@ -176,7 +207,8 @@ def train(
         ema.update(step)
         if held_out and step % UNSEEN_EVERY == 0:
             fixed = torch.Generator(device).manual_seed(seed)
-            value = denoising_loss(unseen.float(), tokens[seen:-1], ema.averages, fixed)
+            modules = [Denoise(ema.averages[0]), ema.averages[1]]
+            value = denoising_loss(unseen.float(), tokens[seen:-1], modules, fixed)
             print(f"step {step} loss on squares held out {float(value):.4f}", flush=True)
 
     train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, after_step)

@@ -3,6 +3,7 @@
     python -m benchmarks.samples --out udp/mini/samples.png [--model mini] [--guidance 3] [--seeds 0 1]
 
 A row a seed, a column a prompt. Reading a row from left to right shows what the words change, because only they differ.
+A model without prompts gets a grid of 32 seeds, enlarged to 128 px a picture.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import textwrap
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from udp.generate import generate
@@ -45,6 +47,14 @@ def draw(rows: list[list[Image.Image]], prompts: tuple[str, ...], side: int) -> 
     return canvas
 
 
+def grid(pictures: list[np.ndarray], columns: int = 8, side: int = 128) -> Image.Image:
+    """Pictures in rows of `columns`, each enlarged to `side` without smoothing."""
+    rows = [np.concatenate(pictures[start : start + columns], 1) for start in range(0, len(pictures), columns)]
+    image = Image.fromarray(np.concatenate(rows))
+    times = side // pictures[0].shape[0]
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+
+
 def main() -> None:
     """Sample and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,6 +66,9 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=3.0)
     options = parser.parse_args()
     model = load_model(options.model)
+    if not model.takes_prompts:
+        grid(generate(model, model.unet, "", range(32), options.steps)).save(options.out, optimize=True)
+        return
     columns = [
         [Image.fromarray(i) for i in generate(model, model.unet, p, options.seeds, options.steps, options.guidance)]
         for p in options.prompts

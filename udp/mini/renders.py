@@ -4,7 +4,7 @@
 
 Writes part-00000.npz, part-00001.npz, ... of 100 images each: `images` (n, size, size, 3) uint8, `captions` and
 `sources` (n,) strings, the latter naming the model and its author and the backdrop photo for the attribution
-list; and VOCAB.txt, the captions' words. Every image depends on (seed, its number) alone, so a stopped run
+list; VOCAB.txt, the captions' words; and CREDITS.md, the catalogue models in them. Every image depends on (seed, its number) alone, so a stopped run
 goes on where it left off: finished parts are kept. Needs mitsuba.
 """
 
@@ -145,6 +145,18 @@ def make_image(library: Library, seed: int, number: int, size: int, samples: int
     return image, caption(things, ground, place, light_words, medium, rng), " | ".join(sources)
 
 
+def write_credits(folder: Path) -> None:
+    """Write CREDITS.md: every catalogue model in the folder's parts once, with its library and author, one a line."""
+    models = {
+        source
+        for path in folder.glob("part-?????.npz")
+        for sources in np.load(path)["sources"]
+        for source in str(sources).split(" | ")
+        if ": " in source  # neither our own primitives nor a backdrop, which the photographs' list names
+    }
+    (folder / "CREDITS.md").write_text("".join(f"- {model}\n" for model in sorted(models)))
+
+
 def write_vocabulary(folder: Path) -> None:
     """Write VOCAB.txt: the distinct words of all captions in the folder's parts, one a line."""
     words = {
@@ -184,6 +196,7 @@ def main() -> None:
         np.savez_compressed(unfinished, images=np.stack(images), captions=np.array(captions), sources=np.array(sources))
         unfinished.rename(path)
         write_vocabulary(arguments.out)
+        write_credits(arguments.out)
         print(path.name, flush=True)
 
 

@@ -115,6 +115,8 @@ def test_server_files_cannot_be_read_through_the_api(client: Client) -> None:
 def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(endpoints) == {"/protect", "/attack", "/evaluate"}
+    for name, endpoint in endpoints.items():  # photos of a style go by other words than photos of an object
+        assert "prompt" in [parameter["parameter_name"] for parameter in endpoint["parameters"]], name
 
 
 def test_the_documented_snippets_run(

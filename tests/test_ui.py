@@ -351,11 +351,24 @@ def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> N
     assert attack.preset.menu not in [box for _, box in attack.controls()]
 
 
+def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
+    style = PRESETS["style"]
+    with gr.Blocks():
+        tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
+        tab.connect([], gr.Tab("Robustness"))
+    filled = tab.preset.fill("style")
+    assert filled[tab.prompt] == style.instance_prompt and tab.preset.named(style.instance_prompt) == "style"
+    controls = [control for _, control in tab.controls()[:7]] + tab.recipes.components
+    work = tab._work(Source([], [], EUDP()), *(filled.get(control, control.value) for control in controls))
+    assert work.trial.instance_prompt == work.trial.prompt == style.instance_prompt
+    assert work.recipe.class_prompt == style.class_prompt
+
+
 def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:
     owner = Owner(model="sd15")
     with gr.Blocks():
         tab = RobustnessTab(Context(Sessions(tmp_path), owner, run_here))
-    values = {name: control.value for name, control in tab.controls()[:6]}
+    values = {name: control.value for name, control in tab.controls()[:7]}
     values["sampling_steps"] += 5
     source = Source([], [], EUDP())
     work = tab._work(source, *values.values(), *(control.value for control in tab.recipes.components))

@@ -61,7 +61,7 @@ def add_endpoints(context: Context) -> None:
         cleanings = gr.JSON(list(DEFAULT_CLEANINGS), label="cleanings")
         table = gr.JSON(label="rows")
         inputs = [photos, protected, recipe, gr.Number(200, label="steps"), cleanings, gr.Number(1, label="seeds"), seed,
-                  settings, model]  # fmt: skip
+                  settings, model, prompt]  # fmt: skip
         gr.Button().click(_evaluate(context), inputs, [table, archive], api_name="evaluate", **API)
 
 
@@ -139,7 +139,7 @@ def _evaluate(context: Context) -> Any:
     async def evaluate(
         request: gr.Request, photos: list[str] | None, protected: list[str] | None, recipe: str = "lora",
         steps: float = 200, cleanings: list[str] | None = None, seeds: float = 1, seed: float = 0,
-        settings: dict[str, Any] | None = None, model: str = "",
+        settings: dict[str, Any] | None = None, model: str = "", prompt: str = PROMPT,
     ) -> tuple[list[dict[str, Any]], str]:  # fmt: skip
         """Clean, then attack: a row for each cleaning (effect, effect kept, verdict), and a ZIP of pictures and report.
 
@@ -159,10 +159,10 @@ def _evaluate(context: Context) -> Any:
                     f"got {len(names)} and {seeds:g}"
                 )
             source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
-            name = context.owner.check_model(model)
+            name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
             sampling_steps, guidance = sampling_of(name)
             trial = Trial(
-                PROMPT, PROMPT, whole_seed(seed), sampling_steps=sampling_steps, guidance=guidance, seeds=int(seeds)
+                wanted, wanted, whole_seed(seed), sampling_steps=sampling_steps, guidance=guidance, seeds=int(seeds)
             )
             work = RobustnessWork(source.clean, source.protected, source.method, chosen, names, trial, name)
 

@@ -19,11 +19,12 @@ from udp.protect import EUDP
 from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui.attack_tab import MOST_STEPS
-from udp.ui.context import Context, whole_seed
+from udp.ui.context import Context, clean_prompt, whole_seed
 from udp.ui.fields import Choice
 from udp.ui.job_tab import JobTab, Updates
 from udp.ui.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
+from udp.ui.preset_menu import PresetMenu
 from udp.ui.results import save_robustness
 from udp.ui.sampling import Sampling
 from udp.ui.sessions import Session
@@ -89,6 +90,10 @@ class RobustnessTab(JobTab):
         )
         with gr.Accordion(word("Advanced"), open=False):
             self.model = model_box(self.context.owner)
+            self.preset = PresetMenu()
+            self.prompt = gr.Textbox(
+                PROMPT, label="Prompt", info="What fine-tuning calls the photos, and the pictures are asked to show"
+            )
             self.seed = seed_box(info="The first seed")
             self.sampling = Sampling(self.context.owner)
             self.recipes.advanced()
@@ -100,18 +105,19 @@ class RobustnessTab(JobTab):
         for run in protect_runs:
             run.then(self._refresh, None, self.source, **QUICK)
         tab.select(self._refresh, None, self.source, **QUICK)
-        inputs = [self.cleanings, self.seeds, self.model, self.seed, self.sampling.steps, self.sampling.guidance,
-                  *self.recipes.components]  # fmt: skip
+        inputs = [self.cleanings, self.seeds, self.model, self.prompt, self.seed, self.sampling.steps,
+                  self.sampling.guidance, *self.recipes.components]  # fmt: skip
         self.estimated(inputs)
         self.sampling.follow(self.model)
+        self.preset.connect(self.prompt, [("instance_prompt", self.prompt), *self.recipes.named("recipe")])
         self.run_after(self.start.click(self.busy, None, self.busy_outputs(), **QUICK), self._submit, inputs)
         self.connect_stop()
 
     def controls(self) -> Controls:
         """See `JobTab.controls`."""
         own = {
-            "cleanings": self.cleanings, "seeds": self.seeds, "model": self.model, "seed": self.seed,
-            "sampling_steps": self.sampling.steps, "guidance": self.sampling.guidance,
+            "cleanings": self.cleanings, "seeds": self.seeds, "model": self.model, "prompt": self.prompt,
+            "seed": self.seed, "sampling_steps": self.sampling.steps, "guidance": self.sampling.guidance,
         }  # fmt: skip
         return [*own.items(), *self.recipes.named("recipe")]
 
@@ -123,13 +129,14 @@ class RobustnessTab(JobTab):
         return sources.describe(self.context.session(request), [], [])[0]
 
     def _work(self, source: sources.Source, *values: Any) -> RobustnessWork:
-        cleanings, seeds, model, seed, sampling_steps, guidance, *rest = values
+        cleanings, seeds, model, prompt, seed, sampling_steps, guidance, *rest = values
         if not 1 <= len(cleanings) <= MOST_CLEANINGS:
             raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
         if source.protected is None:
             raise InvalidInput(sources.NO_PHOTOS)
+        wanted = clean_prompt(prompt, PROMPT)
         trial = Trial(
-            PROMPT, PROMPT, whole_seed(seed), sampling_steps=int(sampling_steps), guidance=guidance, seeds=int(seeds)
+            wanted, wanted, whole_seed(seed), sampling_steps=int(sampling_steps), guidance=guidance, seeds=int(seeds)
         )
         return RobustnessWork(
             source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,

@@ -351,6 +351,20 @@ def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> N
     assert attack.preset.menu not in [box for _, box in attack.controls()]
 
 
+def test_an_example_brings_its_prompts_to_its_own_tab(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    with gr.Blocks():
+        tabs, attack, protect = gr.Tabs(), AttackTab(context), ProtectTab(context)
+        attack.connect(protect.connect(tabs), gr.Tab("Attack"))
+    for example, preset in (("style", "style"), ("subject", "object")):
+        (updates,) = protect._load_example(example, context.sessions.get("a"))
+        assert updates[protect.preset.menu] == preset
+        assert updates[protect.prompt] == PRESETS[preset].instance_prompt
+        assert all(example in file for file in updates[protect.files])
+    named = attack._name_example()  # the only example there is the subject
+    assert named[attack.preset.menu] == "object" and named[attack.prompt] == PRESETS["object"].prompt
+
+
 def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
     style = PRESETS["style"]
     with gr.Blocks():

@@ -112,6 +112,31 @@ def test_a_reload_finds_the_finished_run(visit: Visit, photo_files: list[Path], 
         assert {path.name for path in photo_files} < set(bundle.namelist())
 
 
+def shown(page: Page, label: str) -> Locator:
+    """The visible control whose label starts with these words."""
+    return page.get_by_label(re.compile(rf"^\s*{label}")).locator("visible=true")
+
+
+def test_an_example_names_what_it_shows_on_every_tab(visit: Visit) -> None:
+    page = visit(LONG)
+    for name in ("Protect", "Attack", "Robustness"):
+        page.get_by_role("tab", name=name, exact=True).click()
+        page.get_by_text("Advanced").locator("visible=true").click()
+    for example, preset, prompt in (
+        ("style", "A style of painting", "a painting in the style of sks"),
+        ("subject", "An object", "a photo of sks"),
+    ):
+        page.get_by_role("tab", name="Protect", exact=True).click()
+        button(page, f"Try the example {example}").click()
+        for name, label in (("Protect", "Prompt"), ("Attack", "Generation prompt"), ("Robustness", "Prompt")):
+            page.get_by_role("tab", name=name, exact=True).click()
+            expect(shown(page, "What the photos show")).to_have_value(preset)
+            expect(shown(page, label)).to_have_value(prompt)
+        page.get_by_role("tab", name="Protect", exact=True).click()
+        button(page, "Stop").click()
+        expect(page.get_by_text("Stopped.")).to_be_visible()
+
+
 def test_settings_travel_in_the_link(visit: Visit) -> None:
     query = (
         "protect.method=udp&protect.budget=16&protect.prompt=a+painting+in+the+style+of+sks&protect.seed=5"
@@ -119,24 +144,20 @@ def test_settings_travel_in_the_link(visit: Visit) -> None:
     )
     page = visit(f"{query}&protect.rounds=900000&attack.recipe=nonsense")  # what no control takes is left out
     page.get_by_text("Advanced").locator("visible=true").click()
-
-    def shown(name: str) -> Locator:
-        return page.get_by_label(re.compile(rf"^\s*{name}")).locator("visible=true")
-
-    expect(shown("Prompt")).to_have_value("a painting in the style of sks")
-    expect(shown("What the photos show")).to_have_value("A style of painting")
-    expect(shown("number input for Budget")).to_have_value("16")
-    expect(shown("Seed")).to_have_value("5")
+    expect(shown(page, "Prompt")).to_have_value("a painting in the style of sks")
+    expect(shown(page, "What the photos show")).to_have_value("A style of painting")
+    expect(shown(page, "number input for Budget")).to_have_value("16")
+    expect(shown(page, "Seed")).to_have_value("5")
     button(page, "Copy a link to these settings").click()
-    expect(shown("Link")).to_have_value(re.compile("protect.method=udp.*attack.pictures=3"))
-    copied, sent = (parse_qs(urlsplit(link).query) for link in (shown("Link").input_value(), f"?{query}"))
+    expect(shown(page, "Link")).to_have_value(re.compile("protect.method=udp.*attack.pictures=3"))
+    copied, sent = (parse_qs(urlsplit(link).query) for link in (shown(page, "Link").input_value(), f"?{query}"))
     assert copied == sent
     page.get_by_role("tab", name="Attack", exact=True).click()
     page.get_by_text("Advanced").locator("visible=true").click()
-    expect(shown("number input for Sampling steps")).to_have_value("30")  # the link's, not the model's own
-    shown("Model").click()
+    expect(shown(page, "number input for Sampling steps")).to_have_value("30")  # the link's, not the model's own
+    shown(page, "Model").click()
     page.get_by_role("option", name="Embedded model, 128 px").click()
-    expect(shown("number input for Sampling steps")).to_have_value("20")  # picked by hand, they follow the model
-    shown("Model").click()
+    expect(shown(page, "number input for Sampling steps")).to_have_value("20")  # picked by hand, they follow the model
+    shown(page, "Model").click()
     page.get_by_role("option", name="Stable Diffusion 1.5").click()
-    expect(shown("number input for Guidance scale")).to_have_value("7.5")
+    expect(shown(page, "number input for Guidance scale")).to_have_value("7.5")

@@ -33,7 +33,7 @@ from udp.ui.layout import (
     seed_box,
 )
 from udp.ui.link import Controls
-from udp.ui.preset_menu import PresetMenu
+from udp.ui.preset_menu import EXAMPLE_PRESETS, PresetMenu
 from udp.ui.results import pack, save_attack, save_protection, take_photos
 from udp.ui.sampling import Sampling
 from udp.ui.sessions import Session
@@ -146,6 +146,8 @@ class AttackTab(JobTab):
         self.preset.connect(self.instance_prompt, self.controls())
         for button, example in ((self.start, False), (self.example, True)):
             event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
+            if example:
+                event = event.then(self._name_example, None, self.preset.parts, **QUICK)
             self.run_after(event, self._submit, [gr.State(example), *inputs])
         self.connect_stop()
 
@@ -191,6 +193,9 @@ class AttackTab(JobTab):
             if not path.exists():
                 Image.fromarray(image).save(path)
         return paths
+
+    def _name_example(self) -> Updates:
+        return self.preset.choose(EXAMPLE_PRESETS["subject"])
 
     def _refresh(self, request: gr.Request, clean: list[str] | None, protected: list[str] | None) -> Updates:
         with friendly():

@@ -16,6 +16,7 @@ from udp.ui.context import Context
 from udp.ui.layout import QUICK
 from udp.ui.link import ARRIVE, COPY_SETTINGS, settings_query, settings_updates
 from udp.ui.owner import Owner
+from udp.ui.preset_menu import EXAMPLE_PRESETS
 from udp.ui.progress import message
 from udp.ui.protect_tab import ProtectTab
 from udp.ui.robustness_tab import RobustnessTab
@@ -77,6 +78,8 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         runs = protect.connect(tabs)
         attack.connect(runs, attack_item)
         robustness.connect(runs, robustness_item)
+        examples = {protect.try_subject: EXAMPLE_PRESETS["subject"], protect.try_style: EXAMPLE_PRESETS["style"]}
+        protect.preset.lead([attack.preset, robustness.preset], examples)
         secret, query = (gr.Textbox(visible="hidden", label=label, container=False) for label in ("secret", "query"))
         pages = (protect, attack, robustness)
         controls = [(f"{tab.kind}.{name}", control) for tab in pages for name, control in tab.controls()]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 
@@ -11,6 +12,7 @@ from udp.presets import PRESETS, Preset
 from udp.ui.layout import QUICK
 
 FIELDS = {item.name for item in dataclasses.fields(Preset)}
+EXAMPLE_PRESETS = {"subject": "object", "style": "style"}  # what the photos of each example set show
 
 
 class PresetMenu:
@@ -31,6 +33,29 @@ class PresetMenu:
     def fill(self, name: str) -> dict[gr.components.Component, str]:
         """The text of every box."""
         return {box: getattr(PRESETS[name], field) for field, box in self.filled}
+
+    @property
+    def parts(self) -> list[gr.components.Component]:
+        """The menu and its boxes, which `choose` updates."""
+        return [self.menu, *(box for _, box in self.filled)]
+
+    def choose(self, name: str) -> dict[gr.components.Component, str]:
+        """The menu at `name`, and the text of every box."""
+        return {self.menu: name, **self.fill(name)}
+
+    def lead(self, followers: Sequence[PresetMenu], examples: Mapping[gr.Button, str]) -> None:
+        """The `followers` are about the same photos: they go where a visitor or a button of `examples` moves this menu.
+
+        A link is no visitor: it sets each tab by itself. Call it once all of them are connected.
+        """
+
+        def choose(name: str) -> dict[gr.components.Component, str]:
+            return {part: text for menu in followers for part, text in menu.choose(name).items()}
+
+        parts = [part for menu in followers for part in menu.parts]
+        self.menu.input(choose, self.menu, parts, **QUICK)
+        for button, name in examples.items():
+            button.click(functools.partial(choose, name), None, parts, **QUICK)
 
     @staticmethod
     def named(prompt: str) -> str | None:

@@ -18,7 +18,7 @@ from udp.ui.fields import Choice
 from udp.ui.job_tab import JobTab, Updates
 from udp.ui.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
-from udp.ui.preset_menu import PresetMenu
+from udp.ui.preset_menu import EXAMPLE_PRESETS, PresetMenu
 from udp.ui.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
 from udp.ui.sessions import Session
 from udp.ui.tables import visibility_table
@@ -112,7 +112,8 @@ class ProtectTab(JobTab):
             event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
             if example:
                 load = self.guarded(functools.partial(self._load_example, example))
-                event = event.then(load, None, [self.files, self.thumbnails, *self.busy_outputs()], **WATCH)
+                outputs = [self.files, self.thumbnails, *self.preset.parts, *self.busy_outputs()]
+                event = event.then(load, None, outputs, **WATCH)
             runs.append(self.run_after(event, self._submit, inputs))
         self.connect_stop()
         self.picker.select(self._on_pick, None, [self.slider, self.perturbation, self.before, self.after], **QUICK)
@@ -160,7 +161,8 @@ class ProtectTab(JobTab):
 
     def _load_example(self, name: str, session: Session) -> Iterator[Updates]:
         files = example_files(session, name)
-        yield {self.files: files, self.thumbnails: self._thumbnails(session, files)}
+        words = self.preset.choose(EXAMPLE_PRESETS[name])
+        yield {self.files: files, self.thumbnails: self._thumbnails(session, files), **words}
 
     def _submit(
         self, session: Session, files: list[str] | None, model: str | None, prompt: str, seed: float | None, *values: Any

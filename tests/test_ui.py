@@ -28,6 +28,7 @@ from udp.ui.attack_tab import AttackTab
 from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
+from udp.ui.link import settings_query, settings_updates
 from udp.ui.owner import Owner, owner_from
 from udp.ui.protect_tab import ProtectTab
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
@@ -332,6 +333,28 @@ def test_sampling_starts_at_the_models_own_and_follows_it(
     assert moved(home, "sdxl") == [50, 7.5] and moved(home, "some/model") == [50, 7.5]
     assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 2.0]
     assert moved(Owner(), "some/model") == [gr.skip(), gr.skip()]
+
+
+def test_what_a_link_does_not_name_suits_the_model_that_it_names(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(models=("mini", "sd15")), run_here)
+    with gr.Blocks():
+        tab = RobustnessTab(context)
+        tab.connect([], gr.Tab("Robustness"))
+    controls, sliders = tab.controls(), (tab.sampling.steps, tab.sampling.guidance)
+
+    def arrived(query: str) -> dict[object, object]:
+        found = settings_updates(controls, query, tab.sampling.own)
+        return {control: update.value for control, update in found.items()}
+
+    assert arrived("?seeds=2") == {tab.seeds: 2}
+    assert arrived("?model=nonsense") == {}
+    assert arrived("?model=sd15") == {tab.model: "sd15", sliders[0]: 50, sliders[1]: 7.5}
+    assert arrived("?model=sd15&guidance=2") == {tab.model: "sd15", sliders[0]: 50, sliders[1]: 2}
+    for steps, query in ((50, "model=sd15"), (20, "model=sd15&sampling_steps=20")):  # 20 is the first model's own
+        chosen = {tab.model: "sd15", sliders[0]: steps, sliders[1]: 7.5}
+        values = [chosen.get(control, control.value) for _, control in controls]
+        assert settings_query(controls, values, tab.sampling.own) == query
+        assert arrived(query) == chosen
 
 
 def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> None:

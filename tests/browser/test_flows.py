@@ -155,6 +155,9 @@ def test_settings_travel_in_the_link(visit: Visit) -> None:
     page.get_by_role("tab", name="Attack", exact=True).click()
     page.get_by_text("Advanced").locator("visible=true").click()
     expect(shown(page, "number input for Sampling steps")).to_have_value("30")  # the link's, not the model's own
+    expect(shown(page, "number input for Guidance scale")).to_have_value(
+        "7.5"
+    )  # the model's, which the link names alone
     shown(page, "Model").click()
     page.get_by_role("option", name="Embedded model, 128 px").click()
     expect(shown(page, "number input for Sampling steps")).to_have_value("20")  # picked by hand, they follow the model

@@ -6,7 +6,7 @@ The scripts run in the browser. A Space sits in a frame of huggingface.co, whose
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -46,30 +46,37 @@ COPY_SETTINGS = """(query) => {
 
 MOST_CHARACTERS = 300  # of one value
 Controls = list[tuple[str, gr.components.Component]]
+Values = dict[gr.components.Component, Any]
+# From the values of controls, those defaults that depend on them: sampling has other ones for another model.
+Defaults = Callable[[Values], Values]
 
 
-def settings_query(controls: Controls, values: Sequence[Any]) -> str:
+def settings_query(controls: Controls, values: Sequence[Any], defaults: Defaults) -> str:
     """The query of a link to these settings; what is at its default is left out.
 
     Controls may share a name (every method has its own slider of a field); the first that is not at its default counts.
     """
     found: dict[str, str] = {}
+    own = defaults(dict(zip((control for _, control in controls), values, strict=True)))
     for (name, control), value in zip(controls, values, strict=True):
-        if value != control.value and value is not None:
+        if value != own.get(control, control.value) and value is not None:
             found.setdefault(name, ",".join(value) if isinstance(value, list) else f"{value}")
     return urlencode(found)
 
 
-def settings_updates(controls: Controls, query: str) -> dict[Any, Any]:
-    """Updates from a link's query. Values that a control would not take are left out: a link is anybody's text."""
+def settings_updates(controls: Controls, query: str, defaults: Defaults) -> dict[Any, Any]:
+    """Updates from a link's query. Values that a control would not take are left out: a link is anybody's text.
+
+    What the link does not name goes to the default that suits what it does name.
+    """
     given = {name: values[0] for name, values in parse_qs(query.removeprefix("?")).items()}
-    updates = {}
+    named: Values = {}
     for name, control in controls:
         if name in given and len(given[name]) <= MOST_CHARACTERS:
             value = _value(control, given[name])
             if value is not None:
-                updates[control] = type(control)(value=value)
-    return updates
+                named[control] = value
+    return {control: type(control)(value=value) for control, value in {**defaults(named), **named}.items()}
 
 
 def _value(control: gr.components.Component, text: str) -> Any:

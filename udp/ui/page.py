@@ -14,7 +14,7 @@ from udp.ui.api import add_endpoints
 from udp.ui.attack_tab import AttackTab
 from udp.ui.context import Context
 from udp.ui.layout import QUICK
-from udp.ui.link import ARRIVE, COPY_SETTINGS, settings_query, settings_updates
+from udp.ui.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_updates
 from udp.ui.owner import Owner
 from udp.ui.preset_menu import EXAMPLE_PRESETS
 from udp.ui.progress import message
@@ -52,7 +52,7 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
     def arrive(request: gr.Request, secret: str, query: str) -> dict[Any, Any]:
         session = context.session(request)
         session.secret = session.secret or secret
-        updates = settings_updates(controls, query)
+        updates = settings_updates(controls, query, defaults)
         job_id = parse_qs(query.removeprefix("?")).get("job", [""])[0]
         if job_id and not sessions.rejoin(request.session_hash, job_id, secret):
             updates[notice] = gr.HTML(message(GONE), visible=True)
@@ -62,6 +62,9 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
                 selected=next(tab.kind for tab in pages if jobs.get(tab.kind) and jobs[tab.kind].id == job_id)
             )
         return updates or {notice: gr.HTML(visible=False)}
+
+    def defaults(values: Values) -> Values:
+        return {**attack.sampling.own(values), **robustness.sampling.own(values)}
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(1800, CACHE_SECONDS)) as demo:
         gr.HTML(HEADER, padding=False)
@@ -86,7 +89,9 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         settings = [control for _, control in controls]
         arrived = demo.load(arrive, [secret, query], [tabs, notice, *settings], js=ARRIVE, **QUICK)
         for tab in pages:
-            copied = tab.copy.click(lambda *values: settings_query(controls, values), settings, query, **QUICK)
+            copied = tab.copy.click(
+                lambda *values: settings_query(controls, values, defaults), settings, query, **QUICK
+            )
             copied.then(None, query, tab.link, js=COPY_SETTINGS).then(
                 lambda: gr.Textbox(visible=True), None, tab.link, **QUICK
             )

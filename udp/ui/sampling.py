@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -33,7 +35,8 @@ class Sampling:
         self.guidance = gr.Slider(1, 10, guidance, step=0.5, label="Guidance scale", info=follows)
 
     def follow(self, model: gr.Dropdown) -> None:
-        """Move the sliders when the visitor picks a model; a link that sets all three leaves them as it says."""
+        """Move the sliders when the visitor picks a model; a link leaves them where it says, or at `own`."""
+        self.model = model
         model.input(self.moved, model, [self.steps, self.guidance], **QUICK)
 
     def moved(self, name: str | None) -> tuple[gr.Slider, gr.Slider]:
@@ -42,6 +45,11 @@ class Sampling:
         if own is None:
             return gr.skip(), gr.skip()
         return gr.Slider(value=own[0]), gr.Slider(value=own[1])
+
+    def own(self, values: Mapping[gr.components.Component, Any]) -> dict[gr.components.Component, float]:
+        """The sliders' values that suit the model in `values`; none without a model there."""
+        own = self._own(values[self.model]) if values.get(self.model) else None
+        return dict(zip((self.steps, self.guidance), own, strict=True)) if own else {}
 
     def _own(self, name: str | None) -> tuple[int, float] | None:
         try:

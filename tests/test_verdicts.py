@@ -73,6 +73,29 @@ def test_seeds_that_disagree_are_inconclusive_and_seeds_that_agree_are_not() -> 
     assert alike.effect.low < 0.4067 < alike.effect.high
 
 
+@pytest.mark.parametrize(
+    ("textures", "words"),
+    [
+        ([8.0], "is 4.0 dB further from the real photos than the worse control's. "),
+        ([3.7], "is 0.3 dB nearer to the real photos than the worse control's. "),
+        ([3.98], "is as far from the real photos as the worse control's. "),
+        ([3.5, 3.7, 3.9], "the worse control's (from 0.8 dB nearer to 0.2 dB further). 3 seeds."),
+    ],
+)
+def test_no_sentence_gives_a_negative_distance(textures: list[float], words: str) -> None:
+    clean, protected = runs(*[0.5] * len(textures)), [runs(0.7, texture=texture)[0] for texture in textures]
+    trial = {"clean": clean, "random": clean, "protected": protected}
+    sentence = judge(runs(*[1.0] * len(textures)), trial).sentence
+    assert words in sentence and "-" not in sentence
+
+
+def test_a_lesson_below_nothing_is_called_so() -> None:
+    assert "learned less than nothing (-80%) of what the clean" in judge(runs(1.0), arms(0.5, 0.5, 1.4)).sentence
+    several = {"clean": runs(0.5, 0.5), "random": runs(1.1, 1.3), "protected": runs(0.9, 0.8)}
+    assert "random noise less than nothing (-40%, -294% to 214%); the" in judge(runs(1.0, 1.0), several).sentence
+    assert "learned 0% of what" in judge(runs(1.0), arms(0.5, 0.5, 1.001)).sentence  # no minus before a zero
+
+
 def test_interval_is_student_t() -> None:
     interval = Interval.over([1.0, 2.0, 3.0])
     assert interval.mean == 2 and interval.high - 2 == pytest.approx(4.302653 / 3**0.5, rel=1e-5)

@@ -64,7 +64,7 @@ class Interval:
         """Whether the seeds agree that the value is positive; a single seed can only give its own sign."""
         return self.mean > 0 if self.low is None else self.low > 0
 
-    def text(self, form: str = "{:.0%}") -> str:
+    def text(self, form: str = "{:z.0%}") -> str:
         """For people: the mean, and the interval if there is one."""
         shown = form.format(self.mean)
         return shown if self.low is None else f"{shown} ({form.format(self.low)} to {form.format(self.high)})"
@@ -142,7 +142,26 @@ def _sentence(word: str, learned: Mapping[str, Interval], excess: Interval, seed
     }[word]
     scope = "One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds."
     return (
-        f"{said}. The imitator learned {learned['protected'].text()} of what the clean photos teach, with random noise "
-        f"{learned['random'].text()}; the texture of its pictures is {excess.text('{:+.1f}')} dB further from "
-        f"the real photos than the controls'. {scope}"
+        f"{said}. The imitator learned {_lesson(learned['protected'])} of what the clean photos teach, with random noise "
+        f"{_lesson(learned['random'])}; the texture of its pictures is {_texture(excess)}. {scope}"
     )
+
+
+def _lesson(share: Interval) -> str:
+    """What an arm learned; a negative share is no lesson of any size."""
+    text = share.text()
+    return f"less than nothing ({text.replace(' (', ', ').removesuffix(')')})" if text.startswith("-") else text
+
+
+def _texture(excess: Interval) -> str:
+    """How far the pictures are from the real photos beside the worse control's, whichever of the two is further."""
+    if f"{excess.mean:z.1f}" == "0.0":
+        words = "as far from the real photos as the worse control's"
+    elif excess.mean > 0:
+        words = f"{excess.mean:.1f} dB further from the real photos than the worse control's"
+    else:
+        words = f"{-excess.mean:.1f} dB nearer to the real photos than the worse control's"
+    if excess.low is None:
+        return words
+    low, high = (f"{abs(x):.1f} dB {'further' if x > 0 else 'nearer'}" for x in (excess.low, excess.high))
+    return f"{words} (from {low} to {high})"

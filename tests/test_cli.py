@@ -81,7 +81,27 @@ def test_bad_input_ends_with_a_message(
     assert words in message and "expected" in message and "Traceback" not in message
 
 
-def test_budget_text_is_checked_by_the_parser(capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--budget", "eight", "expected a fraction such as 8/255 or a number in [0, 1], got 'eight'"),
+        ("--budget", "8", "expected a value in [0, 1], written like 8/255, got '8'"),
+        ("--seed", "-1", "expected a whole number from 0 to 2147483647, got '-1'"),
+        ("--seed", "9" * 20, "expected a whole number from 0 to 2147483647, got '99"),
+    ],
+)
+def test_a_flag_that_cannot_be_read_says_what_was_expected(
+    flag: str, value: str, words: str, capsys: pytest.CaptureFixture
+) -> None:
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["protect", "x", "--out", "y", "--budget", "eight"])
-    assert "--budget" in capsys.readouterr().err
+        build_parser().parse_args(["protect", "x", "--out", "y", f"{flag}={value}"])
+    assert f"argument {flag}: {words}" in capsys.readouterr().err
+
+
+def test_help_gives_the_default_of_the_method_at_hand(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["protect", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "raise the denoising loss, or lower it (default ascend for advdm, descend for sds)" in text
+    assert "PGD steps in a round (default 10 for eudp eudp-target udp, 100 for advdm" in text
+    assert "how to protect (default eudp)" in text

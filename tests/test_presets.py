@@ -121,7 +121,12 @@ def test_manifests_show_the_rate_that_was_used(
     with pytest.raises(SystemExit):
         build_parser().parse_args(["attack", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "lora 0.004 / 0.0001, dreambooth 0.001 / 5e-06, textual_inversion 0.005 / 0.0005" in text
+    for owner, rate in (
+        ("lora", "0.004 / 0.0001"),
+        ("dreambooth", "0.001 / 5e-06"),
+        ("textual_inversion", "0.005 / 0.0005"),
+    ):
+        assert f"{rate} for {owner}" in text
     assert "default 2 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
 
 

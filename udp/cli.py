@@ -45,26 +45,28 @@ def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]
             owners.setdefault(item.name, {})[name] = item
     for name, found in owners.items():
         item = next(iter(found.values()))
-        meta = item.metadata
-        belongs = "" if len(found) == len(registry) else f" [{', '.join(found)}]"
-        flag, target = f"--{prefix}{name.replace('_', '-')}", f"{prefix}{name}"
+        flag = f"--{prefix}{name}".replace("_", "-")
+        options = {"dest": f"{prefix}{name}", "default": None, "help": flag_help(found, registry)}
         if isinstance(item.default, bool):
-            parser.add_argument(
-                flag, dest=target, action=argparse.BooleanOptionalAction, default=None,
-                help=f"{meta['help']} (default {shown_default(item)}){belongs}",
-            )  # fmt: skip
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
             continue
-        if "published" in meta:
-            # Each owner has values of its own, two of them: better a list than the first one's.
-            rates = ", ".join(f"{owner} {shown_default(of)}" for owner, of in found.items())
-            help = f"{meta['what']} (default for small / Stable Diffusion's size: {rates})"
-        else:
-            help = f"{meta['help']} (default {shown_default(item)}){belongs}"
-        kind = parse_levels if meta["levels"] else type(item.default)
-        parser.add_argument(
-            flag, dest=target, type=kind, choices=meta["choices"], default=None,
-            help=help,
-        )  # fmt: skip
+        choices, kind = item.metadata["choices"], levels if item.metadata["levels"] else type(item.default)
+        metavar = None if choices else name.upper()
+        parser.add_argument(flag, type=kind, choices=choices, metavar=metavar, **options)
+
+
+def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, type]) -> str:
+    """What a field sets, with its default, each owner's if they differ, and else its owners if not all have it."""
+    meta = next(iter(found.values())).metadata
+    defaults: dict[str, list[str]] = {}
+    for owner, item in found.items():
+        defaults.setdefault(shown_default(item), []).append(owner)
+    differ = len(defaults) > 1
+    shown = ", ".join(f"{value} for {' '.join(of)}" if differ else value for value, of in defaults.items())
+    belongs = "" if differ or len(found) == len(registry) else f" [{', '.join(found)}]"
+    if "published" in meta:
+        return f"{meta['what']} (default for small / Stable Diffusion's size: {shown}){belongs}"
+    return f"{meta['help']} (default {shown}){belongs}"
 
 
 def shown_default(item: dataclasses.Field) -> str:
@@ -77,6 +79,21 @@ def shown_default(item: dataclasses.Field) -> str:
     if meta["levels"]:
         return f"{value * 255:g}/255"
     return f"{value:g}" if isinstance(value, (int, float)) else value
+
+
+def levels(text: str) -> float:
+    """`parse_levels` for a flag, whose own reason argparse shows."""
+    try:
+        return parse_levels(text)
+    except InvalidInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def whole_seed(text: str) -> int:
+    """A seed from a flag, in the page's range."""
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**31 - 1}, got {text!r}")
+    return int(text)
 
 
 def from_flags(kind: type, options: argparse.Namespace, prefix: str = "") -> Any:
@@ -203,15 +220,20 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", type=Path, help="a folder of clean photos")
     parser.add_argument("--out", type=Path, required=True,
                         help="folder for report.html, report.json, the protected set and cells; run again to resume")  # fmt: skip
-    parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    parser.add_argument("--method", choices=tuple(METHODS), default="eudp", help="how to protect (default eudp)")
     parser.add_argument("--prompt",
                         help="of protection, fine-tune and pictures (default: the preset's instance prompt)")  # fmt: skip
-    parser.add_argument("--recipes", default="lora", help=f"out of {', '.join(RECIPES)}, separated by commas")
+    parser.add_argument("--recipes", default="lora",
+                        help=f"out of {', '.join(RECIPES)}, separated by commas (default lora)")  # fmt: skip
     parser.add_argument("--cleaning", default=",".join(DEFAULT_CLEANINGS),
-                        help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain")  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=1, help="runs of the whole trial")
-    parser.add_argument("--unprotected", type=float, default=0.0, help="part of the photos found clean, 0 to 1")
-    parser.add_argument("--pictures", type=int, default=Trial().pictures, help="pictures an arm and run")
+                        help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain (default "
+                             f"{','.join(DEFAULT_CLEANINGS)})")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1, help="runs of the whole trial (default 1)")
+    parser.add_argument(
+        "--unprotected", type=float, default=0.0, help="part of the photos found clean, 0 to 1 (default 0)"
+    )
+    parser.add_argument("--pictures", type=int, default=Trial().pictures,
+                        help=f"pictures an arm and run (default {Trial().pictures})")  # fmt: skip
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
     add_setting_flags(parser, RECIPES, RECIPE_PREFIX)
@@ -236,7 +258,7 @@ def build_parser() -> argparse.ArgumentParser:
     protect = commands.add_parser("protect", help="add an imperceptible perturbation to photos")
     protect.add_argument("photos", type=Path, help="a folder of photos, or one photo")
     protect.add_argument("--out", type=Path, required=True, help="folder for the protected PNGs and manifest.json")
-    protect.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    protect.add_argument("--method", choices=tuple(METHODS), default="eudp", help="how to protect (default eudp)")
     protect.add_argument("--prompt", help="what the photos are assumed to show (default: the preset's instance prompt)")
     protect.add_argument(
         "--mask", type=Path, help="a folder of masks named like the photos: bright regions are protected"
@@ -248,18 +270,20 @@ def build_parser() -> argparse.ArgumentParser:
     trial.add_argument("--clean", type=Path, help="the clean photos, if not in INSTANCE/controls/clean")
     trial.add_argument("--random", type=Path, help="the random-noise photos, if not in INSTANCE/controls/random")
     trial.add_argument("--out", type=Path, required=True, help="folder for pictures, grid, losses and manifest.json")
-    trial.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
+    trial.add_argument("--recipe", choices=tuple(RECIPES), default="lora", help="how to fine-tune (default lora)")
     trial.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
     trial.add_argument("--prompt",
                        help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)")  # fmt: skip
-    trial.add_argument("--pictures", type=int, default=Trial().pictures, help="pictures an arm")
+    trial.add_argument("--pictures", type=int, default=Trial().pictures,
+                       help=f"pictures an arm (default {Trial().pictures})")  # fmt: skip
     add_setting_flags(trial, RECIPES)
     trial.set_defaults(run=run_attack)
     evaluate = commands.add_parser("evaluate", help="protect, then try recipes x cleanings and write a report")
     add_evaluate(evaluate)
     space = commands.add_parser("deploy", help="put the app on Hugging Face Spaces, see docs/owners.md")
     space.add_argument("repository", help="USER/NAME of the Space")
-    space.add_argument("--hardware", choices=tuple(HARDWARE), default="cpu")
+    space.add_argument("--hardware", choices=tuple(HARDWARE), default="cpu",
+                       help="what the Space runs on (default cpu, which is free)")  # fmt: skip
     space.add_argument("--private", action="store_true", help="visible to you alone")
     space.add_argument("--dry-run", action="store_true", help="only say what would go up")
     space.set_defaults(run=run_deploy)
@@ -270,9 +294,11 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--sampling-steps", type=int, help=f"steps of a picture {own(few, many)}")
         command.add_argument("--guidance", type=float, help=f"classifier-free guidance {own(weak, strong)}")
     for command in (protect, trial, evaluate):
-        command.add_argument("--preset", choices=tuple(PRESETS), default="object", help=f"prompts: {prompts}")
-        command.add_argument("--model", default="mini", help=models)
-        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--preset", choices=tuple(PRESETS), default="object",
+                             help=f"prompts (default object): {prompts}")  # fmt: skip
+        command.add_argument("--model", default="mini", help=f"{models} (default mini)")
+        command.add_argument("--seed", type=whole_seed, default=0,
+                             help="the same seed and settings give the same result (default 0)")  # fmt: skip
     return parser
 
 
@@ -284,9 +310,6 @@ def main(arguments: list[str] | None = None) -> int:
         if "preset" in options:
             apply_preset(PRESETS[options.preset], options)
         options.run(options)
-    except argparse.ArgumentTypeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except UDPError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 2

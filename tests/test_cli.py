@@ -65,6 +65,23 @@ def test_plain_folder_is_fine_tuned_alone(photo_files: list[Path], tiny_model_fo
         (["protect", "PHOTOS", "--out", "out", "--budget", "99/255"], "between 2/255 and 32/255"),
         (["protect", "PHOTOS", "--out", "out", "--model", "no/such-model"], "expected a network or"),
         (["attack", "--instance", "missing", "--out", "out"], "which does not exist"),
+        (["protect", "PHOTOS", "--out", "PHOTOS"], "expected --out to be another folder than that of the photos"),
+        (["protect", "PHOTOS/view_0.png", "--out", "PHOTOS"], "expected --out to be another folder"),
+        (["attack", "--instance", "PHOTOS", "--out", "PHOTOS"], "expected --out to be another folder"),
+        (["protect", "PHOTOS", "--out", "PHOTOS/view_0.png/here"], "expected --out to be a folder, new or old"),
+        (["evaluate", "PHOTOS", "--out", "PHOTOS/view_0.png"], "expected --out to be a folder, new or old"),
+        (
+            ["protect", "PHOTOS", "--out", "out", "--method", "random", "--rounds", "3"],
+            "expected --rounds with eudp or",
+        ),
+        (
+            ["attack", "--instance", "PHOTOS", "--out", "out", "--word", "x"],
+            "expected --word with textual_inversion, got",
+        ),
+        (
+            ["evaluate", "PHOTOS", "--out", "out", "--recipe-rank", "4", "--recipes", "dreambooth"],
+            "expected --recipe-rank with lora, got it with dreambooth",
+        ),
     ],
 )
 def test_bad_input_ends_with_a_message(
@@ -73,7 +90,7 @@ def test_bad_input_ends_with_a_message(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    arguments = [str(photo_files[0].parent) if a == "PHOTOS" else a for a in arguments]
+    arguments = [a.replace("PHOTOS", str(photo_files[0].parent)) for a in arguments]
     if "--model" not in arguments:
         arguments += ["--model", str(tiny_model_folder)]
     assert main(arguments) == 2

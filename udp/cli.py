@@ -9,7 +9,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,28 @@ def from_flags(kind: type, options: argparse.Namespace, prefix: str = "") -> Any
     return kind(**{name: value for name, value in given.items() if value is not None})
 
 
+def refuse_unused(
+    options: argparse.Namespace, registry: dict[str, type], names: Sequence[str], prefix: str = ""
+) -> None:
+    """Raise `InvalidInput` if a flag was given that none of the chosen `names` has: it would change nothing."""
+    fields = {name: {item.name for item in dataclasses.fields(kind)} for name, kind in registry.items()}
+    used = set().union(*(fields[name] for name in names))
+    for field in sorted(set().union(*fields.values()) - used):
+        if getattr(options, prefix + field) is not None:
+            owners, flag = [name for name in fields if field in fields[name]], f"--{prefix}{field}".replace("_", "-")
+            raise InvalidInput(f"expected {flag} with {' or '.join(owners)}, got it with {' and '.join(names)}")
+
+
+def check_places(out: Path, source: Path | None) -> None:
+    """Raise `InvalidInput` if results cannot be written to `out`, or would be mixed with the photos of `source`."""
+    nearest = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise InvalidInput(f"expected --out to be a folder, new or old, got the file {str(nearest)!r}")
+    folder = source.parent if source is not None and source.is_file() else source
+    if folder is not None and folder.exists() and out.exists() and out.samefile(folder):
+        raise InvalidInput(f"expected --out to be another folder than that of the photos, got {str(out)!r} for both")
+
+
 class Ticker:
     """Progress on one line of stderr, with the time left."""
 
@@ -144,6 +166,7 @@ def trial_from(options: argparse.Namespace, model: DiffusionModel, instance: str
 
 def run_protect(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
+    check_places(options.out, options.photos)
     photos = read_photos(list_photos(options.photos))
     model = load_model(options.model)
     method = for_model(from_flags(METHODS[options.method], options), model.small)
@@ -160,6 +183,7 @@ def run_protect(options: argparse.Namespace) -> None:
 
 def run_attack(options: argparse.Namespace) -> None:
     """`python -m udp attack`."""
+    check_places(options.out, options.instance)
     controls = options.instance / CONTROLS
     places = {
         "clean": options.clean or controls / "clean",
@@ -185,6 +209,7 @@ def run_attack(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """`python -m udp evaluate`."""
+    check_places(options.out, None)
     photos = read_photos(list_photos(options.photos))
     names = _names(options.recipes, RECIPES, "recipes")
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
@@ -307,6 +332,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = build_parser()
     try:
         options = parser.parse_args(arguments)
+        if "method" in options:
+            refuse_unused(options, METHODS, [options.method])
+        if "recipe" in options:
+            refuse_unused(options, RECIPES, [options.recipe])
+        if "recipes" in options:
+            refuse_unused(options, RECIPES, _names(options.recipes, RECIPES, "recipes"), RECIPE_PREFIX)
         if "preset" in options:
             apply_preset(PRESETS[options.preset], options)
         options.run(options)

@@ -12,10 +12,11 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from udp.cli import apply_preset, build_parser, from_flags, main
+from udp.cli import apply_preset, build_parser, main
 from udp.errors import InvalidInput
 from udp.evaluate import Trial
 from udp.finetune import RECIPES, DreamBooth, LoRA, TextualInversion
+from udp.flags import from_flags
 from udp.models import MODELS, DiffusionModel, available_models, is_small, load_model
 from udp.presets import PRESETS
 from udp.protect import ASPL, EUDP

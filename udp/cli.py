@@ -1,15 +1,14 @@
 """The command line: `python -m udp protect ...`, `attack ...`, `evaluate ...` and `deploy ...`.
 
-Flags are made from the dataclass fields of methods and recipes, so a new method has its flags at once.
+Flags are made from the dataclass fields of methods and recipes (`udp.flags`), so a new method has its flags at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from udp.deploy import HARDWARE, deploy, plan
 from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
+from udp.flags import add_setting_flags, from_flags, refuse_unused, whole_seed
 from udp.generate import own_sampling
 from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
@@ -27,91 +27,9 @@ from udp.presets import PRESETS, Preset
 from udp.protect import METHODS, RandomNoise
 from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
 from udp.store import FolderStore, protect_once
-from udp.types import Progress, for_model, parse_levels
+from udp.types import Progress, for_model
 
-# field name -> the name of each class that has it -> the field there
-Owners = dict[str, dict[str, dataclasses.Field]]
 RECIPE_PREFIX = "recipe-"
-
-
-def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type], prefix: str = "") -> None:
-    """One flag a field of any class in `registry`; defaults stay the class's own, shown in the help.
-
-    `prefix` keeps the flags of two registries apart in one command.
-    """
-    owners: Owners = {}
-    for name, kind in registry.items():
-        for item in dataclasses.fields(kind):
-            owners.setdefault(item.name, {})[name] = item
-    for name, found in owners.items():
-        item = next(iter(found.values()))
-        flag = f"--{prefix}{name}".replace("_", "-")
-        options = {"dest": f"{prefix}{name}", "default": None, "help": flag_help(found, registry)}
-        if isinstance(item.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
-            continue
-        choices, kind = item.metadata["choices"], levels if item.metadata["levels"] else type(item.default)
-        metavar = None if choices else name.upper()
-        parser.add_argument(flag, type=kind, choices=choices, metavar=metavar, **options)
-
-
-def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, type]) -> str:
-    """What a field sets, with its default, each owner's if they differ, and else its owners if not all have it."""
-    meta = next(iter(found.values())).metadata
-    defaults: dict[str, list[str]] = {}
-    for owner, item in found.items():
-        defaults.setdefault(shown_default(item), []).append(owner)
-    differ = len(defaults) > 1
-    shown = ", ".join(f"{value} for {' '.join(of)}" if differ else value for value, of in defaults.items())
-    belongs = "" if differ or len(found) == len(registry) else f" [{', '.join(found)}]"
-    if "published" in meta:
-        return f"{meta['what']} (default for small / Stable Diffusion's size: {shown}){belongs}"
-    return f"{meta['help']} (default {shown}){belongs}"
-
-
-def shown_default(item: dataclasses.Field) -> str:
-    """A field's default for people; of one made by `model_setting`, both of its own values."""
-    meta, value = item.metadata, item.default
-    if "published" in meta:
-        return f"{meta['small']:g} / {meta['published']:g}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if meta["levels"]:
-        return f"{value * 255:g}/255"
-    return f"{value:g}" if isinstance(value, (int, float)) else value
-
-
-def levels(text: str) -> float:
-    """`parse_levels` for a flag, whose own reason argparse shows."""
-    try:
-        return parse_levels(text)
-    except InvalidInput as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def whole_seed(text: str) -> int:
-    """A seed from a flag, in the page's range."""
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**31 - 1}, got {text!r}")
-    return int(text)
-
-
-def from_flags(kind: type, options: argparse.Namespace, prefix: str = "") -> Any:
-    """An instance of `kind` with those of its fields that were given as flags."""
-    given = {item.name: getattr(options, prefix + item.name) for item in dataclasses.fields(kind)}
-    return kind(**{name: value for name, value in given.items() if value is not None})
-
-
-def refuse_unused(
-    options: argparse.Namespace, registry: dict[str, type], names: Sequence[str], prefix: str = ""
-) -> None:
-    """Raise `InvalidInput` if a flag was given that none of the chosen `names` has: it would change nothing."""
-    fields = {name: {item.name for item in dataclasses.fields(kind)} for name, kind in registry.items()}
-    used = set().union(*(fields[name] for name in names))
-    for field in sorted(set().union(*fields.values()) - used):
-        if getattr(options, prefix + field) is not None:
-            owners, flag = [name for name in fields if field in fields[name]], f"--{prefix}{field}".replace("_", "-")
-            raise InvalidInput(f"expected {flag} with {' or '.join(owners)}, got it with {' and '.join(names)}")
 
 
 def check_places(out: Path, source: Path | None) -> None:

@@ -187,6 +187,9 @@ def test_uploaded_sets_must_pair_up(photos: list[Photo], photo_files: list[Path]
     assert source.method.budget == pytest.approx(4 / 255) and not source.known
     with pytest.raises(InvalidInput, match="expected as many protected"):
         uploaded_source(photo_files, files[:1], ("clean", "protected"))
+    for clean, changed in ((photo_files, []), ([], files)):
+        with pytest.raises(InvalidInput, match=f"got {len(clean)} clean and {len(changed)} protected"):
+            uploaded_source(clean, changed, ("clean", "protected"))
     small = tmp_path / "view_0.png"
     Image.new("RGB", (80, 80)).save(small)
     with pytest.raises(InvalidInput, match="to have the size"):
@@ -399,6 +402,18 @@ def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
     work = tab._work(Source([], [], EUDP()), *(filled.get(control, control.value) for control in controls))
     assert work.trial.instance_prompt == work.trial.prompt == style.instance_prompt
     assert work.recipe.class_prompt == style.class_prompt
+
+
+def test_robustness_asks_for_what_its_tab_can_take(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    with gr.Blocks():
+        tab = RobustnessTab(context)
+    values = [control.value for _, control in tab.controls()[:7]] + [part.value for part in tab.recipes.components]
+    with pytest.raises(
+        InvalidInput, match="got none: start on the tab Protect, with your photos or an example"
+    ) as caught:
+        tab._submit(context.sessions.get("a"), *values)
+    assert "upload" not in str(caught.value)  # there is no box for it on this tab
 
 
 def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:

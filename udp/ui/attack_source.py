@@ -46,10 +46,14 @@ def saved_source(saved: SavedProtection) -> Source:
 def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequence[str]) -> Source:
     """A visitor's own sets, paired in the order of their file names; the budget is their largest difference.
 
-    Raises `InvalidInput` unless they pair up, photo by photo and size by size.
+    Raises `InvalidInput` unless they pair up, photo by photo and size by size, or if either set is missing.
     """
     if "protected" not in arms:
         return Source(take_photos(clean), None, EUDP(), False)
+    if not clean or not protected:
+        raise InvalidInput(
+            f"expected clean photos and the same photos protected, got {len(clean)} clean and {len(protected)} protected"
+        )
     originals, changed = (take_photos(sorted(paths, key=lambda path: path.name)) for paths in (clean, protected))
     if len(originals) != len(changed):
         raise InvalidInput(f"expected as many protected as clean photos, got {len(changed)} and {len(originals)}")
@@ -63,11 +67,14 @@ def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequ
     return Source(originals, changed, EUDP(budget=min(32, max(2, levels)) / 255), False)
 
 
-def session_source(session: Session) -> Source:
-    """The photos protected in this session, else the example attacked in it. Raises `InvalidInput` if none."""
+def session_source(session: Session, otherwise: str = NO_PHOTOS) -> Source:
+    """The photos protected in this session, else the example attacked in it.
+
+    Raises `InvalidInput` if there are none, with what to do `otherwise`.
+    """
     saved = session.protection or session.example
     if saved is None:
-        raise InvalidInput(NO_PHOTOS)
+        raise InvalidInput(otherwise)
     return saved_source(saved)
 
 

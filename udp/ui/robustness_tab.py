@@ -32,6 +32,9 @@ from udp.ui.tables import robustness_table
 from udp.ui.words import word
 from udp.ui.work import PROMPT, RobustnessWork
 
+NO_PHOTOS = (
+    "expected photos protected in this session, got none: start on the tab Protect, with your photos or an example"
+)
 MOST_CLEANINGS = 6
 MOST_SEEDS = 5
 
@@ -132,8 +135,6 @@ class RobustnessTab(JobTab):
         cleanings, seeds, model, prompt, seed, sampling_steps, guidance, *rest = values
         if not 1 <= len(cleanings) <= MOST_CLEANINGS:
             raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
-        if source.protected is None:
-            raise InvalidInput(sources.NO_PHOTOS)
         wanted = clean_prompt(prompt, PROMPT)
         trial = Trial(
             wanted, wanted, whole_seed(seed), sampling_steps=int(sampling_steps), guidance=guidance, seeds=int(seeds)
@@ -149,7 +150,7 @@ class RobustnessTab(JobTab):
         return work.model_name, work.units()
 
     def _submit(self, session: Session, *values: Any) -> Job:
-        source = sources.session_source(session)
+        source = sources.session_source(session, NO_PHOTOS)
         work = self._work(source, *values)
 
         def save(result: tuple[LabReport, list[Photo]]) -> Saved:

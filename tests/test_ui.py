@@ -24,7 +24,7 @@ from udp.protect import EUDP, METHODS, RandomNoise
 from udp.types import Photo, Progress
 from udp.ui import progress as show
 from udp.ui.attack_source import Source, uploaded_source
-from udp.ui.attack_tab import AttackTab
+from udp.ui.attack_tab import AttackTab, Saved
 from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
@@ -389,6 +389,18 @@ def test_an_example_brings_its_prompts_to_its_own_tab(tmp_path: Path) -> None:
         assert all(example in file for file in updates[protect.files])
     named = attack._name_example()  # the only example there is the subject
     assert named[attack.preset.menu] == "object" and named[attack.prompt] == PRESETS["object"].prompt
+
+
+def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    with gr.Blocks():
+        attack = AttackTab(context)
+    base = Arm("base", (), (), {})
+    report, session = Report(base, (), Verdict("unclear", "A verdict.", 1, {})), context.sessions.get("a")
+    for own in (True, False):
+        _, updates = attack.finished(session, Saved(report, Trial(), {}, tmp_path, own))
+        assert (attack.source in updates) is not own  # "Nothing is protected" took the place of "Using your own sets"
+    assert "Nothing is protected" in attack.restored(session)[attack.source]
 
 
 def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:

@@ -47,12 +47,13 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Saved:
-    """A finished attack and where it lies."""
+    """A finished attack and where it lies; `own` if it was on the visitor's own sets."""
 
     report: Report
     trial: Trial
     pictures: dict[str, list[Path]]
     archive: Path
+    own: bool
 
 
 class AttackTab(JobTab):
@@ -200,9 +201,16 @@ class AttackTab(JobTab):
     def _refresh(self, request: gr.Request, clean: list[str] | None, protected: list[str] | None) -> Updates:
         with friendly():
             session = self.context.session(request)
-            paths = [note_uploads(session, files) for files in (clean, protected)]
-            text, pictures = sources.describe(session, *paths)
-            return {self.source: text, self.thumbnails: gr.Gallery(pictures, visible=bool(pictures))}
+            return self._described(session, *(note_uploads(session, files) for files in (clean, protected)))
+
+    def _described(self, session: Session, clean: Sequence[Path], protected: Sequence[Path]) -> Updates:
+        """What the next attack would use."""
+        text, pictures = sources.describe(session, clean, protected)
+        return {self.source: text, self.thumbnails: gr.Gallery(pictures, visible=bool(pictures))}
+
+    def restored(self, session: Session) -> Updates:
+        """The photos protected in this session; a reload empties the boxes of a visitor's own sets."""
+        return self._described(session, [], [])
 
     def _source(
         self, session: Session, example: bool, clean: list[Path], protected: list[Path], arms: list[str]
@@ -264,19 +272,17 @@ class AttackTab(JobTab):
             folder = session.new_folder("attack")
             pictures, archive = save_attack(report, work.recipe, work.trial, work.model_name, known, folder)
             session.keep("attack", folder)
-            return Saved(report, work.trial, pictures, archive)
+            return Saved(report, work.trial, pictures, archive, not source.known)
 
         return self.context.submit(session, self.kind, work, save)
 
     def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
         """See `JobTab.finished`."""
-        text, thumbnails = sources.describe(session, [], [])
         rows: Updates = {column: gr.Column(visible=False) for column, _ in self.live_rows.values()}
         for name, row in self.rows.items():
             rows |= self._fill(row, saved.pictures.get(name, []), saved.trial)
         return "Done.", {
-            self.source: text,
-            self.thumbnails: gr.Gallery(thumbnails, visible=bool(thumbnails)),
+            **({} if saved.own else self._described(session, [], [])),
             self.partial: gr.DownloadButton(visible=False),
             **rows,
             self.results: gr.Column(visible=True),

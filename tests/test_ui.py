@@ -18,11 +18,13 @@ from udp.evaluate import Arm, Report, Trial
 from udp.finetune import RECIPES, LoRA
 from udp.images import read_photos
 from udp.jobs import Update
+from udp.lab import LabReport, Row
 from udp.models import MODELS
 from udp.presets import PRESETS
 from udp.protect import EUDP, METHODS, RandomNoise
 from udp.types import Photo, Progress
 from udp.ui import progress as show
+from udp.ui.about import about
 from udp.ui.attack_source import Source, uploaded_source
 from udp.ui.attack_tab import AttackTab, Saved
 from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
@@ -33,6 +35,7 @@ from udp.ui.owner import Owner, owner_from
 from udp.ui.protect_tab import ProtectTab
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.robustness_tab import RobustnessTab
+from udp.ui.robustness_tab import Saved as SavedRobustness
 from udp.ui.sampling import Sampling
 from udp.ui.sessions import UPLOADS, Session, Sessions
 from udp.ui.tables import attack_table, visibility_table
@@ -414,6 +417,27 @@ def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
     work = tab._work(Source([], [], EUDP()), *(filled.get(control, control.value) for control in controls))
     assert work.trial.instance_prompt == work.trial.prompt == style.instance_prompt
     assert work.recipe.class_prompt == style.class_prompt
+
+
+def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:
+    base = Arm("base", (), (), {})
+    verdict = Verdict("unclear", "A verdict.", 1, {})
+    rows = tuple(Row("lora", name, Report(base, (), verdict), None, None) for name in ("none", "jpeg75", "jpeg75+half"))
+    report = LabReport(rows, "mini", Trial())
+    with gr.Blocks():
+        tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
+    grids = [(tmp_path / f"{row.cleaning}.png", row.cleaning) for row in rows]
+    _, updates = tab.finished(Session(tmp_path), SavedRobustness(report, grids, tmp_path))
+    titles = [title for _, title in updates[tab.grids]]
+    boxes = {name: title for title, name in tab.cleanings.choices}
+    assert titles[:2] == ["No cleaning", boxes["jpeg75"]] and ", then " in titles[2]
+    assert all(title in updates[tab.table] for title in titles)
+    assert "Effect kept is the share" in updates[tab.table]
+
+
+def test_the_page_says_how_long_its_owner_keeps_photos() -> None:
+    assert "deleted 10 minutes after you close the page" in about(Owner().keep_minutes)
+    assert "deleted 1 minute after" in about(Owner(keep_minutes=1).keep_minutes)
 
 
 def test_robustness_asks_for_what_its_tab_can_take(tmp_path: Path) -> None:

@@ -33,15 +33,16 @@ LIMITS = (
 )
 
 PRIVACY = (
-    "Photos stay in a folder of your own on the server and are deleted ten minutes after you close the page. A reload finds "
+    "Photos stay in a folder of your own on the server and are deleted {minutes} after you close the page. A reload finds "
     "a running or finished job again, through the link and a secret that your browser keeps; the link alone shows nobody "
     "anything. No history is kept, no statistics are collected, and no other server is asked for anything. The location "
     "and camera data of your photos (EXIF) are not copied into the protected files."
 )
 
 
-def about() -> str:
-    """The page as HTML."""
+def about(keep_minutes: float) -> str:
+    """The page as HTML; `keep_minutes` is how long a visitor's files stay after their page is closed."""
+    privacy = PRIVACY.format(minutes=f"{keep_minutes:g} minute{'' if keep_minutes == 1 else 's'}")
     steps = "".join(f"<li><b>{title}</b><span>{text}</span></li>" for title, text in STEPS)
     limits = "".join(f"<li>{text}</li>" for text in LIMITS)
     return f"""<div class="about">
@@ -53,7 +54,7 @@ shows through the noise.</p>
 <h2>What it is worth</h2>
 <ul>{limits}</ul>
 <h2>Your photos</h2>
-<p>{PRIVACY}</p>
+<p>{privacy}</p>
 <h2>Cite</h2>
 <p>This app is an independent implementation of
 <a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902</a>. Please cite the paper:</p>

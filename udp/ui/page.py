@@ -77,7 +77,7 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
             with gr.Tab(word("Robustness"), id="robustness") as robustness_item:
                 robustness = RobustnessTab(context)
             with gr.Tab(word("About"), id="about"):
-                gr.HTML(about(), padding=False)
+                gr.HTML(about(owner.keep_minutes), padding=False)
         runs = protect.connect(tabs)
         attack.connect(runs, attack_item)
         robustness.connect(runs, robustness_item)

@@ -28,13 +28,14 @@ from udp.ui.preset_menu import PresetMenu
 from udp.ui.results import save_robustness
 from udp.ui.sampling import Sampling
 from udp.ui.sessions import Session
-from udp.ui.tables import robustness_table
+from udp.ui.tables import cleaning_title, robustness_table
 from udp.ui.words import word
 from udp.ui.work import PROMPT, RobustnessWork
 
 NO_PHOTOS = (
     "expected photos protected in this session, got none: start on the tab Protect, with your photos or an example"
 )
+KEPT = "Effect kept is the share of the effect without cleaning; a dash: there was none to keep."
 MOST_CLEANINGS = 6
 MOST_SEEDS = 5
 
@@ -78,7 +79,7 @@ class RobustnessTab(JobTab):
         )
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
         self.cleanings = gr.CheckboxGroup(
-            [(c.title[:1].upper() + c.title[1:], name) for name, c in CLEANINGS.items() if name != "none"],
+            [(cleaning_title(name), name) for name in CLEANINGS if name != "none"],
             value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("Cleanings"),
             info=f"Up to {MOST_CLEANINGS}, beside training on the photos as they are",
         )  # fmt: skip
@@ -168,7 +169,7 @@ class RobustnessTab(JobTab):
         rule = html.escape(saved.report.rows[0].report.judgement.rule)
         return "Done.", {
             self.results: gr.Column(visible=True),
-            self.table: f'{robustness_table(saved.report)}<p class="rule">{rule}</p>',
-            self.grids: [(str(path), title) for path, title in saved.grids],
+            self.table: f'{robustness_table(saved.report)}<p class="rule">{KEPT} {rule}</p>',
+            self.grids: [(str(path), cleaning_title(name)) for path, name in saved.grids],
             self.download: str(saved.archive),
         }

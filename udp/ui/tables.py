@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from udp.cleaning import CLEANINGS
+from udp.cleaning import parse_cleaning
 from udp.evaluate import Report
 from udp.lab import LabReport
 from udp.ui.progress import ARM_TITLES
@@ -67,16 +67,21 @@ def attack_table(report: Report) -> str:
     return table(["Figure", "Before", *(ARM_TITLES.get(arm.name, arm.name) for arm in report.arms)], rows, "Figures")
 
 
+def cleaning_title(name: str) -> str:
+    """A cleaning, or a chain of them, as people call it."""
+    title = parse_cleaning(name).title
+    return title[:1].upper() + title[1:]
+
+
 def robustness_table(report: LabReport) -> str:
     """A row a cleaning: what each arm learned, the effect, how much of it is kept, and the verdict's word."""
     arms = ("clean", "random", "protected")
     rows = []
     for row in report.rows:
-        title = CLEANINGS[row.cleaning].title if row.cleaning in CLEANINGS else row.cleaning
         learned = row.report.judgement.learned
         values = [learned[arm].text() if arm in learned else "&ndash;" for arm in arms]
         measures = [interval.text() if interval else "&ndash;" for interval in (row.effect, row.kept)]
         word = html.escape(row.report.judgement.word)
-        rows.append([f"{html.escape(title[:1].upper() + title[1:])}", *values, *measures, word])
+        rows.append([html.escape(cleaning_title(row.cleaning)), *values, *measures, word])
     head = ["Cleaning", *(f"Learned: {ARM_TITLES[arm].lower()}" for arm in arms), "Effect", "Effect kept", "Verdict"]
     return table(head, rows, "What the imitator learned after each cleaning, of what the clean photos teach")

@@ -105,6 +105,10 @@ def test_bad_settings_are_refused_with_a_sentence(client: Client, photo_files: l
         call(client, photo_files[:1], budget=99)
     with pytest.raises(AppError, match="expected steps between"):
         client.predict([handle_file(photo_files[0])], None, "lora", 5, api_name="/attack")
+    with pytest.raises(AppError, match=r"expected 1 to 8 pictures, a whole number, got 2\.5"):
+        client.predict([handle_file(photo_files[0])], None, "lora", 10, 2.5, api_name="/attack")
+    with pytest.raises(AppError, match=r"1 to 5 seeds, a whole number, got 1 and 1\.5"):
+        client.predict([handle_file(photo_files[0])], None, "lora", 10, ["half"], 1.5, api_name="/evaluate")
 
 
 def test_server_files_cannot_be_read_through_the_api(client: Client) -> None:

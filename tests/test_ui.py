@@ -93,6 +93,8 @@ def test_names_from_the_api_are_checked() -> None:
         from_names(METHODS, "eudp", {"rounds": 0})
     with pytest.raises(InvalidInput, match="whole number"):
         from_names(METHODS, "eudp", {"rounds": 1.5})
+    with pytest.raises(InvalidInput, match="expected rounds to be a whole number, got inf"):
+        from_names(METHODS, "eudp", {"rounds": float("inf")})
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_errors_are_sentences(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_seeds_are_whole() -> None:
     assert whole_seed(3.0) == 3
-    for bad in (None, 1.5, -1, 2**31):
+    for bad in (None, 1.5, -1, 2**31, float("inf"), float("nan")):
         with pytest.raises(InvalidInput, match="expected the seed"):
             whole_seed(bad)
 

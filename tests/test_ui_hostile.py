@@ -151,7 +151,13 @@ def test_refusals_are_not_logged_with_names(tmp_path: Path, caplog: pytest.LogCa
 
 def test_prompts_are_one_printable_line_of_some_length() -> None:
     assert clean_prompt("  a photo\n of\tsks ", "x") == "a photo of sks"
-    assert clean_prompt(None, "x") == clean_prompt("\u202e evil", "x") == clean_prompt("\x00", "x") == "x"
+    assert clean_prompt(None, "x") == clean_prompt(" \n", "x") == "x"
+    for hidden, name in (
+        ("\u202e evil", "U\\+202E"),
+        ("\x00", "U\\+0000"),
+    ):  # not the default behind the visitor's back
+        with pytest.raises(InvalidInput, match=f"can be seen, got {name}"):
+            clean_prompt(hidden, "x")
     with pytest.raises(InvalidInput, match="expected a prompt of at most"):
         clean_prompt("a" * (MOST_PROMPT + 1), "x")
 

@@ -116,8 +116,8 @@ def _attack(context: Context) -> Any:
         with friendly():
             session = context.session(request)
             chosen = from_names(RECIPES, recipe, {**(settings or {}), "steps": steps})
-            if not 1 <= pictures <= MOST_PICTURES:
-                raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, got {pictures:g}")
+            if pictures not in range(1, MOST_PICTURES + 1):
+                raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, a whole number, got {pictures!r}")
             clean, changed = note_uploads(session, photos), note_uploads(session, protected)
             source = uploaded_source(clean, changed, ARMS) if changed else Source(take_photos(clean), None, EUDP())
             name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
@@ -152,11 +152,11 @@ def _evaluate(context: Context) -> Any:
             if (
                 not all(isinstance(name, str) for name in names)
                 or len(names) > MOST_CLEANINGS
-                or not 1 <= seeds <= MOST_SEEDS
+                or seeds not in range(1, MOST_SEEDS + 1)
             ):
                 raise InvalidInput(
-                    f"expected at most {MOST_CLEANINGS} names of cleanings and 1 to {MOST_SEEDS} seeds, "
-                    f"got {len(names)} and {seeds:g}"
+                    f"expected at most {MOST_CLEANINGS} names of cleanings and 1 to {MOST_SEEDS} seeds, a whole number, "
+                    f"got {len(names)} and {seeds!r}"
                 )
             source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
             name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)

@@ -86,15 +86,20 @@ def example_name(files: Sequence[Path]) -> str:
 
 
 def clean_prompt(text: str | None, default: str) -> str:
-    """A visitor's prompt on one line, `default` if it is empty. Raises `InvalidInput` if it is longer than a prompt."""
+    """A visitor's prompt on one line, `default` if it is empty.
+
+    Raises `InvalidInput` if it is longer than a prompt or has characters that nobody sees.
+    """
     prompt = " ".join((text or "").split())
     if len(prompt) > MOST_PROMPT:
         raise InvalidInput(f"expected a prompt of at most {MOST_PROMPT} characters, got {len(prompt)}")
-    return prompt if prompt.isprintable() and prompt else default
+    if hidden := next((letter for letter in prompt if not letter.isprintable()), ""):
+        raise InvalidInput(f"expected a prompt of characters that can be seen, got U+{ord(hidden):04X} in it")
+    return prompt or default
 
 
 def whole_seed(value: float | None) -> int:
     """A seed from a number box. Raises `InvalidInput` unless it is a whole number of 0 or more."""
-    if value is None or isinstance(value, bool) or value != int(value) or not 0 <= value < 2**31:
+    if value is None or isinstance(value, bool) or not 0 <= value < 2**31 or value != int(value):
         raise InvalidInput(f"expected the seed to be a whole number from 0 to {2**31 - 1}, got {value!r}")
     return int(value)

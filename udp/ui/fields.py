@@ -62,7 +62,7 @@ def parse(item: dataclasses.Field, value: Any) -> Any:
     if meta["levels"]:
         return value / 255
     if isinstance(default, int):
-        if value != int(value):
+        if not float(value).is_integer():
             raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
         return int(value)
     return float(value)

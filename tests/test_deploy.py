@@ -42,6 +42,18 @@ def test_deploying_creates_the_space_and_uploads(hardware: str, name: str) -> No
     assert f"suggested_hardware: {name}\n" in third["path_or_fileobj"].decode()
 
 
+def test_a_hub_that_refuses_gives_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(self: object, **options: Any) -> None:
+        raise OSError("401 Client Error: you are not logged in\nmore that nobody reads")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", refuse)
+    assert main(["deploy", "someone/app"]) == 2
+    said = capsys.readouterr().err
+    assert "got: 401 Client Error: you are not logged in (log in with `hf auth login`" in said and "nobody" not in said
+
+
 def test_a_dry_run_says_what_it_would_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deploy", "someone/app", "--dry-run", "--hardware", "zero"]) == 0
     printed = capsys.readouterr().out

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from udp.errors import InvalidInput
+from udp.errors import DeploymentFailed, InvalidInput
 
 ROOT = Path(__file__).parents[1]
 PATTERNS = ("app.py", "requirements.txt", "LICENSE", "udp/**/*", "examples/*/*.png", "docs/*")
@@ -78,12 +78,25 @@ def front_matter(readme: str, hardware: str) -> str:
 def deploy(found: Plan, api: Any = None, root: Path = ROOT, say: Callable[[str], None] = print) -> str:
     """Create the Space if it is not there and upload the plan's files. Returns its address.
 
-    `api` is a `huggingface_hub.HfApi`, by default one with the logged-in user's token (`hf auth login`).
+    `api` is a `huggingface_hub.HfApi`, by default one with the logged-in user's token (`hf auth login`). Raises
+    `DeploymentFailed` with the Hub's reason.
     """
     if api is None:
         from huggingface_hub import HfApi
 
         api = HfApi()
+    try:
+        _upload(found, api, root, say)
+    except Exception as error:  # no login, no network, a refusal: the classes change with the client's transport
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DeploymentFailed(
+            f"expected the Hub to take {found.repository}, got: {reason} (log in with `hf auth login` as its owner, and "
+            "run this again)"
+        ) from error
+    return f"https://huggingface.co/spaces/{found.repository}"
+
+
+def _upload(found: Plan, api: Any, root: Path, say: Callable[[str], None]) -> None:
     options = {"repo_id": found.repository, "repo_type": "space"}
     # ZeroGPU cannot be asked for on creation by everybody; without it the Space starts on CPU Basic and can be switched.
     asked = {} if found.hardware == "cpu" else {"space_hardware": HARDWARE[found.hardware]}
@@ -96,4 +109,3 @@ def deploy(found: Plan, api: Any = None, root: Path = ROOT, say: Callable[[str],
         **options, path_or_fileobj=found.readme.encode(), path_in_repo=README,
         commit_message=f"README for {HARDWARE[found.hardware]}",
     )  # fmt: skip
-    return f"https://huggingface.co/spaces/{found.repository}"

@@ -22,6 +22,10 @@ class ModelUnavailable(UDPError):
     """A model's weights are not here and could not be loaded."""
 
 
+class DeploymentFailed(UDPError):
+    """The Hub did not take the app."""
+
+
 class BudgetExceeded(UDPError):
     """A finished perturbation is larger than its budget: a bug of ours, never returned to a user as a result."""
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from udp import report_html
 from udp.errors import InvalidInput
 from udp.evaluate import Arm, Report, Trial
 from udp.finetune import RECIPES, LoRA
@@ -24,6 +25,7 @@ from udp.presets import PRESETS
 from udp.protect import EUDP, METHODS, RandomNoise
 from udp.types import Photo, Progress
 from udp.ui import progress as show
+from udp.ui import tables
 from udp.ui.about import about
 from udp.ui.attack_source import Source, uploaded_source
 from udp.ui.attack_tab import AttackTab, Saved
@@ -170,7 +172,8 @@ def test_a_protection_is_saved_exactly(photos: list[Photo], tmp_path: Path) -> N
 def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
     image = np.zeros((16, 16, 3), np.uint8)
     base = Arm("base", (image,), (), {"clean_loss": 1.0})
-    arm = Arm("clean", (image,), (1.0, 0.5), {"clean_loss": 0.5, "similarity": 0.25})
+    figures = {"clean_loss": 0.5, "similarity": 0.25}
+    arm = Arm("clean", (image,), (1.0, 0.5), figures, intervals={"similarity": (0.1, 0.4)})
     report = Report(base, (arm,), Verdict("unclear", "A verdict.", 1, {}))
     pictures, archive = save_attack(report, LoRA(), Trial(seed=7), "mini", EUDP(), tmp_path)
     assert pictures["clean"][0].name == "seed-7.png"
@@ -182,7 +185,12 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
         rate = protection["settings"]["surrogate_learning_rate"]
         assert rate == 1e-4  # the model's own, not the 0 that stands for it
         assert bundle.read("losses.csv").decode().splitlines()[0] == "step,clean"
-    assert ">Before</th>" in attack_table(report) and "0.25" in attack_table(report)
+    assert ">Before</th>" in attack_table(report) and "<td>0.25<small>0.1 to 0.4</small></td>" in attack_table(report)
+
+
+def test_every_figure_has_a_name_and_a_meaning_on_the_page() -> None:
+    assert set(report_html.FIGURES) <= set(tables.FIGURES)
+    assert all(title and meaning.endswith(".") for title, meaning in tables.FIGURES.values())
 
 
 def test_uploaded_sets_must_pair_up(photos: list[Photo], photo_files: list[Path], tmp_path: Path) -> None:
@@ -401,10 +409,14 @@ def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> 
     with gr.Blocks():
         attack = AttackTab(context)
     base = Arm("base", (), (), {})
-    report, session = Report(base, (), Verdict("unclear", "A verdict.", 1, {})), context.sessions.get("a")
+    report = Report(base, (), Verdict("unclear", "A verdict.", 1, {}), "<4 pictures a run>")
+    session = context.sessions.get("a")
     for own in (True, False):
         _, updates = attack.finished(session, Saved(report, Trial(), {}, tmp_path, own))
         assert (attack.source in updates) is not own  # "Nothing is protected" took the place of "Using your own sets"
+        assert (
+            Verdict("", "", 1, {}).rule[:60] in updates[attack.figures] and "&lt;4 pictures" in updates[attack.figures]
+        )
     assert "Nothing is protected" in attack.restored(session)[attack.source]
 
 

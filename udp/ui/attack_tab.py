@@ -287,7 +287,7 @@ class AttackTab(JobTab):
             **rows,
             self.results: gr.Column(visible=True),
             self.verdict: self._verdict(saved.report),
-            self.figures: attack_table(saved.report),
+            self.figures: f"{attack_table(saved.report)}{self._grounds(saved.report)}",
             self.download: str(saved.archive),
         }
 
@@ -297,4 +297,11 @@ class AttackTab(JobTab):
             f'<div class="verdict" role="status"><p>{html.escape(report.verdict)}</p><small>One trial, one model, one '
             "recipe. Learned means: how far the loss on the clean photos fell, compared with fine-tuning on them."
             "</small></div>"
+        )
+
+    @staticmethod
+    def _grounds(report: Report) -> str:
+        """The verdict's rule, and what the figures rest on."""
+        return "".join(
+            f'<p class="rule">{html.escape(text)}</p>' for text in (report.judgement.rule, report.basis) if text
         )

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from udp.cleaning import parse_cleaning
-from udp.evaluate import Report
+from udp.evaluate import Arm, Report
 from udp.lab import LabReport
 from udp.ui.progress import ARM_TITLES
 from udp.ui.results import SavedPhoto
@@ -19,6 +19,10 @@ FIGURES = {
     "similarity": ("Similarity to the clean photos", "1: the same picture. 0: no nearer than before fine-tuning."),
     "diversity": ("Diversity", "Mean distance between the pictures of a row. 0: all the same."),
     "texture_distance": ("Texture off by, dB", "How far the texture is from the clean photos'. 0: the same."),
+    "fid": ("FID", "Distance of the two sets in the base model's features. 0: alike. Rough for few pictures."),
+    "kid": ("KID", "The same by another measure, which few pictures bias less."),
+    "precision": ("Precision", "Quality: the share of the pictures that lie among the clean photos."),
+    "recall": ("Recall", "Diversity: the share of the clean photos that lie among the pictures."),
     "pattern_excess": ("Stripes or other pattern, dB", "Beyond the pictures from clean photos. Some dB are chance."),
     "blur": ("Blur", "Higher: softer."),
     "noise_level": ("Noise in the pictures", "Estimated noise, in levels of 255. Higher: grainier."),
@@ -62,9 +66,18 @@ def attack_table(report: Report) -> str:
     rows = []
     for key in keys:
         title, meaning = FIGURES.get(key, (key.replace("_", " "), ""))
-        values = [f"{arm.metrics[key]:.3g}" if key in arm.metrics else "&ndash;" for arm in arms]
-        rows.append([f"{html.escape(title)}<small>{html.escape(meaning)}</small>", *values])
+        rows.append(
+            [f"{html.escape(title)}<small>{html.escape(meaning)}</small>", *(_figure(arm, key) for arm in arms)]
+        )
     return table(["Figure", "Before", *(ARM_TITLES.get(arm.name, arm.name) for arm in report.arms)], rows, "Figures")
+
+
+def _figure(arm: Arm, key: str) -> str:
+    """A figure with its interval, if it has one."""
+    if key not in arm.metrics:
+        return "&ndash;"
+    interval = "<small>{:.3g} to {:.3g}</small>".format(*arm.intervals[key]) if key in arm.intervals else ""
+    return f"{arm.metrics[key]:.3g}{interval}"
 
 
 def cleaning_title(name: str) -> str:

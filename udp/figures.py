@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class Reference:
         """What extractor and how many samples the figures rest on."""
         return (
             f"{pictures} pictures a run and arm against {len(self.photos)} clean photos. Similarity, diversity, FID, "
-            f"KID, precision and recall: features of the base model's ({self.model.name}) U-Net, middle block at "
+            f"KID, precision and recall: features of the base model's ({Path(self.model.name).name}) U-Net, middle block at "
             f"t = 100, pooled to 2 x 2, {self.real.shape[1]} numbers; they do not compare with Inception figures. "
             f"Texture: wavelets, no network. Pattern: power spectra of the luminance, no network, {pictures} pairs of "
             f"pictures of one seed, the arm's and the clean arm's; without any pattern it is not 0 but some dB. "

@@ -23,6 +23,7 @@ from udp.lab import LabReport, Row
 from udp.models import MODELS
 from udp.presets import PRESETS
 from udp.protect import EUDP, METHODS, RandomNoise
+from udp.reports import grid
 from udp.types import Photo, Progress
 from udp.ui import progress as show
 from udp.ui import tables
@@ -186,6 +187,17 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
         assert rate == 1e-4  # the model's own, not the 0 that stands for it
         assert bundle.read("losses.csv").decode().splitlines()[0] == "step,clean"
     assert ">Before</th>" in attack_table(report) and "<td>0.25<small>0.1 to 0.4</small></td>" in attack_table(report)
+
+
+def test_a_grid_has_room_for_the_name_of_every_row() -> None:
+    black = [np.zeros((16, 16, 3), np.uint8)]
+    narrow = grid({"clean": black})
+    for name in show.ARM_TITLES.values():
+        drawn = np.asarray(grid({name: black}))
+        dark = (drawn < 128).any(axis=(0, 2))
+        first = drawn.shape[1] - 8 - 192  # where the pictures begin
+        assert not dark[first - 8 : first].any(), name
+    assert narrow.size == (150 + 200 + 8, 208)
 
 
 def test_every_figure_has_a_name_and_a_meaning_on_the_page() -> None:

@@ -115,10 +115,11 @@ def write_losses(path: Path, report: Report) -> None:
 
 def grid(rows: dict[str, Sequence[np.ndarray]], side: int = 192) -> Image.Image:
     """Labelled rows of pictures on white; columns share a seed."""
-    gap, label = 8, 150
+    gap, font = 8, ImageFont.load_default(18)
+    label = max(150, *(round(font.getlength(name)) + 3 * gap for name in rows))
     columns = max(len(images) for images in rows.values())
     canvas = Image.new("RGB", (label + columns * (side + gap) + gap, len(rows) * (side + gap) + gap), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(18)
+    draw = ImageDraw.Draw(canvas)
     for row, (name, images) in enumerate(rows.items()):
         top = gap + row * (side + gap)
         draw.multiline_text((gap * 2, top + side // 2 - 12), name.replace("_", " "), fill="black", font=font)

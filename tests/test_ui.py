@@ -87,6 +87,15 @@ def test_a_choice_reads_back_each_entry(registry: dict[str, type]) -> None:
         choice.read([values[0], None, *values[2:]])
 
 
+@pytest.mark.parametrize(("model", "recipe"), [("mini", "dreambooth"), ("sd15", "lora")])
+def test_the_recipe_chosen_at_first_suits_the_model(tmp_path: Path, model: str, recipe: str) -> None:
+    with gr.Blocks():
+        tab = AttackTab(Context(Sessions(tmp_path), Owner(model=model, models=("mini", "sd15")), run_here))
+    assert tab.recipes.radio.value == recipe
+    shown = [group.visible for group in tab.recipes._groups]
+    assert shown == [name == recipe for name in RECIPES]
+
+
 def test_names_from_the_api_are_checked() -> None:
     assert from_names(METHODS, "eudp", {"rounds": 1, "budget": 4}) == EUDP(rounds=1, budget=4 / 255)
     assert from_names(RECIPES, "lora", {"steps": 10}) == LoRA(steps=10)

@@ -35,7 +35,7 @@ from udp.ui.layout import (
 from udp.ui.link import Controls
 from udp.ui.preset_menu import EXAMPLE_PRESETS, PresetMenu
 from udp.ui.results import pack, save_attack, save_protection, take_photos
-from udp.ui.sampling import Sampling
+from udp.ui.sampling import Sampling, taken_for_small
 from udp.ui.sessions import Session
 from udp.ui.tables import attack_table
 from udp.ui.words import word
@@ -64,7 +64,9 @@ class AttackTab(JobTab):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS})
+        # The embedded model learns a subject better with all of its weights, and no slower; a large one may not fit then.
+        first = "dreambooth" if taken_for_small(context.owner.model) else "lora"
+        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS}, first=first)
         with gr.Row(elem_classes="columns"):
             with gr.Column(min_width=320):
                 self._photos()
@@ -90,7 +92,7 @@ class AttackTab(JobTab):
 
     def _imitator(self) -> None:
         section("2. The imitator", "Fine-tunes one copy of the model on each set of photos, everything else equal.")
-        self.recipes.choose("Recipe", "LoRA is what most people use; DreamBooth changes every weight")
+        self.recipes.choose("Recipe", "LoRA is what most people use; DreamBooth changes every weight and learns more")
         self.arms = gr.CheckboxGroup(
             [(show.ARM_TITLES[arm], arm) for arm in ARMS], value=list(ARMS), label=word("Sets to compare"),
             info=word("Clean photos show what success looks like; random noise is what the protection has to beat"),

@@ -84,8 +84,11 @@ class Choice:
     values that arrive to `read`.
     """
 
-    def __init__(self, registry: dict[str, type], highs: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, registry: dict[str, type], highs: dict[str, float] | None = None, first: str | None = None
+    ) -> None:
         self.registry, self.highs = registry, highs or {}
+        self.first = first or next(iter(registry))  # what is chosen before anybody chooses
         self.everyday = settings_of(next(iter(registry.values())), advanced=False)
         self._groups: list[gr.Column] = []
         self._advanced: dict[str, list[gr.components.Component]] = {}
@@ -94,13 +97,13 @@ class Choice:
         """The radio and the everyday controls."""
         names = [(kind.title, name) for name, kind in self.registry.items()]
         kind = gr.Radio if len(names) <= MOST_RADIO else gr.Dropdown
-        self.radio = kind(names, value=names[0][1], label=word(label), info=word(info))
+        self.radio = kind(names, value=self.first, label=word(label), info=word(info))
         self._shared = [control(item, self.highs.get(item.name)) for item in self.everyday]
 
     def advanced(self) -> None:
         """The advanced controls, a column for each entry of the registry, of which one shows."""
-        for index, (name, kind) in enumerate(self.registry.items()):
-            with gr.Column(visible=index == 0, elem_classes="fields") as column:
+        for name, kind in self.registry.items():
+            with gr.Column(visible=name == self.first, elem_classes="fields") as column:
                 self._advanced[name] = [control(item) for item in settings_of(kind, advanced=True)]
             self._groups.append(column)
         self.radio.change(self._show, self.radio, self._groups, queue=False, api_visibility="private")

@@ -15,13 +15,18 @@ from udp.ui.layout import QUICK
 from udp.ui.owner import Owner
 
 
-def sampling_of(name: str) -> tuple[int, float]:
-    """Steps and guidance that suit a model, known before it is loaded.
+def taken_for_small(name: str) -> bool:
+    """Whether a model is small, before it is loaded.
 
-    A Hub id without a row counts as large, as nearly all are: a download only to fill in two sliders would cost more than
-    the guess, and the sliders show it.
+    A Hub id without a row counts as large, as nearly all are: a download only to fill in a few controls would cost more
+    than the guess, and the controls show it.
     """
-    return own_sampling(is_small(name) if name in MODELS or Path(name).is_dir() else False)
+    return is_small(name) if name in MODELS or Path(name).is_dir() else False
+
+
+def sampling_of(name: str) -> tuple[int, float]:
+    """Steps and guidance that suit a model, known before it is loaded."""
+    return own_sampling(taken_for_small(name))
 
 
 class Sampling:

@@ -93,6 +93,19 @@ def test_sds_runs_the_unet_forward_only(
     assert forward_calls and not any(of_image or of_weights for _, of_image, of_weights in forward_calls)
 
 
+def test_sds_draws_no_timestep_that_is_noise_alone(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its gradient is zero there, for every pixel: with zero terminal SNR one photo in a thousand draws would stop the run."""
+    alphas = torch.zeros_like(tiny_model.alphas_cumprod)
+    alphas[0] = 0.5
+    monkeypatch.setattr(tiny_model.noise_scheduler, "alphas_cumprod", alphas)
+    (protected, *_) = SDS(pgd_steps=2)(photos, tiny_model)
+    assert not np.array_equal(protected.pixels, photos[0].pixels)
+    with pytest.raises(InvalidInput, match="with a positive sum"):
+        timestep_distribution("uniform", alphas).where(alphas > 1)
+
+
 def test_the_encoder_attack_runs_no_unet(
     tiny_model: LatentDiffusionModel, photos: list[Photo], forward_calls: list
 ) -> None:

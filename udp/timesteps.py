@@ -39,6 +39,10 @@ class TimestepDistribution:
         """The weights, normalised to sum 1, shape (T,)."""
         return self.weights / self.weights.sum()
 
+    def where(self, kept: torch.Tensor) -> TimestepDistribution:
+        """The same without the timesteps where `kept`, bool (T,), is false. Raises `InvalidInput` if none is left."""
+        return TimestepDistribution(self.name, self.weights * kept.to(self.weights))
+
     def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """`count` timesteps, int64, stratified over the distribution.
 

@@ -35,7 +35,9 @@ class SDS(TimestepMethod):
 
     def objective(self, run: Run) -> Objective:
         """See `PGDMethod.objective`."""
-        loss = DenoisingLoss(run.model, run.conditioning, run.timesteps)
+        # Where the noisy picture is noise alone (zero terminal SNR), the residual of the noise is zero and says nothing.
+        timesteps = run.timesteps.where(run.model.alphas_cumprod > 0)
+        loss = DenoisingLoss(run.model, run.conditioning, timesteps)
 
         def distillation(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
             latents = run.look(len(perturbed))(perturbed).repeat(self.draws, 1, 1, 1)

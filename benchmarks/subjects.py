@@ -84,15 +84,17 @@ def share(row: dict, arm: str) -> str:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: what each arm learned of the clean photos, how like the subject its pictures are, and the cost."""
+    """Markdown: what each arm learned, how like the subject and how noisy (in levels of 255) its pictures are, the cost."""
     lines = [
-        "| subject | learned: random | learned: protected | similarity clean / random / protected | PSNR, SSIM | protect, attack |",
-        "|---|---|---|---|---|---|",
+        "| subject | learned: random | learned: protected | similarity clean / random / protected "
+        "| noise clean / random / protected | PSNR, SSIM | protect, attack |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         alike = " / ".join(f"{row['figures'][arm]['similarity']:.2f}" for arm in ARMS)
+        noise = " / ".join(f"{row['figures'][arm]['noise_level']:.1f}" for arm in ARMS)
         lines.append(
-            f"| {row['subject']} | {share(row, 'random')} | {share(row, 'protected')} | {alike} | "
+            f"| {row['subject']} | {share(row, 'random')} | {share(row, 'protected')} | {alike} | {noise} | "
             f"{row['psnr_db']:.1f} dB, {row['ssim']:.3f} | {row['protect_seconds']:.0f} s, {row['attack_seconds']:.0f} s |"
         )
     return "\n".join(lines)

@@ -1,9 +1,10 @@
 """The README's figure and table: protect real photos, attack them, compare the arms.
 
-    python -m benchmarks.subjects --photos SUBJECTS --subjects dog can backpack --out docs
+    python -m benchmarks.subjects --photos SUBJECTS --out docs --recipe dreambooth --pictures 4 --shown duck_toy can cat dog
 
 `SUBJECTS` holds one folder of photos a subject (for instance the google/dreambooth dataset, CC BY 4.0). Writes
-`subjects.png` (a grid) and `subjects.json` (settings, figures, seconds, date), and prints a Markdown table.
+`subjects.png` (a grid) and `subjects.json` (settings, figures, seconds, date), and prints a Markdown table. `--shown`
+names those rows that `shown.png` repeats, for a page that has no room for all.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--subjects", nargs="+", help="folder names (default: all)")
+    parser.add_argument("--shown", nargs="+", default=(), help="of those, the rows of shown.png")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
@@ -128,6 +130,8 @@ def main() -> None:
             "machine": f"{os.cpu_count()} CPU cores, torch {torch.__version__}, {torch.get_num_threads()} threads",
             "rows": rows,
         }
+        if options.shown:
+            draw([row for row in shown if row[0] in options.shown]).save(options.out / "shown.png", optimize=True)
         (options.out / "subjects.json").write_text(json.dumps(facts, indent=2) + "\n")
     print(table(rows))
 

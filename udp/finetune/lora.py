@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from diffusers.utils import convert_state_dict_to_diffusers
-from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 
 from udp.errors import InvalidInput
 from udp.finetune.base import FineTuned
 from udp.finetune.subject import SubjectRecipe
 from udp.models import DiffusionModel
+from udp.models.adapters import ATTENTION, RANK, TEXT, WIDE, add_adapters
 from udp.types import model_preset, setting
-
-ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-# The embedded model has little attention, so its adapters reach the convolutions and feed-forward layers too.
-WIDE = (*ATTENTION, "conv1", "conv2", "conv_shortcut", "conv_in", "conv_out", "proj_in", "proj_out", "ff.net.0.proj",
-        "ff.net.2")  # fmt: skip
-TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,7 @@ class LoRA(SubjectRecipe):
     """
 
     learning_rate: float = model_preset(SubjectRecipe, "learning_rate", 4e-3, 1e-4)
-    rank: int = setting(16, "rank of the adapters", 1, 64, 1)
+    rank: int = setting(RANK, "rank of the adapters", 1, 64, 1)
     scope: str = setting("wide", "layers with an adapter", choices=("wide", "attention"))
 
     name: ClassVar[str] = "lora"
@@ -43,29 +36,12 @@ class LoRA(SubjectRecipe):
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`. Raises `InvalidInput` if the U-Net has no layer of the scope."""
         unet = model.copy_unet(trainable=False)
-        self._adapt(unet, WIDE if self.scope == "wide" else ATTENTION, seed)
+        add_adapters(unet, WIDE if self.scope == "wide" else ATTENTION, self.rank, seed)
         return unet
 
     def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
         """See `SubjectRecipe.open_text_encoder`: adapters on its attention."""
-        self._adapt(encoder, TEXT, seed)
-
-    def _adapt(self, module: torch.nn.Module, targets: Sequence[str], seed: int) -> None:
-        config = LoraConfig(
-            r=self.rank, lora_alpha=self.rank, init_lora_weights="gaussian", target_modules=list(targets)
-        )
-        # peft draws the adapters' start from torch's global state: fork it, so that the seed decides and nobody else
-        # sees the change.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            try:
-                inject_adapter_in_model(config, module)
-            except ValueError as error:
-                kind = type(module).__name__
-                raise InvalidInput(f"expected layers named {', '.join(targets)} in {kind}, got none") from error
-        for parameter in module.parameters():
-            if parameter.requires_grad:  # adapters on a bfloat16 base are created in bfloat16, where they cannot move
-                parameter.data = parameter.data.float()
+        add_adapters(encoder, TEXT, self.rank, seed)
 
     def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`."""

@@ -1,0 +1,44 @@
+"""Low-rank adapters on a frozen network (LoRA, Hu et al. 2021, arXiv 2106.09685), with peft.
+
+An imitator's fine-tune and a surrogate that stands in for one put them in the same places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+
+from udp.errors import InvalidInput
+
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+# The embedded model has little attention, so its adapters reach the convolutions and feed-forward layers too.
+WIDE = (*ATTENTION, "conv1", "conv2", "conv_shortcut", "conv_in", "conv_out", "proj_in", "proj_out", "ff.net.0.proj",
+        "ff.net.2")  # fmt: skip
+TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
+RANK = 16
+
+
+def add_adapters(module: torch.nn.Module, targets: Sequence[str], rank: int, seed: int) -> None:
+    """Put an adapter on every layer of `module` that is named in `targets`; they alone get `requires_grad`.
+
+    They are float32 whatever the layer's dtype, and begin at zero effect. Raises `InvalidInput` if there is no such layer.
+    """
+    config = LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=list(targets))
+    # peft draws the adapters' start from torch's global state: fork it, so that the seed decides and nobody else
+    # sees the change.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            inject_adapter_in_model(config, module)
+        except ValueError as error:
+            kind = type(module).__name__
+            raise InvalidInput(f"expected layers named {', '.join(targets)} in {kind}, got none") from error
+    for parameter in adapters(module):  # on a bfloat16 base they are created in bfloat16, where they cannot move
+        parameter.data = parameter.data.float()
+
+
+def adapters(module: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The parameters of the adapters of `module`, in a fixed order."""
+    return [parameter for name, parameter in module.named_parameters() if ".lora_" in name]

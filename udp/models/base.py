@@ -92,10 +92,13 @@ class DiffusionModel(abc.ABC):
     def copy_unet(self, trainable: bool = True) -> torch.nn.Module:
         """A copy of the U-Net; the base stays as it is. A trainable copy is float32 whatever the base's dtype.
 
-        In evaluation mode: dropout would draw from torch's global state, and arms of a trial would differ by chance.
+        A copy that is not trainable has modules of its own, for adapters, around the base's very weights: it costs no
+        memory, and nothing may change those in place. In evaluation mode: dropout would draw from torch's global state,
+        and arms of a trial would differ by chance.
         """
+        shared = () if trainable else (*self.unet.parameters(), *self.unet.buffers())
         with self._lock:
-            unet = copy.deepcopy(self.unet).eval()
+            unet = copy.deepcopy(self.unet, {id(tensor): tensor for tensor in shared}).eval()
         return unet.float().requires_grad_(True) if trainable else unet
 
     def replaced(self, **parts: Any) -> DiffusionModel:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from udp.protect import (
     ASPL,
     EUDP,
@@ -42,4 +44,9 @@ VARIANTS: dict[str, ProtectionMethod] = {
     "photoguard-pattern": PhotoGuard(**FLAT, target="pattern"),
     "eudp-all": EUDP(**ROUNDS, momentum=1.0, step_schedule="linear", encoder_weight=1.0, timestep_weights="snr"),
     "advdm-eot": AdvDM(**FLAT, augment="all"),
+}
+# Surrogates that learn in adapters instead of every weight.
+ADAPTERS: dict[str, ProtectionMethod] = {
+    f"{name}-adapters": dataclasses.replace(TABLE[name], surrogate="adapters")
+    for name in ("udp", "eudp", "fsmg", "aspl")
 }

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from tests.families import PIPELINES, pipeline
-from tests.methods import TABLE, VARIANTS
+from tests.methods import ADAPTERS, TABLE, VARIANTS
 from udp.errors import InvalidInput, Stopped
 from udp.images import read_photo, to_tensor, write_png
 from udp.losses import DenoisingLoss
@@ -29,12 +29,13 @@ from udp.timesteps import timestep_distribution
 from udp.types import Photo, Progress
 
 EMBEDDED = "embedded"  # the embedded model's architecture; variants of methods run on it alone
-EVERY = {**TABLE, **VARIANTS}
+WITH_ADAPTERS = (EMBEDDED, "sd1", "ddpm")  # one family with prompts and one of pixels
+EVERY = {**TABLE, **VARIANTS, **ADAPTERS}
 REFUSED = [("ddpm", "photoguard")]
 PAIRS = [
     (family, name)
     for family in (EMBEDDED, *PIPELINES)
-    for name in (EVERY if family == EMBEDDED else TABLE)
+    for name in [*TABLE, *(VARIANTS if family == EMBEDDED else ()), *(ADAPTERS if family in WITH_ADAPTERS else ())]
     if (family, name) not in REFUSED
 ]
 LEVELS, FEW_LEVELS = 8, 2

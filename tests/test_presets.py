@@ -6,6 +6,8 @@ import argparse
 import copy
 import dataclasses
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,17 +65,19 @@ OWN = [
     (TextualInversion, "learning_rate", 5e-3, 5e-4),
     (EUDP, "surrogate_learning_rate", 1e-4, 5e-6),
     (ASPL, "surrogate_learning_rate", 1e-4, 5e-7),
+    (partial(EUDP, surrogate="adapters"), "surrogate_learning_rate", 4e-3, 1e-4),
+    (partial(ASPL, surrogate="adapters"), "surrogate_learning_rate", 4e-3, 1e-5),
 ]
 
 
 @pytest.mark.parametrize(("kind", "name", "small", "published"), OWN)
-def test_a_setting_at_0_is_the_models_own(kind: type, name: str, small: float, published: float) -> None:
+def test_a_setting_at_0_is_the_models_own(kind: Callable, name: str, small: float, published: float) -> None:
     check_settings(kind())
     assert getattr(for_model(kind(), small=True), name) == small
     assert getattr(for_model(kind(), small=False), name) == published
     chosen = kind(**{name: 2e-5})
     assert for_model(chosen, small=False) is chosen
-    help = {item.name: item.metadata["help"] for item in dataclasses.fields(kind)}[name]
+    help = {item.name: item.metadata["help"] for item in dataclasses.fields(kind())}[name]
     assert f"{small:g}" in help and f"{published:g}" in help
     with pytest.raises(InvalidInput, match=f"expected {name} between"):
         check_settings(kind(**{name: -1e-3}))
@@ -129,6 +133,10 @@ def test_manifests_show_the_rate_that_was_used(
     ):
         assert f"{rate} for {owner}" in text
     assert "default 2 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["protect", "--help"])
+    surrogates = " ".join(capsys.readouterr().out.split())
+    assert "eudp 0.0001 / 5e-06 (with surrogate adapters 0.004 / 0.0001)" in surrogates
 
 
 def options_of(*arguments: str) -> argparse.Namespace:

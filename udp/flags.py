@@ -50,10 +50,14 @@ def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, typ
 
 
 def shown_default(item: dataclasses.Field) -> str:
-    """A field's default for people; of one made by `model_setting`, both of its own values."""
+    """A field's default for people; of one made by `model_setting`, all of its own values."""
     meta, value = item.metadata, item.default
-    if "published" in meta:
-        return f"{meta['small']:g} / {meta['published']:g}"
+    if "own" in meta:
+        shown = f"{meta['own'].small:g} / {meta['own'].published:g}"
+        if meta["besides"]:
+            name, choice, other = meta["besides"]
+            shown += f" (with {name} {choice} {other.small:g} / {other.published:g})"
+        return shown
     if isinstance(value, bool):
         return "yes" if value else "no"
     if meta["levels"]:

@@ -95,23 +95,42 @@ def setting(
     return field(default=default, metadata={**metadata, "advanced": advanced})
 
 
-def model_setting(small: float, published: float, help: str, low: float, high: float, step: float) -> Any:
+@dataclass(frozen=True)
+class Own:
+    """A model's own value of a setting: for models of the embedded one's size, and for those of Stable Diffusion's."""
+
+    small: float
+    published: float
+
+
+# The name of another setting of the same dataclass, one of its choices, and the own values that go with it.
+Besides = tuple[str, str, Own]
+
+
+def model_setting(
+    small: float, published: float, help: str, low: float, high: float, step: float, besides: Besides | None = None
+) -> Any:
     """A `setting` whose default, 0, is the model's own value: `for_model` puts in `small` or `published`.
 
-    `small` is for models of the embedded one's size, `published` for those of Stable Diffusion's.
+    `small` is for models of the embedded one's size, `published` for those of Stable Diffusion's. `besides` are other
+    values, for when another setting has a certain choice.
     """
-    return _own({**setting(0.0, help, low, high, step).metadata, "what": help}, small, published)
+    return _own({**setting(0.0, help, low, high, step).metadata, "what": help}, Own(small, published), besides)
 
 
-def model_preset(kind: type, name: str, small: float, published: float) -> Any:
+def model_preset(kind: type, name: str, small: float, published: float, besides: Besides | None = None) -> Any:
     """The `model_setting` called `name` of the dataclass `kind`, for a subclass whose own values differ."""
-    return _own(next(item.metadata for item in dataclasses.fields(kind) if item.name == name), small, published)
+    known = next(item.metadata for item in dataclasses.fields(kind) if item.name == name)
+    return _own(known, Own(small, published), besides)
 
 
-def _own(metadata: Mapping[str, Any], small: float, published: float) -> Any:
-    own = f"{small:g} for a small model such as the embedded one, {published:g} for Stable Diffusion's size"
-    help = f"{metadata['what']}; 0 is the model's own, {own}"
-    return field(default=0.0, metadata={**metadata, "help": help, "small": small, "published": published})
+def _own(metadata: Mapping[str, Any], own: Own, besides: Besides | None) -> Any:
+    values = f"{own.small:g} for a small model such as the embedded one, {own.published:g} for Stable Diffusion's size"
+    if besides:
+        name, choice, other = besides
+        values += f" ({other.small:g} and {other.published:g} with {name} {choice})"
+    help = f"{metadata['what']}; 0 is the model's own, {values}"
+    return field(default=0.0, metadata={**metadata, "help": help, "own": own, "besides": besides})
 
 
 def for_model(settings: Settings, small: bool) -> Settings:
@@ -119,13 +138,15 @@ def for_model(settings: Settings, small: bool) -> Settings:
 
     `small` is `DiffusionModel.small`.
     """
-    scale = "small" if small else "published"
-    own = {
-        item.name: item.metadata[scale]
-        for item in dataclasses.fields(settings)
-        if scale in item.metadata and getattr(settings, item.name) == 0
-    }
-    return dataclasses.replace(settings, **own) if own else settings
+    found = {}
+    for item in dataclasses.fields(settings):
+        if "own" not in item.metadata or getattr(settings, item.name) != 0:
+            continue
+        own, besides = item.metadata["own"], item.metadata["besides"]
+        if besides and getattr(settings, besides[0]) == besides[1]:
+            own = besides[2]
+        found[item.name] = own.small if small else own.published
+    return dataclasses.replace(settings, **found) if found else settings
 
 
 def preset(kind: type, name: str, default: Any) -> Any:
@@ -140,7 +161,7 @@ def check_settings(instance: Any) -> None:
         value, meta = getattr(instance, item.name), item.metadata
         if meta.get("choices") and value not in meta["choices"]:
             raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
-        if "published" in meta and value == 0:
+        if "own" in meta and value == 0:
             continue
         low, high = meta.get("low"), meta.get("high")
         if low is None and high is None:

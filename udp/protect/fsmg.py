@@ -12,7 +12,7 @@ from typing import ClassVar
 from udp.losses import DenoisingLoss
 from udp.pgd import PGD
 from udp.protect.pgd_method import Reporter, Run
-from udp.protect.surrogate import LEARNING, SurrogateMethod
+from udp.protect.surrogate import SurrogateMethod
 from udp.timesteps import timestep_distribution
 from udp.types import preset
 
@@ -42,8 +42,4 @@ class FSMG(SurrogateMethod):
         loss = DenoisingLoss(run.model, run.conditioning, uniform)
         step_loss = self.batch_loss(run, loss, run.unet, lambda index: run.images[index])
 
-        def phase() -> None:
-            self.trainer(run.unet).run(step_loss, self.surrogate_steps, report(LEARNING))
-            run.unet.requires_grad_(False)
-
-        return phase
+        return lambda: self.learn(self.trainer(run.unet), step_loss, report)

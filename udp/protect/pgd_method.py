@@ -45,7 +45,7 @@ SEARCH_UNITS = 50
 class Run:
     """What one run works with: the model, its opaque conditioning on the prompt, the photos, the generator.
 
-    `unet` is the network under attack: the base model's own, or a surrogate copy that a method trains. `timesteps` is the
+    `unet` is the network under attack: the base model's own, or a surrogate that a method trains. `timesteps` is the
     distribution from which the photos' loss draws, `augment` what photos go through before the imitator sees them.
     """
 
@@ -91,8 +91,8 @@ class PGDMethod(ProtectionMethod):
     def objective(self, run: Run) -> Objective:
         """The scalar that PGD moves; every random draw comes from `run.generator`."""
 
-    def attacked_unet(self, model: DiffusionModel) -> torch.nn.Module:
-        """The network that the photos are perturbed against; the base model's own unless a method trains a copy."""
+    def attacked_unet(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
+        """The network that the photos are perturbed against; the base model's own unless a method trains a surrogate."""
         return model.unet
 
     def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
@@ -124,7 +124,8 @@ class PGDMethod(ProtectionMethod):
     ) -> list[torch.Tensor]:
         """See `ProtectionMethod.run`."""
         uniform = timestep_distribution("uniform", model.alphas_cumprod)
-        run = Run(model, model.embed(prompt), images, generator, self.attacked_unet(model), uniform, self.augment)
+        unet = self.attacked_unet(model, generator)
+        run = Run(model, model.embed(prompt), images, generator, unet, uniform, self.augment)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
             total_steps=self.rounds * self.pgd_steps,

@@ -1,4 +1,4 @@
-"""What methods with a surrogate share: a copy of the U-Net that is trained as an imitator would train it."""
+"""What methods with a surrogate share: a U-Net that is trained as an imitator would train it."""
 
 from __future__ import annotations
 
@@ -9,38 +9,69 @@ import torch
 
 from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel
+from udp.models.adapters import RANK, WIDE, adapters, add_adapters
 from udp.pgd import PGDSettings
-from udp.protect.pgd_method import DenoisingMethod, Run
+from udp.protect.pgd_method import DenoisingMethod, Reporter, Run
 from udp.training import Trainer, TrainingSettings
-from udp.types import model_setting, setting
+from udp.types import Own, model_setting, setting
 
 LEARNING = "training the surrogate"
+SURROGATES = ("full", "adapters")
+ON_ADAPTERS = ("surrogate", "adapters")  # the setting and the choice that call for another learning rate
 
 
 @dataclass(frozen=True)
 class SurrogateMethod(DenoisingMethod):
-    """A denoising method against a trained copy of the U-Net, kept in float32 so that small steps are not lost.
+    """A denoising method against a U-Net that is trained, in float32 so that small steps are not lost.
+
+    `surrogate` "full" trains every weight of a copy, as DreamBooth would. "adapters" trains what LoRA would, on the base
+    model's own frozen weights: no second copy of them, and no gradients or optimiser state for them.
 
     What a surrogate learns with is published for Anti-DreamBooth alone (arXiv 2303.15433): 5e-7 for Stable Diffusion, over
     150 to 1,000 steps. Ours takes tens of steps, and 5e-6, the imitator's own rate in DreamBooth. In a small model either
-    moves nothing within a few steps.
+    moves nothing within a few steps. Adapters learn at the imitator's own rate in LoRA; on the embedded model their loss
+    then falls about as fast as that of a full copy.
     """
 
+    surrogate: str = setting("full", "what a surrogate trains: a copy's every weight, or adapters as LoRA does, in far "
+                             "less memory", choices=SURROGATES)  # fmt: skip
     surrogate_steps: int = setting(4, "surrogate training steps", 0, 1000, 1)
-    surrogate_learning_rate: float = model_setting(1e-4, 5e-6, "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7)
+    surrogate_learning_rate: float = model_setting(
+        1e-4, 5e-6, "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7, (*ON_ADAPTERS, Own(4e-3, 1e-4))
+    )
 
-    def attacked_unet(self, model: DiffusionModel) -> torch.nn.Module:
-        """See `PGDMethod.attacked_unet`."""
-        return model.copy_unet()
+    def attacked_unet(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
+        """See `PGDMethod.attacked_unet`: what an untrained surrogate is."""
+        if self.surrogate == "full":
+            return model.copy_unet()
+        unet = model.copy_unet(trainable=False)
+        add_adapters(unet, WIDE, RANK, seed=int(torch.randint(2**31, (), generator=generator)))
+        return unet
 
     @property
     def loop_steps(self) -> int:
         """See `PGDMethod.loop_steps`."""
         return self.rounds * (self.surrogate_steps + self.pgd_steps)
 
+    def learned(self, unet: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """What the surrogate `unet` learns in: every weight, or its adapters'."""
+        return list(unet.parameters()) if self.surrogate == "full" else adapters(unet)
+
     def trainer(self, unet: torch.nn.Module) -> Trainer:
-        """A fresh trainer of every weight of `unet`."""
-        return Trainer(unet.requires_grad_(True).parameters(), TrainingSettings(self.surrogate_learning_rate))
+        """A fresh trainer of what the surrogate `unet` learns in."""
+        learned = [parameter.requires_grad_(True) for parameter in self.learned(unet)]
+        return Trainer(learned, TrainingSettings(self.surrogate_learning_rate))
+
+    def learn(self, trainer: Trainer, step_loss: Callable[[int], torch.Tensor], report: Reporter) -> None:
+        """Descend `step_loss` for `surrogate_steps`.
+
+        The surrogate is frozen afterwards: the images' gradient must not also be computed for its weights.
+        """
+        for parameter in trainer.parameters:
+            parameter.requires_grad_(True)
+        trainer.run(step_loss, self.surrogate_steps, report(LEARNING))
+        for parameter in trainer.parameters:
+            parameter.requires_grad_(False)
 
     def batch_loss(
         self, run: Run, loss: DenoisingLoss, unet: torch.nn.Module, photo: Callable[[int], torch.Tensor]

@@ -13,7 +13,7 @@ from typing import ClassVar
 from udp.losses import DenoisingLoss
 from udp.pgd import PGD
 from udp.protect.pgd_method import Reporter, Run
-from udp.protect.surrogate import LEARNING, SurrogateMethod
+from udp.protect.surrogate import SurrogateMethod
 from udp.types import preset, setting
 
 
@@ -35,9 +35,4 @@ class UDP(SurrogateMethod):
         trainer, loss = self.trainer(run.unet), DenoisingLoss(run.model, run.conditioning, run.timesteps)
         step_loss = self.batch_loss(run, loss, run.unet, lambda index: run.images[index] + attack.perturbations[index])
 
-        def phase() -> None:
-            run.unet.requires_grad_(True)
-            trainer.run(step_loss, self.surrogate_steps, report(LEARNING))
-            run.unet.requires_grad_(False)  # the images' gradient must not also be computed for the weights
-
-        return phase
+        return lambda: self.learn(trainer, step_loss, report)

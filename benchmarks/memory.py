@@ -35,7 +35,13 @@ OPTIONS = {
     "autocast": MemoryOptions(autocast=True),
     "both": MemoryOptions(autocast=True, checkpointing=True, tiling=True),
 }
-WORK = ("advdm", "eudp", "lora", "dreambooth")
+ROUNDS = {"rounds": 2, "surrogate_steps": 2, "pgd_steps": 2}
+PROTECT = {
+    "advdm": AdvDM(pgd_steps=4),
+    "eudp": EUDP(**ROUNDS),
+    "eudp-adapters": EUDP(**ROUNDS, surrogate="adapters"),
+}
+WORK = (*PROTECT, "lora", "dreambooth")
 RANDOM = "random-sd15"
 
 
@@ -76,9 +82,8 @@ def measure(model_name: str, folder: Path, work: str, options: str, dtype: str, 
     photos = read_photos(list_photos(folder))[:count]
     reset_peak_memory(model.device)
     start = time.monotonic()
-    if work in ("advdm", "eudp"):
-        method = AdvDM(pgd_steps=4) if work == "advdm" else EUDP(rounds=2, surrogate_steps=2, pgd_steps=2)
-        method(photos, model)
+    if work in PROTECT:
+        PROTECT[work](photos, model)
     else:
         recipe = (
             LoRA(steps=10, scope="attention", batch_size=1) if work == "lora" else DreamBooth(steps=10, batch_size=1)

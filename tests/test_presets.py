@@ -136,7 +136,7 @@ def test_manifests_show_the_rate_that_was_used(
     with pytest.raises(SystemExit):
         build_parser().parse_args(["protect", "--help"])
     surrogates = " ".join(capsys.readouterr().out.split())
-    assert "eudp 0.0001 / 5e-06 (with surrogate adapters 0.004 / 0.0001)" in surrogates
+    assert "0.0001 / 5e-06 (with surrogate adapters 0.004 / 0.0001) for eudp" in surrogates
 
 
 def options_of(*arguments: str) -> argparse.Namespace:

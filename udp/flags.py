@@ -44,7 +44,7 @@ def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, typ
     differ = len(defaults) > 1
     shown = ", ".join(f"{value} for {' '.join(of)}" if differ else value for value, of in defaults.items())
     belongs = "" if differ or len(found) == len(registry) else f" [{', '.join(found)}]"
-    if "published" in meta:
+    if "own" in meta:
         return f"{meta['what']} (default for small / Stable Diffusion's size: {shown}){belongs}"
     return f"{meta['help']} (default {shown}){belongs}"
 

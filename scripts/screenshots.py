@@ -20,7 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from udp.ui import Owner, build, launch_options
 
-WIDTH, HEIGHT = 1200, 1150
+WIDTH, HEIGHT = 1200, 1440
 PATIENCE_MS = 30 * 60 * 1000
 
 

@@ -98,6 +98,10 @@ def table(rows: list[dict]) -> str:
             f"| {row['subject']} | {share(row, 'random')} | {share(row, 'protected')} | {alike} | {noise} | "
             f"{row['psnr_db']:.1f} dB, {row['ssim']:.3f} | {row['protect_seconds']:.0f} s, {row['attack_seconds']:.0f} s |"
         )
+    if len(rows) > 1:
+        means = {arm: [row["learned"][arm] for row in rows if arm in row["learned"]] for arm in ARMS[1:]}
+        random, protected = (f"{np.mean(values):.0%}" if values else "–" for values in means.values())
+        lines.append(f"| mean of {len(means['random'])} | {random} | {protected} | | | | |")
     return "\n".join(lines)
 
 

@@ -256,6 +256,7 @@ def test_every_prompt_can_be_spelled_and_sks_is_one_token() -> None:
     assert tokenizer.tokenize("sks") == ["sks</w>"]
     assert all(len(tokenizer.tokenize(word)) == 1 for word in EXTRA_WORDS)
     assert tokenizer.unk_token not in tokenizer.tokenize("a qzxv on the moon, 1969!")
+    assert build_tokenizer(["a photo of a red ball"] * 5).get_vocab() == tokenizer.get_vocab()
 
 
 @pytest.mark.skipif(not EMBEDDED_WEIGHTS.is_dir(), reason="the weights are not trained yet")

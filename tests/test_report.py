@@ -95,7 +95,8 @@ def test_evaluate_writes_a_report_and_resumes(
     photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     command = ["evaluate", str(photo_files[0].parent), "--out", str(tmp_path), "--model", str(tiny_model_folder)]
-    command += [*QUICK, "--budget", "6/255", "--method", "udp"]
+    # At its own rate ten steps leave the tiny model's arms the same to the last bit, and nothing would tell them apart.
+    command += [*QUICK, "--budget", "6/255", "--method", "udp", "--recipe-learning-rate", "0.01"]
     assert main([*command, "--cleaning", "none"]) == 0
     printed = capsys.readouterr().out
     assert "| lora | none |" in printed and "One seed: an example, not evidence." in printed
@@ -112,8 +113,7 @@ def test_evaluate_writes_a_report_and_resumes(
     cell = json.loads((tmp_path / "cells" / "lora-half-protected-run0.json").read_text())
     figures = report["rows"][1]["figures"]
     assert cell["figures"].items() < figures["protected"].items()
-    # 0 for both where the tiny model's arms came out the same, which its tokenizer, another one in each process, decides.
-    assert figures["clean"]["pattern_excess"] == 0 <= figures["protected"]["pattern_excess"]
+    assert figures["clean"]["pattern_excess"] == 0 < figures["protected"]["pattern_excess"]
     assert "periodic pattern" in (tmp_path / "report.html").read_text()
     text = (tmp_path / "report.html").read_text()
     checked(text)

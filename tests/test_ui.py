@@ -19,31 +19,23 @@ from udp.evaluate import Arm, Report, Trial
 from udp.finetune import RECIPES, LoRA
 from udp.images import read_photos
 from udp.jobs import Update
-from udp.lab import LabReport, Row
 from udp.models import MODELS
-from udp.presets import PRESETS
 from udp.protect import EUDP, METHODS, RandomNoise
 from udp.reports import grid
 from udp.types import Photo, Progress
 from udp.ui import progress as show
 from udp.ui import tables
 from udp.ui.about import about
-from udp.ui.attack_source import Source, uploaded_source
-from udp.ui.attack_tab import AttackTab, Saved
-from udp.ui.context import Context, example_files, example_name, note_uploads, whole_seed
+from udp.ui.attack_source import uploaded_source
+from udp.ui.context import example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
-from udp.ui.link import settings_query, settings_updates
 from udp.ui.owner import Owner, owner_from
-from udp.ui.protect_tab import ProtectTab
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
-from udp.ui.robustness_tab import RobustnessTab
-from udp.ui.robustness_tab import Saved as SavedRobustness
-from udp.ui.sampling import Sampling
 from udp.ui.sessions import UPLOADS, Session, Sessions
 from udp.ui.tables import attack_table, visibility_table
 from udp.ui.words import WELCOME, ZH, key_of, translations, word
-from udp.ui.work import run_here, within
+from udp.ui.work import within
 from udp.verdicts import Verdict
 
 EVERYTHING = [*METHODS.values(), *RECIPES.values()]
@@ -85,15 +77,6 @@ def test_a_choice_reads_back_each_entry(registry: dict[str, type]) -> None:
         choice.read(["nonsense", *values[1:]])
     with pytest.raises(InvalidInput, match="to be a number, got nothing"):
         choice.read([values[0], None, *values[2:]])
-
-
-@pytest.mark.parametrize(("model", "recipe"), [("mini", "dreambooth"), ("sd15", "lora")])
-def test_the_recipe_chosen_at_first_suits_the_model(tmp_path: Path, model: str, recipe: str) -> None:
-    with gr.Blocks():
-        tab = AttackTab(Context(Sessions(tmp_path), Owner(model=model, models=("mini", "sd15")), run_here))
-    assert tab.recipes.radio.value == recipe
-    shown = [group.visible for group in tab.recipes._groups]
-    assert shown == [name == recipe for name in RECIPES]
 
 
 def test_names_from_the_api_are_checked() -> None:
@@ -348,154 +331,9 @@ def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.Mo
     assert "sd15" in owner_from({}).offered
 
 
-def test_sampling_starts_at_the_models_own_and_follows_it(
-    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def shown(owner: Owner) -> tuple[float, float]:
-        with gr.Blocks():
-            sampling = Sampling(owner)
-        return sampling.steps.value, sampling.guidance.value
-
-    def moved(owner: Owner, name: str) -> list[object]:
-        with gr.Blocks():
-            return [getattr(update, "value", update) for update in Sampling(owner).moved(name)]
-
-    def never(name: str) -> None:
-        raise AssertionError(f"{name} was loaded to fill in two sliders")
-
-    monkeypatch.setattr("udp.models.loading.load_model", never)
-    assert shown(Owner()) == (20, 2.0) and shown(Owner(model="sd15")) == (50, 7.5)
-    assert shown(Owner(model=str(tiny_model_folder))) == (20, 2.0)
-    home = Owner(any_model=True)
-    assert moved(home, "sdxl") == [50, 7.5] and moved(home, "some/model") == [50, 7.5]
-    assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 2.0]
-    assert moved(Owner(), "some/model") == [gr.skip(), gr.skip()]
-
-
-def test_what_a_link_does_not_name_suits_the_model_that_it_names(tmp_path: Path) -> None:
-    context = Context(Sessions(tmp_path), Owner(models=("mini", "sd15")), run_here)
-    with gr.Blocks():
-        tab = RobustnessTab(context)
-        tab.connect([], gr.Tab("Robustness"))
-    controls, sliders = tab.controls(), (tab.sampling.steps, tab.sampling.guidance)
-
-    def arrived(query: str) -> dict[object, object]:
-        found = settings_updates(controls, query, tab.sampling.own)
-        return {control: update.value for control, update in found.items()}
-
-    assert arrived("?seeds=2") == {tab.seeds: 2}
-    assert arrived("?model=nonsense") == {}
-    assert arrived("?model=sd15") == {tab.model: "sd15", sliders[0]: 50, sliders[1]: 7.5}
-    assert arrived("?model=sd15&guidance=2") == {tab.model: "sd15", sliders[0]: 50, sliders[1]: 2}
-    for steps, query in ((50, "model=sd15"), (20, "model=sd15&sampling_steps=20")):  # 20 is the first model's own
-        chosen = {tab.model: "sd15", sliders[0]: steps, sliders[1]: 7.5}
-        values = [chosen.get(control, control.value) for _, control in controls]
-        assert settings_query(controls, values, tab.sampling.own) == query
-        assert arrived(query) == chosen
-
-
-def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> None:
-    context = Context(Sessions(tmp_path), Owner(), run_here)
-    style = PRESETS["style"]
-    with gr.Blocks():
-        tabs, attack, protect = gr.Tabs(), AttackTab(context), ProtectTab(context)
-        attack.connect(protect.connect(tabs), gr.Tab("Attack"))
-    assert protect.preset.fill("style") == {protect.prompt: style.instance_prompt}
-    found = attack.preset.fill("style")
-    boxes = [(name, box) for name, box in attack.controls() if name in ("class_prompt", "initial_word")]
-    assert {attack.instance_prompt: style.instance_prompt, attack.prompt: style.prompt}.items() <= found.items()
-    assert len(boxes) >= 3 and all(found[box] == getattr(style, name) for name, box in boxes)
-    assert len(found) == 2 + len(boxes)
-    assert attack.preset.named(style.instance_prompt) == "style" and attack.preset.named("my own words") is None
-    # A link brings the boxes back, and the menu follows the prompt: it needs no name there.
-    assert attack.preset.menu not in [box for _, box in attack.controls()]
-
-
-def test_an_example_brings_its_prompts_to_its_own_tab(tmp_path: Path) -> None:
-    context = Context(Sessions(tmp_path), Owner(), run_here)
-    with gr.Blocks():
-        tabs, attack, protect = gr.Tabs(), AttackTab(context), ProtectTab(context)
-        attack.connect(protect.connect(tabs), gr.Tab("Attack"))
-    for example, preset in (("style", "style"), ("subject", "object")):
-        (updates,) = protect._load_example(example, context.sessions.get("a"))
-        assert updates[protect.preset.menu] == preset
-        assert updates[protect.prompt] == PRESETS[preset].instance_prompt
-        assert all(example in file for file in updates[protect.files])
-    named = attack._name_example()  # the only example there is the subject
-    assert named[attack.preset.menu] == "object" and named[attack.prompt] == PRESETS["object"].prompt
-
-
-def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> None:
-    context = Context(Sessions(tmp_path), Owner(), run_here)
-    with gr.Blocks():
-        attack = AttackTab(context)
-    base = Arm("base", (), (), {})
-    report = Report(base, (), Verdict("unclear", "A verdict.", 1, {}), "<4 pictures a run>")
-    session = context.sessions.get("a")
-    for own in (True, False):
-        _, updates = attack.finished(session, Saved(report, Trial(), {}, tmp_path, own))
-        assert (attack.source in updates) is not own  # "Nothing is protected" took the place of "Using your own sets"
-        assert (
-            Verdict("", "", 1, {}).rule[:60] in updates[attack.figures] and "&lt;4 pictures" in updates[attack.figures]
-        )
-    assert "Nothing is protected" in attack.restored(session)[attack.source]
-
-
-def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
-    style = PRESETS["style"]
-    with gr.Blocks():
-        tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
-        tab.connect([], gr.Tab("Robustness"))
-    filled = tab.preset.fill("style")
-    assert filled[tab.prompt] == style.instance_prompt and tab.preset.named(style.instance_prompt) == "style"
-    controls = [control for _, control in tab.controls()[:7]] + tab.recipes.components
-    work = tab._work(Source([], [], EUDP()), *(filled.get(control, control.value) for control in controls))
-    assert work.trial.instance_prompt == work.trial.prompt == style.instance_prompt
-    assert work.recipe.class_prompt == style.class_prompt
-
-
-def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:
-    base = Arm("base", (), (), {})
-    verdict = Verdict("unclear", "A verdict.", 1, {})
-    rows = tuple(Row("lora", name, Report(base, (), verdict), None, None) for name in ("none", "jpeg75", "jpeg75+half"))
-    report = LabReport(rows, "mini", Trial())
-    with gr.Blocks():
-        tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
-    grids = [(tmp_path / f"{row.cleaning}.png", row.cleaning) for row in rows]
-    _, updates = tab.finished(Session(tmp_path), SavedRobustness(report, grids, tmp_path))
-    titles = [title for _, title in updates[tab.grids]]
-    boxes = {name: title for title, name in tab.cleanings.choices}
-    assert titles[:2] == ["No cleaning", boxes["jpeg75"]] and ", then " in titles[2]
-    assert all(title in updates[tab.table] for title in titles)
-    assert "Effect kept is the share" in updates[tab.table]
-
-
 def test_the_page_says_how_long_its_owner_keeps_photos() -> None:
     assert "deleted 10 minutes after you close the page" in about(Owner().keep_minutes)
     assert "deleted 1 minute after" in about(Owner(keep_minutes=1).keep_minutes)
-
-
-def test_robustness_asks_for_what_its_tab_can_take(tmp_path: Path) -> None:
-    context = Context(Sessions(tmp_path), Owner(), run_here)
-    with gr.Blocks():
-        tab = RobustnessTab(context)
-    values = [control.value for _, control in tab.controls()[:7]] + [part.value for part in tab.recipes.components]
-    with pytest.raises(
-        InvalidInput, match="got none: start on the tab Protect, with your photos or an example"
-    ) as caught:
-        tab._submit(context.sessions.get("a"), *values)
-    assert "upload" not in str(caught.value)  # there is no box for it on this tab
-
-
-def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:
-    owner = Owner(model="sd15")
-    with gr.Blocks():
-        tab = RobustnessTab(Context(Sessions(tmp_path), owner, run_here))
-    values = {name: control.value for name, control in tab.controls()[:7]}
-    values["sampling_steps"] += 5
-    source = Source([], [], EUDP())
-    work = tab._work(source, *values.values(), *(control.value for control in tab.recipes.components))
-    assert (work.trial.sampling_steps, work.trial.guidance) == (55, 7.5)
 
 
 def test_every_variable_of_the_owner_is_documented() -> None:

@@ -27,7 +27,8 @@ def train_by_clock(
     """Descend `loss` until `minutes` have gone by, of which `spent` seconds already have; the schedule follows the clock.
 
     After every `every` steps a line of the log; about every minute and at the end `checkpoint`, with `state()`, the
-    trainer's state and the seconds spent. It replaces the last one only when it is complete: a killed run never leaves half a file.
+    trainer's state and the seconds spent. It replaces the last one only when it is complete: a killed run never leaves
+    half a file.
     """
     start = time.monotonic() - spent
     saved = time.monotonic()

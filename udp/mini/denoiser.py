@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,37 +79,6 @@ def encode_all(vae: AutoencoderTiny, images: np.ndarray, views: torch.Generator 
     return torch.cat(latents)
 
 
-class Denoise(torch.nn.Module):
-    """The U-Net's prediction (n, C, h, w) with positional arguments, in bfloat16 where the device computes in it."""
-
-    def __init__(self, unet: UNet2DConditionModel) -> None:
-        super().__init__()
-        self.unet = unet
-
-    def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        """Of `noisy` (n, C, h, w) at `timesteps` (n,) under `text` (n, LENGTH, WIDTH)."""
-        # Casts are not kept for later: a recorded graph must make them anew.
-        enabled = computes_in_bfloat16(noisy.device)
-        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False):
-            return self.unet(noisy, timesteps, encoder_hidden_states=text).sample.float()
-
-
-def recorded(unet: UNet2DConditionModel, batch: int) -> torch.nn.Module:
-    """`Denoise(unet)` for `batch` pictures, on a GPU recorded once and replayed.
-
-    A U-Net this small keeps a GPU waiting for Python, which launches its thousand kernels one by one.
-    """
-    module = Denoise(unet)
-    if unet.device.type != "cuda":
-        return module
-    side = unet.config.sample_size
-    latents = torch.randn(batch, LATENT_CHANNELS, side, side, device=unet.device)
-    latents = latents.contiguous(memory_format=torch.channels_last)
-    text = torch.randn(batch, LENGTH, WIDTH, device=unet.device, requires_grad=True)
-    timesteps = torch.zeros(batch, dtype=torch.long, device=unet.device)
-    return torch.cuda.make_graphed_callables(module, (latents, timesteps, text))
-
-
 class Ema:
     """An exponential moving average of several modules' parameters; its weights sample better than the last ones."""
 
@@ -176,28 +146,30 @@ def train(
     importance = (importance / importance.mean()).reshape(1, -1, 1, 1)
     print(f"{seen} squares, {held_out} held out, {views} views, {len(tokenizer)} tokens", flush=True)
 
-    denoise = recorded(unet, batch)
-
     def denoising_loss(
-        clean: torch.Tensor, words: torch.Tensor, modules: list, noise_from: torch.Generator
+        clean: torch.Tensor, words: torch.Tensor, models: Sequence[torch.nn.Module], noise_from: torch.Generator
     ) -> torch.Tensor:
-        """Weighted, of `clean` (n, C, h, w) with the tokens `words` (n, LENGTH), at timesteps that cover all evenly."""
+        """Weighted, of `clean` (n, C, h, w) under the tokens `words` (n, LENGTH), at timesteps that cover all evenly.
+
+        `models` are a U-Net and a text encoder.
+        """
+        denoise, encode_text = models
         count = len(clean)
-        timesteps = (
-            torch.arange(count, device=device) + torch.rand(count, generator=noise_from, device=device)
-        ) / count
-        timesteps = (timesteps * len(scheduler.betas)).long()
+        places = torch.arange(count, device=device) + torch.rand(count, generator=noise_from, device=device)
+        timesteps = (places / count * len(scheduler.betas)).long()
         noise = torch.randn(clean.shape, generator=noise_from, device=device)
         noisy = noise_scheduler.add_noise(clean, noise, timesteps).contiguous(memory_format=torch.channels_last)
-        text = modules[1](words)[0]
-        error = modules[0](noisy, timesteps, text) - noise_scheduler.get_velocity(clean, noise, timesteps)
+        text = encode_text(words)[0]
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bfloat16(device)):
+            prediction = denoise(noisy, timesteps, encoder_hidden_states=text).sample
+        error = prediction.float() - noise_scheduler.get_velocity(clean, noise, timesteps)
         return (importance * error.square()).mean()
 
     def loss(step: int) -> torch.Tensor:
         chosen = torch.randint(seen, (batch,), generator=generator)
         clean = latents[torch.randint(views, (batch,), generator=generator), chosen].float()
         chosen[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = len(tokens) - 1
-        return denoising_loss(clean, tokens[chosen], [denoise, text_encoder], noise_generator)
+        return denoising_loss(clean, tokens[chosen], [unet, text_encoder], noise_generator)
 
     def weights() -> dict[str, Any]:
         return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}
@@ -207,8 +179,7 @@ def train(
         ema.update(step)
         if held_out and step % UNSEEN_EVERY == 0:
             fixed = torch.Generator(device).manual_seed(seed)
-            modules = [Denoise(ema.averages[0]), ema.averages[1]]
-            value = denoising_loss(unseen.float(), tokens[seen:-1], modules, fixed)
+            value = denoising_loss(unseen.float(), tokens[seen:-1], ema.averages, fixed)
             print(f"step {step} loss on squares held out {float(value):.4f}", flush=True)
 
     train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, after_step)

@@ -3,9 +3,9 @@
     python -m udp.mini.renders --furniture DIR --photos DIR --environments DIR --out DIR --count 3000 --seed 0
 
 Writes part-00000.npz, part-00001.npz, ... of 100 images each: `images` (n, size, size, 3) uint8, `captions` and
-`sources` (n,) strings, the latter naming the model and its author and the backdrop photo for the attribution
-list; VOCAB.txt, the captions' words; and CREDITS.md, the catalogue models in them. Every image depends on (seed, its number) alone, so a stopped run
-goes on where it left off: finished parts are kept. Needs mitsuba.
+`sources` (n,) strings, the latter naming the model and its author and the backdrop photo for the attribution list;
+VOCAB.txt, the captions' words; and CREDITS.md, the catalogue models in them. Every image depends on (seed, its number)
+alone, so a stopped run goes on where it left off: finished parts are kept. Needs mitsuba.
 """
 
 from __future__ import annotations

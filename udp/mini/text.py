@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -20,17 +21,22 @@ EXTRA_WORDS = (
 
 def build_tokenizer(captions: Iterable[str], size: int = 2000) -> CLIPTokenizer:
     """A byte-pair encoding trained on the captions; every letter is in it, so any prompt can be spelled."""
-    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
-    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
+    # Every letter, inside a word and at its end. Named first, or the trainer numbers the letters in the order of a hash table, which no seed fixes: then ties between
+    # merges, and with them the words' tokens, would differ from one process to the next.
+    ends = "</w>"
     letters = "abcdefghijklmnopqrstuvwxyz0123456789.,'-!?"
-    corpus = [c.lower() for c in captions] + [w for w in EXTRA_WORDS for _ in range(20)] + list(letters)
-    corpus += [f"{letter}{other}" for letter in letters[:36] for other in letters[:36]]  # every letter inside a word
+    singles = [*letters, *(letter + ends for letter in letters)]
+    bpe = Tokenizer(models.BPE(end_of_word_suffix=ends, unk_token=END))
+    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
+    corpus = [c.lower() for c in captions] + [w for w in EXTRA_WORDS for _ in range(20)]
     trainer = trainers.BpeTrainer(
-        vocab_size=size, min_frequency=2, end_of_word_suffix="</w>", special_tokens=[START, END], show_progress=False
+        vocab_size=size,
+        min_frequency=2,
+        end_of_word_suffix=ends,
+        special_tokens=[START, END, *singles],
+        show_progress=False,
     )
     bpe.train_from_iterator(corpus, trainer)
-    import json
-
     model = json.loads(bpe.to_str())["model"]
     merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
     return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=LENGTH)

@@ -12,8 +12,11 @@
 
 The autoencoder is computed in a minute; the others resume from their checkpoint in `--work` when called again, and the
 learning rate follows the wall clock, so `--minutes` is what they cost. `unet` needs the autoencoder
-of the same `--work`, and `decoder` both: it refines the decoder on what that U-Net makes of the pictures.
-On a GPU, which is taken where there is one, `--batch 512 --views 16` fill it. `pixel`, the twin without autoencoder (`udp.mini.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
+of the same `--work`, and `decoder` both: it refines the decoder on what that U-Net makes of the pictures. `pixel`, the
+twin without autoencoder (`udp.mini.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
+
+A GPU is taken where there is one. `--batch 512 --views 16` fill it for `unet`, `--batch 256` for the others; `pack` carries
+the squares there as one file, which `--data packed` then names.
 """
 
 from __future__ import annotations
@@ -46,11 +49,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="squares a step (the decoder takes a quarter)")
     parser.add_argument("--views", type=int, default=2, help="random views of each square that the U-Net sees")
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if options.part == "pack":
         print(pack(options.data, options.seed, options.out))
-    elif options.part == "autoencoder":
+        return
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.part == "autoencoder":
         model = autoencoder.fit(options.data, options.seed)
         torch.save({"model": model.state_dict()}, options.work / "autoencoder.pt")
     elif options.part == "pixel":
@@ -64,7 +68,7 @@ def main() -> None:
         pipeline = denoiser.train(vae, options.data, unet, minutes, options.seed, options.batch, options.views)
         refined = options.work / "decoder.pt"
         if options.part == "decoder":
-            refine.train(pipeline, options.data, refined, options.minutes, options.seed, options.batch // 4)
+            refine.train(pipeline, options.data, refined, options.minutes, options.seed, max(1, options.batch // 4))
         elif options.part == "export":
             if refined.exists():
                 decoder = torch.load(refined, map_location=device, weights_only=True)["decoder"]

@@ -140,6 +140,8 @@ def train(
     spent += time.monotonic() - begun
     generator = torch.Generator().manual_seed(seed + trainer.step)
     noise_generator = torch.Generator(device).manual_seed(seed + trainer.step)
+    # Compiled, normalisation and activations are fused: on a GPU the steps are bound by memory traffic.
+    fast_unet = torch.compile(unet) if device.type == "cuda" else unet
     # Latents are principal components, the first of them carrying shape and colour and the last fine grain that no text
     # predicts; all have unit variance, so without weights the grain would fill most of the loss.
     importance = torch.arange(1, LATENT_CHANNELS + 1, device=device).rsqrt()
@@ -169,7 +171,7 @@ def train(
         chosen = torch.randint(seen, (batch,), generator=generator)
         clean = latents[torch.randint(views, (batch,), generator=generator), chosen].float()
         chosen[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = len(tokens) - 1
-        return denoising_loss(clean, tokens[chosen], [unet, text_encoder], noise_generator)
+        return denoising_loss(clean, tokens[chosen], [fast_unet, text_encoder], noise_generator)
 
     def weights() -> dict[str, Any]:
         return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}

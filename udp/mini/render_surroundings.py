@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from udp.errors import InvalidInput
+from udp.mini.render_cutouts import Cutouts
 from udp.mini.render_objects import COLOURS, Furniture, colour_word, jittered
 from udp.mini.render_scenes import Floor, Light, to_linear
 from udp.mini.render_textures import blend, floor
@@ -68,6 +69,7 @@ class Library:
     by_noun: dict[str, list[int]]
     photos: list[tuple[str, str, Path]]
     skies: dict[str, np.ndarray]
+    cutouts: Cutouts | None = None
 
 
 def open_library(furniture: Path, photos: Path, environments: Path) -> Library:

@@ -5,7 +5,8 @@
 Writes part-00000.npz, part-00001.npz, ... of 100 images each: `images` (n, size, size, 3) uint8, `captions` and
 `sources` (n,) strings, the latter naming the model and its author and the backdrop photo for the attribution list;
 VOCAB.txt, the captions' words; and CREDITS.md, the catalogue models in them. Every image depends on (seed, its number)
-alone, so a stopped run goes on where it left off: finished parts are kept. Needs mitsuba.
+alone, so a stopped run goes on where it left off: finished parts are kept. With `--cutouts DIR` the objects are those of
+`udp.mini.render_cutouts` instead of furniture, toys and solids. Needs mitsuba.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from udp.mini.render_cutouts import open_cutouts
 from udp.mini.render_meshes import rotation
 from udp.mini.render_objects import COLOURS, SOLIDS, Surface, Thing, dominant_colour, jittered
 from udp.mini.render_scenes import METALS, Camera, render
@@ -122,7 +124,10 @@ def make_image(library: Library, seed: int, number: int, size: int, samples: int
     """Image (size, size, 3) uint8, caption and source of image `number`; the same for the same arguments."""
     rng = np.random.default_rng([seed, number])
     roll = rng.random()
-    things = still_life(rng) if roll < 0.25 or (roll > 0.94 and rng.random() < 0.3) else single(library, rng)
+    if library.cutouts:
+        things = [library.cutouts.thing(rng)]
+    else:
+        things = still_life(rng) if roll < 0.25 or (roll > 0.94 and rng.random() < 0.3) else single(library, rng)
     ground_plane, backdrop, ground, place, photo = surroundings(library, rng, size)
     light, light_words = lighting(library, rng, backdrop if photo else None)
     fill = rng.uniform(0.55, 0.85) if len(things) == 1 else rng.uniform(0.75, 0.95)
@@ -178,12 +183,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=128, help="width and height in pixels")
     parser.add_argument("--samples", type=int, default=36, help="samples a pixel")
+    parser.add_argument(
+        "--cutouts", type=Path, help="show these instead of furniture, toys and solids: a folder of .webp"
+    )
     arguments = parser.parse_args()
 
     import mitsuba as mi
 
     mi.set_variant("scalar_rgb")
     library = open_library(arguments.furniture, arguments.photos, arguments.environments)
+    library.cutouts = open_cutouts(arguments.cutouts) if arguments.cutouts else None
     arguments.out.mkdir(parents=True, exist_ok=True)
     for part in range(-(-arguments.count // SHARD)):
         path = arguments.out / f"part-{part:05d}.npz"

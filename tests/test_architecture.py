@@ -9,11 +9,12 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"types", "errors", "images", "projection", "timesteps", "augment", "perceptual", "presets", "flags"},
     {"models", "losses", "pgd", "training"},
-    {"protect", "finetune", "generate", "metrics", "metrics_quality", "metrics_sets", "cleaning"},
+    {"protect", "finetune", "generate", "metrics", "metrics_quality", "metrics_sets", "metrics_pretrained", "cleaning"},
     {
         "api",
         "evaluate",
         "figures",
+        "figures_pretrained",
         "verdicts",
         "lab",
         "store",

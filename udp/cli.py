@@ -22,6 +22,7 @@ from udp.generate import own_sampling
 from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
 from udp.lab_report import lab_manifest, table, write_lab
+from udp.metrics_pretrained import CLIP, DINOV2, Pretrained, load_pretrained
 from udp.models import DiffusionModel, available_models, load_model
 from udp.presets import PRESETS, Preset
 from udp.protect import METHODS, RandomNoise
@@ -82,6 +83,17 @@ def trial_from(options: argparse.Namespace, model: DiffusionModel, instance: str
     )  # fmt: skip
 
 
+def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
+    """The models of `--pretrained-metrics`; None, and nothing is loaded or downloaded, if it was not given."""
+    if not options.pretrained_metrics:
+        if options.clip_model or options.dinov2_model:
+            raise InvalidInput(
+                "expected --clip-model and --dinov2-model with --pretrained-metrics, got them without it"
+            )
+        return None
+    return load_pretrained(options.clip_model or CLIP, options.dinov2_model or DINOV2)
+
+
 def run_protect(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
     check_places(options.out, options.photos)
@@ -116,12 +128,15 @@ def run_attack(options: argparse.Namespace) -> None:
     recipe = for_model(from_flags(RECIPES[options.recipe], options), model.small)
     trial = trial_from(options, model, options.instance_prompt, options.prompt)
     trial.check()
-    ticker = Ticker()
-    report = attack({n: read_photos(list_photos(p)) for n, p in arms.items()}, model, recipe, trial, ticker)
+    pretrained, ticker = pretrained_from(options), Ticker()
+    photos = {name: read_photos(list_photos(place)) for name, place in arms.items()}
+    report = attack(photos, model, recipe, trial, ticker, pretrained)
     write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model))
     print(f"\n{len(arms)} arms in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
     for arm in (report.base, *report.arms):
         print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
+    for name, extractor in report.extractors.items():
+        print(f"{name}: {extractor}")
     print(report.verdict)
 
 
@@ -139,8 +154,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
         options, attacker, options.prompt, options.prompt, seeds=options.seeds, unprotected_share=options.unprotected
     )
     trial.check()
+    pretrained = pretrained_from(options)
     arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
-    lab = Lab(arms, attacker, recipes, cleanings, trial)
+    lab = Lab(arms, attacker, recipes, cleanings, trial, pretrained)
     ticker = Ticker()
     report = lab.run(FolderStore(options.out / "cells"), ticker)
     title = f"{method.title} on {options.photos.name}, {method.budget * 255:g}/255"
@@ -236,6 +252,10 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (trial, evaluate):
         command.add_argument("--sampling-steps", type=int, help=f"steps of a picture {own(few, many)}")
         command.add_argument("--guidance", type=float, help=f"classifier-free guidance {own(weak, strong)}")
+        command.add_argument("--pretrained-metrics", action="store_true",
+                             help="also measure with CLIP and DINOv2, downloading 0.7 GB from the Hub unless they are here")  # fmt: skip
+        for flag, known in (("--clip-model", CLIP), ("--dinov2-model", DINOV2)):
+            command.add_argument(flag, help=f"for --pretrained-metrics, a Hub id or folder (default {known})")
     for command in (protect, trial, evaluate):
         command.add_argument("--preset", choices=tuple(PRESETS), default="object",
                              help=f"prompts (default object): {prompts}")  # fmt: skip

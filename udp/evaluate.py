@@ -12,8 +12,10 @@ import torch
 from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput, NothingLearned
 from udp.figures import Intervals, Reference, pattern_figures
+from udp.figures_pretrained import PretrainedReference
 from udp.finetune import Recipe
 from udp.generate import generate, own_sampling
+from udp.metrics_pretrained import Pretrained
 from udp.models import DiffusionModel
 from udp.types import OnProgress, Photo, Progress, ignore_progress
 from udp.verdicts import Figures, Interval, Verdict, judge
@@ -89,13 +91,15 @@ class Arm:
 class Report:
     """Arms in the order they were run, the base model's own pictures as `base`, and what they amount to.
 
-    `basis` says which feature extractor and how many samples the figures rest on.
+    `basis` says which feature extractor and how many samples the figures rest on; `extractors` says it of each figure
+    from a pretrained model.
     """
 
     base: Arm
     arms: tuple[Arm, ...]
     judgement: Verdict
     basis: str = ""
+    extractors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -183,19 +187,32 @@ def combine(arms: Sequence[Arm]) -> Arm:
 
 def beside_clean(arm: Arm, clean: Arm) -> Arm:
     """One run of an arm with the figures that compare its pictures with those of the clean arm's same run."""
-    figures, intervals = pattern_figures(arm.images, clean.images)
+    return with_more(arm, *pattern_figures(arm.images, clean.images))
+
+
+def with_more(arm: Arm, figures: Figures, intervals: Intervals) -> Arm:
+    """One run of an arm with further figures of its pictures."""
     metrics = {**arm.metrics, **figures}
     return replace(arm, metrics=metrics, runs=(metrics,), intervals={**arm.intervals, **intervals})
 
 
-def make_report(base: Sequence[Arm], arms: Sequence[Sequence[Arm]], basis: str = "") -> Report:
-    """A report from the base and the arms, each given as its runs."""
+def make_report(
+    base: Sequence[Arm],
+    arms: Sequence[Sequence[Arm]],
+    basis: str = "",
+    pretrained: PretrainedReference | None = None,
+) -> Report:
+    """A report from the base and the arms, each given as its runs, with figures of `pretrained` models if it is given."""
+    extractors: dict[str, str] = {}
+    if pretrained:
+        base, *arms = ([with_more(arm, *pretrained.measure(arm.images)) for arm in runs] for runs in (base, *arms))
+        basis, extractors = f"{basis} {pretrained.basis()}", pretrained.extractors(len(base[0].images))
     clean = next((runs for runs in arms if runs[0].name == "clean"), None)
     if clean:
         arms = [[beside_clean(*pair) for pair in zip(runs, clean, strict=True)] for runs in arms]
     merged = tuple(combine(runs) for runs in arms)
     first = combine(base)
-    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis)
+    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis, extractors)
 
 
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
@@ -223,18 +240,20 @@ def attack(
     recipe: Recipe,
     trial: Trial | None = None,
     on_progress: OnProgress = ignore_progress,
+    pretrained: Pretrained | None = None,
 ) -> Report:
     """Fine-tune a copy of `model` on every arm's photos and sample each, with the same seeds, steps and prompts.
 
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
-    `model` is the imitator's: hand over another than the one protected against to test transfer. Raises `InvalidInput`
-    for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
+    (see `udp.metrics_pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
     trial = trial or Trial.for_model(model)
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")
     reference = arms.get("clean") or next(iter(arms.values()))
+    beside = PretrainedReference.of(pretrained, model, reference, trial.prompt) if pretrained else None
     unit = recipe.steps + trial.sampling_steps
     total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
     found = imitator_photos(arms, model, trial)
@@ -251,4 +270,4 @@ def attack(
         for name, photos in found.items():
             runs[name].append(bench.train(name, photos, recipe, within(unit)))
             done += unit
-    return make_report(base, list(runs.values()), bench.reference.basis(trial.pictures))
+    return make_report(base, list(runs.values()), bench.reference.basis(trial.pictures), beside)

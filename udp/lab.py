@@ -13,7 +13,9 @@ import torch
 from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput
 from udp.evaluate import Arm, Bench, Report, Trial, imitator_photos, make_report
+from udp.figures_pretrained import PretrainedReference
 from udp.finetune import Recipe
+from udp.metrics_pretrained import Pretrained
 from udp.models import DiffusionModel
 from udp.types import OnProgress, Photo, Progress, describe_settings, for_model, ignore_progress
 from udp.verdicts import LEAST_EFFECT, Figures, Interval, learned
@@ -62,13 +64,17 @@ class LabReport:
 
 @dataclass(frozen=True)
 class Lab:
-    """What a run of the lab tries. `arms` need a clean one; `cleanings` are names or chains; "none" is added."""
+    """What a run of the lab tries. `arms` need a clean one; `cleanings` are names or chains; "none" is added.
+
+    Figures of `pretrained` models are made from the cells' pictures whenever a report is, and are not part of a cell.
+    """
 
     arms: Mapping[str, Sequence[Photo]]
     model: DiffusionModel
     recipes: Sequence[Recipe]
     cleanings: Sequence[str] = DEFAULT_CLEANINGS
     trial: Trial = field(default_factory=Trial)
+    pretrained: Pretrained | None = None
 
     def run(self, store: Store | None = None, on_progress: OnProgress = ignore_progress) -> LabReport:
         """Run every cell that `store` does not have yet.
@@ -86,7 +92,9 @@ class Lab:
             bench, base = self._bench(run, fingerprint, store, count.listener("base model", on_progress))
             benches.append(bench)
             bases.append(base)
-        basis = benches[0].reference.basis(self.trial.pictures)
+        basis, beside = benches[0].reference.basis(self.trial.pictures), None
+        if self.pretrained:
+            beside = PretrainedReference.of(self.pretrained, self.model, self.arms["clean"], self.trial.prompt)
         reports: dict[tuple[str, str], Report] = {}
         for cleaning in cleanings:
             photos = _Once(self, cleaning)
@@ -98,7 +106,7 @@ class Lab:
                         listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
                         cell = _Cell(for_model(recipe, self.model.small), cleaning, name)
                         runs[name].append(cell.run(bench, photos, fingerprint, store, listener))
-                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis)
+                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis, beside)
         rows = [
             _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
             for recipe in self.recipes for cleaning in cleanings

@@ -41,6 +41,7 @@ def lab_manifest(
         "cleanings": {name: parse_cleaning(name).reference for name in dict.fromkeys(r.cleaning for r in report.rows)},
         "versions": versions(),
         "basis": report.rows[0].report.basis,
+        "extractors": dict(report.rows[0].report.extractors),
         "rows": [
             {
                 "recipe": row.recipe,

@@ -27,6 +27,9 @@ FIGURES = {
     "precision": "precision (quality)",
     "recall": "recall (diversity)",
     "diversity": "diversity",
+    "clip_image_similarity": "CLIP image similarity to the clean photos (CLIP-I)",
+    "dinov2_image_similarity": "DINOv2 image similarity to the clean photos",
+    "clip_prompt_agreement": "CLIP agreement with the prompt (CLIP-T)",
     "final_training_loss": "final training loss",
     "weight_change": "weight change",
 }
@@ -130,8 +133,12 @@ def _section(row: Row) -> list[str]:
 def _figures(report: Report) -> str:
     arms = (report.base, *report.arms)
     keys = [key for key in FIGURES if any(key in arm.metrics for arm in arms)]
-    rows = [[FIGURES[key], *(_value(arm, key) for arm in arms)] for key in keys]
+    rows = [[_named(report, key), *(_value(arm, key) for arm in arms)] for key in keys]
     return _table(("figure", "before", *(arm.name for arm in report.arms)), rows, "Brackets: 95% intervals, see below.")
+
+
+def _named(report: Report, key: str) -> str:
+    return f"{FIGURES[key]}: {report.extractors[key]}" if key in report.extractors else FIGURES[key]
 
 
 def _value(arm: Arm, key: str) -> str:

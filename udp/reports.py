@@ -86,6 +86,7 @@ def attack_manifest(report: Report, recipe: Recipe, trial: Trial, model: str) ->
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
         "intervals": {arm.name: arm.intervals for arm in (report.base, *report.arms)},
         "basis": report.basis,
+        "extractors": dict(report.extractors),
         "spread": {arm.name: arm.spread for arm in (report.base, *report.arms) if arm.spread},
         "verdict": asdict(report.judgement),
     }

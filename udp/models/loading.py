@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -70,7 +70,7 @@ def load_model(
             source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False, **WITHOUT.get(kind, {})
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise ModelUnavailable(explain(name, source, error)) from error
+        raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(device)
     model = family(name, pipeline)
@@ -103,8 +103,18 @@ def _unet_weights(folder: Path) -> int:
     return total
 
 
-def explain(name: str, source: str, error: BaseException) -> str:
-    """Why loading failed and what to do, in one sentence, from the chain of errors that the libraries raised."""
+def explain(
+    name: str,
+    source: str,
+    error: BaseException,
+    kind: str = "diffusers",
+    index: str = "model_index.json",
+    names: Sequence[str] = (),
+) -> str:
+    """Why loading failed and what to do, in one sentence, from the chain of errors that the libraries raised.
+
+    `kind` is what a folder should have held, `index` the file that marks one, and `names` would have worked as well.
+    """
     causes = list(_chain(error))
 
     def any_is(*kinds: type[BaseException]) -> bool:
@@ -121,14 +131,15 @@ def explain(name: str, source: str, error: BaseException) -> str:
         )
     folder = Path(source)
     if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            return f"expected a diffusers folder with model_index.json, got none in {name!r}"
+        if not (folder / index).is_file():
+            return f"expected a {kind} folder with {index}, got none in {name!r}"
         if _pickles_only(folder) or "safetensors" in str(error):
             return f"expected safetensors weights in {name!r}, got {_pickle_name(folder)}: pickles can run code, so convert them"
     elif any_is(RevisionNotFoundError, EntryNotFoundError):
-        return f"expected a diffusers model on the Hub, got {source!r} without model_index.json or the pinned revision"
+        return f"expected a {kind} model on the Hub, got {source!r} without {index} or the pinned revision"
     elif any_is(RepositoryNotFoundError) or source.count("/") != 1:
-        return f"expected one of {', '.join(available_models())}, a local diffusers folder or a Hub id, got {name!r}"
+        known = f"one of {', '.join(names)}, " if names else ""
+        return f"expected {known}a local {kind} folder or a Hub id, got {name!r}"
     elif "safetensors" in str(error):
         return f"expected safetensors weights in {source!r}, got other formats only: pickles can run code"
     return f"expected a model that can be loaded, got {name!r}: {str(error).splitlines()[0]}"

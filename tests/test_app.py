@@ -107,6 +107,9 @@ def test_bad_settings_are_refused_with_a_sentence(client: Client, photo_files: l
         client.predict([handle_file(photo_files[0])], None, "lora", 5, api_name="/attack")
     with pytest.raises(AppError, match=r"expected 1 to 8 pictures, a whole number, got 2\.5"):
         client.predict([handle_file(photo_files[0])], None, "lora", 10, 2.5, api_name="/attack")
+    for number, words in ((-1, "expected seed between 0 and 2147483647, got -1"), (1.5, "seed to be a whole number")):
+        with pytest.raises(AppError, match=words):
+            client.predict([handle_file(photo_files[0])], None, "lora", 10, seed=number, api_name="/attack")
     with pytest.raises(AppError, match=r"1 to 5 seeds, a whole number, got 1 and 1\.5"):
         client.predict([handle_file(photo_files[0])], None, "lora", 10, ["half"], 1.5, api_name="/evaluate")
 

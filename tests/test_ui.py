@@ -297,7 +297,7 @@ def test_errors_are_sentences(caplog: pytest.LogCaptureFixture) -> None:
 def test_seeds_are_whole() -> None:
     assert whole_seed(3.0) == 3
     for bad in (None, 1.5, -1, 2**31, float("inf"), float("nan")):
-        with pytest.raises(InvalidInput, match="expected the seed"):
+        with pytest.raises(InvalidInput, match="expected seed"):
             whole_seed(bad)
 
 

@@ -170,6 +170,28 @@ def test_robustness_asks_for_what_its_tab_can_take(tmp_path: Path) -> None:
     assert "upload" not in str(caught.value)  # there is no box for it on this tab
 
 
+def test_numbers_that_make_no_trial_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    with gr.Blocks():
+        attack, robustness = AttackTab(context), RobustnessTab(context)
+    source = Source([], [], EUDP())
+    for bad, words in (
+        ({"guidance": -5}, "expected guidance between 0 and 30, got -5"),
+        ({"guidance": None}, "expected guidance to be a number, got nothing"),
+        ({"sampling_steps": 0}, "expected sampling_steps between 1 and 1000, got 0"),
+        ({"sampling_steps": 20.5}, "expected sampling_steps to be a whole number"),
+        ({"seed": -1}, "expected seed between 0 and"),
+    ):
+        values = {name: control.value for name, control in robustness.controls()[:7]} | bad
+        with pytest.raises(InvalidInput, match=words):
+            robustness._work(source, *values.values(), *(part.value for part in robustness.recipes.components))
+        values = {name: control.value for name, control in attack.controls()[:8]} | bad
+        with pytest.raises(InvalidInput, match=words):
+            attack.estimate(
+                context.sessions.get("a"), [], [], *values.values(), *(part.value for part in attack.recipes.components)
+            )
+
+
 def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:
     owner = Owner(model="sd15")
     with gr.Blocks():

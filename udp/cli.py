@@ -17,7 +17,7 @@ from udp.deploy import HARDWARE, deploy, plan
 from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
-from udp.flags import add_setting_flags, from_flags, refuse_unused, whole_seed
+from udp.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.generate import own_sampling
 from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
@@ -86,8 +86,9 @@ def run_protect(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
     check_places(options.out, options.photos)
     photos = read_photos(list_photos(options.photos))
+    method = from_flags(METHODS[options.method], options)
     model = load_model(options.model)
-    method = for_model(from_flags(METHODS[options.method], options), model.small)
+    method = for_model(method, model.small)
     ticker = Ticker()
     masks = read_masks(options.mask, photos) if options.mask else None
     protected = method(photos, model, options.prompt, options.seed, ticker, masks)
@@ -112,8 +113,9 @@ def run_attack(options: argparse.Namespace) -> None:
     if set(arms) == {"protected"}:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
+    recipe = from_flags(RECIPES[options.recipe], options)
     model = load_model(options.model)
-    recipe = for_model(from_flags(RECIPES[options.recipe], options), model.small)
+    recipe = for_model(recipe, model.small)
     trial = trial_from(options, model, options.instance_prompt, options.prompt)
     trial.check()
     ticker = Ticker()
@@ -131,10 +133,11 @@ def run_evaluate(options: argparse.Namespace) -> None:
     photos = read_photos(list_photos(options.photos))
     names = _names(options.recipes, RECIPES, "recipes")
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
+    recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
+    method = from_flags(METHODS[options.method], options)
     model, ticker = load_model(options.model), Ticker()
     attacker = load_model(options.attack_model) if options.attack_model else model
-    recipes = [for_model(from_flags(RECIPES[name], options, RECIPE_PREFIX), attacker.small) for name in names]
-    method = for_model(from_flags(METHODS[options.method], options), model.small)
+    recipes, method = [for_model(recipe, attacker.small) for recipe in recipes], for_model(method, model.small)
     trial = trial_from(
         options, attacker, options.prompt, options.prompt, seeds=options.seeds, unprotected_share=options.unprotected
     )
@@ -171,11 +174,12 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cleaning", default=",".join(DEFAULT_CLEANINGS),
                         help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain (default "
                              f"{','.join(DEFAULT_CLEANINGS)})")  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=1, help="runs of the whole trial (default 1)")
     parser.add_argument(
-        "--unprotected", type=float, default=0.0, help="part of the photos found clean, 0 to 1 (default 0)"
+        "--seeds", type=number_of(Trial, "seeds"), default=1, help="runs of the whole trial (default 1)"
     )
-    parser.add_argument("--pictures", type=int, default=Trial().pictures,
+    parser.add_argument("--unprotected", type=number_of(Trial, "unprotected_share"), default=0.0,
+                        help="part of the photos found clean, 0 to 1 (default 0)")  # fmt: skip
+    parser.add_argument("--pictures", type=number_of(Trial, "pictures"), default=Trial().pictures,
                         help=f"pictures an arm and run (default {Trial().pictures})")  # fmt: skip
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
@@ -217,7 +221,7 @@ def build_parser() -> argparse.ArgumentParser:
     trial.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
     trial.add_argument("--prompt",
                        help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)")  # fmt: skip
-    trial.add_argument("--pictures", type=int, default=Trial().pictures,
+    trial.add_argument("--pictures", type=number_of(Trial, "pictures"), default=Trial().pictures,
                        help=f"pictures an arm (default {Trial().pictures})")  # fmt: skip
     add_setting_flags(trial, RECIPES)
     trial.set_defaults(run=run_attack)
@@ -234,13 +238,15 @@ def build_parser() -> argparse.ArgumentParser:
     (few, weak), (many, strong) = own_sampling(small=True), own_sampling(small=False)
     own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
     for command in (trial, evaluate):
-        command.add_argument("--sampling-steps", type=int, help=f"steps of a picture {own(few, many)}")
-        command.add_argument("--guidance", type=float, help=f"classifier-free guidance {own(weak, strong)}")
+        command.add_argument("--sampling-steps", type=number_of(Trial, "sampling_steps"),
+                             help=f"steps of a picture {own(few, many)}")  # fmt: skip
+        command.add_argument("--guidance", type=number_of(Trial, "guidance"),
+                             help=f"classifier-free guidance; 1 or less is none {own(weak, strong)}")  # fmt: skip
     for command in (protect, trial, evaluate):
         command.add_argument("--preset", choices=tuple(PRESETS), default="object",
                              help=f"prompts (default object): {prompts}")  # fmt: skip
         command.add_argument("--model", default="mini", help=f"{models} (default mini)")
-        command.add_argument("--seed", type=whole_seed, default=0,
+        command.add_argument("--seed", type=number_of(Trial, "seed"), default=0,
                              help="the same seed and settings give the same result (default 0)")  # fmt: skip
     return parser
 

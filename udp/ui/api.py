@@ -21,7 +21,7 @@ from udp.types import Photo
 from udp.ui.attack_source import Source, uploaded_source
 from udp.ui.context import Context, clean_prompt, note_uploads, whole_seed
 from udp.ui.errors import friendly
-from udp.ui.fields import from_names
+from udp.ui.fields import from_names, from_values
 from udp.ui.layout import MOST_PICTURES
 from udp.ui.results import robustness_rows, save_attack, save_protection, save_robustness, take_photos
 from udp.ui.robustness_tab import MOST_CLEANINGS, MOST_SEEDS
@@ -76,6 +76,13 @@ async def _result(context: Context, session: Session, work: Work, save: Any) -> 
         job.stop()
 
 
+def _trial(model: str, prompt: str, **values: Any) -> Trial:
+    """A trial that samples as suits the model. Raises `InvalidInput` for values that make none."""
+    wanted, (steps, guidance) = clean_prompt(prompt, PROMPT), sampling_of(model)
+    own = {"instance_prompt": wanted, "prompt": wanted, "sampling_steps": steps, "guidance": guidance}
+    return from_values(Trial, {**own, **values})
+
+
 def _protect(context: Context) -> Any:
     async def protect(
         request: gr.Request, photos: list[str] | None, method: str = "eudp", budget_levels: float = 8,
@@ -120,8 +127,8 @@ def _attack(context: Context) -> Any:
                 raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, a whole number, got {pictures!r}")
             clean, changed = note_uploads(session, photos), note_uploads(session, protected)
             source = uploaded_source(clean, changed, ARMS) if changed else Source(take_photos(clean), None, EUDP())
-            name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
-            trial = Trial(wanted, wanted, whole_seed(seed), int(pictures), *sampling_of(name))
+            name = context.owner.check_model(model)
+            trial = _trial(name, prompt, seed=seed, pictures=pictures)
             work = AttackWork(source.clean, source.protected, source.method, ARMS, chosen, trial, name)
             known = source.method if source.known else None
 
@@ -159,11 +166,8 @@ def _evaluate(context: Context) -> Any:
                     f"got {len(names)} and {seeds!r}"
                 )
             source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
-            name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
-            sampling_steps, guidance = sampling_of(name)
-            trial = Trial(
-                wanted, wanted, whole_seed(seed), sampling_steps=sampling_steps, guidance=guidance, seeds=int(seeds)
-            )
+            name = context.owner.check_model(model)
+            trial = _trial(name, prompt, seed=seed, seeds=seeds)
             work = RobustnessWork(source.clean, source.protected, source.method, chosen, names, trial, name)
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:

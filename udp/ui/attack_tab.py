@@ -19,9 +19,9 @@ from udp.protect import EUDP
 from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui import progress as show
-from udp.ui.context import Context, clean_prompt, example_files, note_uploads, whole_seed
+from udp.ui.context import Context, clean_prompt, example_files, note_uploads
 from udp.ui.errors import friendly
-from udp.ui.fields import Choice
+from udp.ui.fields import Choice, from_values
 from udp.ui.job_tab import JobTab, Updates
 from udp.ui.layout import (
     MOST_PICTURES,
@@ -235,10 +235,7 @@ class AttackTab(JobTab):
             raise InvalidInput("expected at least one set to compare, got none")
         paths = [note_uploads(session, files) for files in (clean, protected)]
         source = self._source(session, example, *paths, arms)
-        instance = clean_prompt(instance_prompt, PROMPT)
-        trial = Trial(
-            instance, clean_prompt(prompt, instance), whole_seed(seed), int(pictures), int(sampling_steps), guidance
-        )
+        trial = self._trial(pictures, instance_prompt, prompt, seed, sampling_steps, guidance)
         work = AttackWork(
             source.clean, source.protected, source.method, arms, self.recipes.read(values), trial,
             self.context.owner.check_model(model), source.prompt, source.seed,
@@ -248,9 +245,18 @@ class AttackTab(JobTab):
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """See `JobTab.estimate`; the protection of an example that is not protected yet comes on top."""
         _, _, arms, pictures, model, instance, prompt, seed, sampling_steps, guidance, *rest = values
-        trial = Trial(instance, prompt, whole_seed(seed), int(pictures), int(sampling_steps), guidance)
+        trial = self._trial(pictures, instance, prompt, seed, sampling_steps, guidance)
         name, recipe = self.context.owner.check_model(model), self.recipes.read(rest)
         return name, AttackWork([], [], EUDP(), arms, recipe, trial, name).units()
+
+    @staticmethod
+    def _trial(pictures: Any, instance: str, prompt: str, seed: Any, sampling_steps: Any, guidance: Any) -> Trial:
+        """The controls' values as a trial. Raises `InvalidInput`."""
+        called = clean_prompt(instance, PROMPT)
+        return from_values(Trial, {
+            "instance_prompt": called, "prompt": clean_prompt(prompt, called), "seed": seed, "pictures": pictures,
+            "sampling_steps": sampling_steps, "guidance": guidance,
+        })  # fmt: skip
 
     def _submit(self, session: Session, example: bool, *values: Any) -> Job:
         work, source = self._work(session, example, *values)

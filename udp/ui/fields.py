@@ -6,7 +6,7 @@ The metadata written by `udp.types.setting` decides everything: adding a field t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -66,6 +66,12 @@ def parse(item: dataclasses.Field, value: Any) -> Any:
             raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
         return int(value)
     return float(value)
+
+
+def from_values(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """`kind` with `values` by field name, in the controls' units, every other field at its default, checked."""
+    items = {item.name: item for item in dataclasses.fields(kind)}
+    return build_settings(kind, [items[name] for name in values], list(values.values()))
 
 
 def build_settings(kind: type[Settings], items: Iterable[dataclasses.Field], values: Sequence[Any]) -> Settings:
@@ -151,8 +157,8 @@ def from_names(registry: dict[str, type], name: str, values: dict[str, Any]) -> 
     """
     if name not in registry:
         raise InvalidInput(f"expected one of {', '.join(registry)}, got {name!r}")
-    items = {item.name: item for item in dataclasses.fields(registry[name])}
-    unknown = sorted(set(values) - set(items))
+    known = [item.name for item in dataclasses.fields(registry[name])]
+    unknown = sorted(set(values) - set(known))
     if unknown:
-        raise InvalidInput(f"expected settings among {', '.join(items)}, got {', '.join(unknown)}")
-    return build_settings(registry[name], [items[key] for key in values], list(values.values()))
+        raise InvalidInput(f"expected settings among {', '.join(known)}, got {', '.join(unknown)}")
+    return from_values(registry[name], values)

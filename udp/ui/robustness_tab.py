@@ -19,8 +19,8 @@ from udp.protect import EUDP
 from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui.attack_tab import MOST_STEPS
-from udp.ui.context import Context, clean_prompt, whole_seed
-from udp.ui.fields import Choice
+from udp.ui.context import Context, clean_prompt
+from udp.ui.fields import Choice, from_values
 from udp.ui.job_tab import JobTab, Updates
 from udp.ui.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
@@ -137,9 +137,10 @@ class RobustnessTab(JobTab):
         if not 1 <= len(cleanings) <= MOST_CLEANINGS:
             raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
         wanted = clean_prompt(prompt, PROMPT)
-        trial = Trial(
-            wanted, wanted, whole_seed(seed), sampling_steps=int(sampling_steps), guidance=guidance, seeds=int(seeds)
-        )
+        trial = from_values(Trial, {
+            "instance_prompt": wanted, "prompt": wanted, "seed": seed, "seeds": seeds, "sampling_steps": sampling_steps,
+            "guidance": guidance,
+        })  # fmt: skip
         return RobustnessWork(
             source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,
             self.context.owner.check_model(model), source.prompt,

@@ -127,6 +127,8 @@ def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> 
             Verdict("", "", 1, {}).rule[:60] in updates[attack.figures] and "&lt;4 pictures" in updates[attack.figures]
         )
     assert "Nothing is protected" in attack.restored(session)[attack.source]
+    saved = Saved(report, Trial(), {}, tmp_path, True, ("1 of 3 photos (<b>) are odd",))
+    assert "1 of 3 photos (&lt;b&gt;) are odd" in attack.finished(session, saved)[1][attack.verdict]
 
 
 def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_robustness_asks_for_what_its_tab_can_take(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidInput, match="got none: start on the tab Protect, with your photos or an example"
     ) as caught:
-        tab._submit(context.sessions.get("a"), *values)
+        tab._prepare(context.sessions.get("a"), *values)
     assert "upload" not in str(caught.value)  # there is no box for it on this tab
 
 

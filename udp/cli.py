@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
 from udp.lab_report import lab_manifest, table, write_lab
 from udp.models import DiffusionModel, available_models, load_model
+from udp.pairs import pair_warnings
 from udp.presets import PRESETS, Preset
 from udp.protect import METHODS, RandomNoise
 from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
 from udp.store import FolderStore, protect_once
-from udp.types import Progress, for_model
+from udp.types import Photo, Progress, for_model
 
 RECIPE_PREFIX = "recipe-"
 
@@ -113,18 +114,34 @@ def run_attack(options: argparse.Namespace) -> None:
     if set(arms) == {"protected"}:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
+    photos = {name: read_photos(list_photos(place)) for name, place in arms.items()}
+    warnings = warn_of_pairs(photos)
     recipe = from_flags(RECIPES[options.recipe], options)
     model = load_model(options.model)
     recipe = for_model(recipe, model.small)
     trial = trial_from(options, model, options.instance_prompt, options.prompt)
     trial.check()
     ticker = Ticker()
-    report = attack({n: read_photos(list_photos(p)) for n, p in arms.items()}, model, recipe, trial, ticker)
-    write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model))
+    report = attack(photos, model, recipe, trial, ticker)
+    write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model, warnings))
     print(f"\n{len(arms)} arms in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
     for arm in (report.base, *report.arms):
         print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
     print(report.verdict)
+
+
+def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[str]:
+    """What speaks against the arms' belonging together, said on stderr too. Raises `InvalidInput` if they cannot."""
+    names = {"random": "random-noise", "protected": "protected"}
+    found = [
+        text
+        for arm, kind in names.items()
+        if "clean" in photos and arm in photos
+        for text in pair_warnings(photos["clean"], photos[arm], kind)
+    ]
+    for text in found:
+        print(f"warning: {text}", file=sys.stderr)
+    return found
 
 
 def run_evaluate(options: argparse.Namespace) -> None:

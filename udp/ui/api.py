@@ -22,7 +22,7 @@ from udp.ui.attack_source import Source, uploaded_source
 from udp.ui.context import Context, clean_prompt, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import from_names, from_values
-from udp.ui.layout import MOST_PICTURES
+from udp.ui.layout import MOST_PICTURES, upload_box
 from udp.ui.results import robustness_rows, save_attack, save_protection, save_robustness, take_photos
 from udp.ui.robustness_tab import MOST_CLEANINGS, MOST_SEEDS
 from udp.ui.sampling import sampling_of
@@ -35,7 +35,7 @@ API = {"concurrency_limit": None, "show_progress": "hidden"}
 def add_endpoints(context: Context) -> None:
     """Add the endpoints to the current Blocks, out of sight."""
     with gr.Column(visible=False):
-        photos = gr.File(label="photos", file_count="multiple")
+        photos = upload_box("photos")
         method = gr.Textbox("eudp", label="method")
         budget = gr.Number(8, label="budget_levels")
         prompt = gr.Textbox(PROMPT, label="prompt")
@@ -50,7 +50,7 @@ def add_endpoints(context: Context) -> None:
             api_name="protect",
             **API,
         )
-        protected = gr.File(label="protected", file_count="multiple")
+        protected = upload_box("protected")
         recipe = gr.Textbox("lora", label="recipe")
         pictures = gr.Number(4, label="pictures")
         verdict = gr.Textbox(label="verdict")
@@ -134,7 +134,7 @@ def _attack(context: Context) -> Any:
 
             def save(result: tuple[Report, Any]) -> tuple[str, str]:
                 report, folder = result[0], session.new_folder("api")
-                _, archive = save_attack(report, chosen, trial, work.model_name, known, folder)
+                _, archive = save_attack(report, chosen, trial, work.model_name, known, folder, source.warnings)
                 return report.verdict, str(archive)
 
             return await _result(context, session, work, save)
@@ -172,7 +172,8 @@ def _evaluate(context: Context) -> Any:
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:
                 (report, noise), folder = result, session.new_folder("api")
-                _, archive = save_robustness(report, work.lab(noise), source.method, False, name, folder)
+                lab = work.lab(noise)
+                _, archive = save_robustness(report, lab, source.method, False, name, folder, source.warnings)
                 return robustness_rows(report), str(archive)
 
             return await _result(context, session, work, save)

@@ -29,7 +29,7 @@ def settings_of(kind: type, advanced: bool) -> list[dataclasses.Field]:
 def control(item: dataclasses.Field, high: float | None = None) -> gr.components.Component:
     """A slider, number box, choice or checkbox for one field, at the field's default; `high` lowers its upper end."""
     meta, value = item.metadata, item.default
-    label = item.name.replace("_", " ").capitalize().replace("Pgd", "PGD")
+    label = word(item.name.replace("_", " ").capitalize().replace("Pgd", "PGD"))
     help = meta["help"][:1].upper() + meta["help"][1:]
     if meta["choices"]:
         return gr.Dropdown(list(meta["choices"]), value=value, label=label, info=help, interactive=True)
@@ -46,7 +46,13 @@ def control(item: dataclasses.Field, high: float | None = None) -> gr.components
         return gr.Number(value * scale, label=label, info=f"{help}, {low:g} to {high:g}", interactive=True)
     step = round(meta["step"] * scale, 9) if meta["step"] else None
     return gr.Slider(
-        round(low, 9), round(high, 9), round(value * scale, 9), step=step, label=label, info=help, interactive=True
+        round(low, 9),
+        round(high, 9),
+        round(value * scale, 9),
+        step=step,
+        label=label,
+        info=word(help),
+        interactive=True,
     )
 
 
@@ -101,7 +107,7 @@ class Choice:
 
     def choose(self, label: str, info: str) -> None:
         """The radio and the everyday controls."""
-        names = [(kind.title, name) for name, kind in self.registry.items()]
+        names = [(f"{word(kind.title)}", name) for name, kind in self.registry.items()]
         kind = gr.Radio if len(names) <= MOST_RADIO else gr.Dropdown
         self.radio = kind(names, value=self.first, label=word(label), info=word(info))
         self._shared = [control(item, self.highs.get(item.name)) for item in self.everyday]

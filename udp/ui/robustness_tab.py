@@ -13,7 +13,6 @@ from udp.cleaning import CLEANINGS
 from udp.errors import InvalidInput
 from udp.evaluate import Trial
 from udp.finetune import RECIPES
-from udp.jobs import Job
 from udp.lab import DEFAULT_CLEANINGS, LabReport
 from udp.protect import EUDP
 from udp.types import Photo
@@ -21,7 +20,7 @@ from udp.ui import attack_source as sources
 from udp.ui.attack_tab import MOST_STEPS
 from udp.ui.context import Context, clean_prompt
 from udp.ui.fields import Choice, from_values
-from udp.ui.job_tab import JobTab, Updates
+from udp.ui.job_tab import JobTab, Prepared, Updates
 from udp.ui.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
 from udp.ui.preset_menu import PresetMenu
@@ -69,7 +68,7 @@ class RobustnessTab(JobTab):
                 "What is left", "Effect: how much less the imitator learned than from random noise of the same budget."
             )
             self.table = gr.HTML(padding=False)
-            self.grids = photo_gallery("Pictures by cleaning", columns=1, allow_preview=True)
+            self.grids = photo_gallery(word("Pictures by cleaning"), columns=1, allow_preview=True)
             self.download = gr.DownloadButton(word("Download the report (ZIP)"), size="lg")
 
     def _cleanings(self) -> None:
@@ -81,7 +80,7 @@ class RobustnessTab(JobTab):
         self.cleanings = gr.CheckboxGroup(
             [(cleaning_title(name), name) for name in CLEANINGS if name != "none"],
             value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("Cleanings"),
-            info=f"Up to {MOST_CLEANINGS}, beside training on the photos as they are",
+            info=word(f"Up to {MOST_CLEANINGS}, beside training on the photos as they are"),
         )  # fmt: skip
 
     def _imitator(self) -> None:
@@ -114,7 +113,7 @@ class RobustnessTab(JobTab):
         self.estimated(inputs)
         self.sampling.follow(self.model)
         self.preset.connect(self.prompt, [("instance_prompt", self.prompt), *self.recipes.named("recipe")])
-        self.run_after(self.start.click(self.busy, None, self.busy_outputs(), **QUICK), self._submit, inputs)
+        self.run_after(self.pressed(self.start), self._prepare, inputs)
         self.connect_stop()
 
     def controls(self) -> Controls:
@@ -151,7 +150,7 @@ class RobustnessTab(JobTab):
         work = self._work(sources.Source([], [], EUDP()), *values)
         return work.model_name, work.units()
 
-    def _submit(self, session: Session, *values: Any) -> Job:
+    def _prepare(self, session: Session, *values: Any) -> Prepared:
         source = sources.session_source(session, NO_PHOTOS)
         work = self._work(source, *values)
 
@@ -163,7 +162,7 @@ class RobustnessTab(JobTab):
             session.keep("robustness", folder)
             return Saved(report, grids, archive)
 
-        return self.context.submit(session, self.kind, work, save)
+        return work, save
 
     def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
         """See `JobTab.finished`."""

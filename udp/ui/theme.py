@@ -9,6 +9,8 @@ from __future__ import annotations
 import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 
+from udp.ui.phrases import LANGUAGE, LANGUAGE_CSS
+
 
 def theme() -> gr.themes.Base:
     """Soft, with colours darkened until every text passes WCAG AA in light and dark."""
@@ -89,12 +91,15 @@ def theme() -> gr.themes.Base:
 
 
 # The phone's address bar takes the page's colour.
-HEAD = """
+HEAD = f"""
+{LANGUAGE}
 <meta name="theme-color" content="#faf8f5" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#1c1917" media="(prefers-color-scheme: dark)">
 """
 
-CSS = """
+CSS = (
+    LANGUAGE_CSS
+    + """
 .dark { --color-accent: var(--primary-400); }
 footer .divider { display: none; }
 .gradio-container { width: 100%; max-width: 1140px !important; margin: 0 auto !important; }
@@ -112,6 +117,7 @@ footer .divider { display: none; }
 .verdict small { color: var(--body-text-color-subdued); font-size: .9rem; line-height: 1.5; }
 .status { margin: 0; padding: .4rem 0; line-height: 1.5; }
 .status.quiet { color: var(--body-text-color-subdued); }
+.status.warning { border-left: 4px solid #b45309; padding-left: 1rem; margin-bottom: .5rem; max-width: 72ch; }
 .status.bad { color: #9f1239; } .dark .status.bad { color: #fda4af; }
 .job { padding: .25rem 0 .5rem; }
 .job-line { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .15rem 1rem; margin-bottom: .45rem; }
@@ -166,5 +172,10 @@ footer .divider { display: none; }
   .figures small { font-size: .78rem; }
   .figures th, .figures td { padding: .5rem .25rem !important; }
   .figures th:first-child { min-width: 6.2rem; }
+  .figures.few tr { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
+  .figures.few tr th:first-child { grid-column: 1 / -1; }
+  .figures.few thead th { align-self: end; }
+  .figures.few thead th:first-child { display: none; }
 }
 """
+)

@@ -166,7 +166,7 @@ def test_a_protection_is_saved_exactly(photos: list[Photo], tmp_path: Path) -> N
 def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
     image = np.zeros((16, 16, 3), np.uint8)
     base = Arm("base", (image,), (), {"clean_loss": 1.0})
-    figures = {"clean_loss": 0.5, "similarity": 0.25}
+    figures = {"clean_loss": 0.5, "similarity": 0.25, "fid": 1140.2}
     arm = Arm("clean", (image,), (1.0, 0.5), figures, intervals={"similarity": (0.1, 0.4)})
     report = Report(base, (arm,), Verdict("unclear", "A verdict.", 1, {}))
     pictures, archive = save_attack(report, LoRA(), Trial(seed=7), "mini", EUDP(), tmp_path, ("Odd photos.",))
@@ -180,6 +180,7 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
         rate = protection["settings"]["surrogate_learning_rate"]
         assert rate == 1e-4  # the model's own, not the 0 that stands for it
         assert bundle.read("losses.csv").decode().splitlines()[0] == "step,clean"
+    assert ">1140</td>" in attack_table(report)
     assert ">Before</span>" in attack_table(report) and 'cell">0.25<small>0.1 to 0.4</small></td>' in attack_table(
         report
     )

@@ -32,9 +32,9 @@ def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
         y="loss",
         color="series",
         color_map=colours,
-        color_title=f"{word(legend)}",
-        x_title=f"{word('Step')}",
-        y_title=f"{word('Denoising loss')}",
+        color_title=legend,  # the browser translates a plot's label and nothing in it
+        x_title="Step",
+        y_title="Denoising loss",
         label=word(label),
         buttons=[],
         visible=False,

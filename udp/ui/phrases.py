@@ -1,7 +1,7 @@
 """What the page says while and after work runs, in English and Chinese.
 
 The browser translates one text a piece, and only texts without figures in them. So these go out in both languages, and
-the style sheet hides one of them (`LANGUAGE` tells it which). A text that is not here goes out in English alone.
+a style hides one of them (`LANGUAGE`). A text that is not here goes out in English alone.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import html
 import re
 from collections.abc import Callable
 
-# Sets the class that the style sheet goes by, from what gradio goes by.
+# For the page's head: gradio puts the app's own style sheet below a class, out of reach of one on the whole page.
 LANGUAGE = """<script>
 if ((navigator.language || '').toLowerCase().startsWith('zh')) document.documentElement.classList.add('chinese');
-</script>"""
-LANGUAGE_CSS = """
+</script>
+<style>
 .in-zh, .chinese .in-en { display: none; }
 .chinese .in-zh { display: inline; }
-"""
+.gradio-container .in-en, .gradio-container .in-zh { color: inherit; }
+</style>"""
 
 PHRASES = {
     # progress
@@ -26,6 +27,7 @@ PHRASES = {
     "Loading the model": "正在加载模型",
     "Training the surrogate": "正在训练代理模型",
     "Perturbing the photos": "正在优化扰动",
+    "Choosing timesteps": "正在选择时间步",
     "Drawing noise": "正在生成随机噪声",
     "Fine-tuning": "正在微调",
     "Generating": "正在生成图片",

@@ -87,7 +87,7 @@ class ProtectTab(JobTab):
                     max_height=460,
                 )
             with gr.Column(min_width=320):
-                self.perturbation = self._picture(word("Perturbation, amplified around gray"))
+                self.perturbation = self._picture(word("Perturbation on gray"))
         with gr.Accordion(word("Side by side, without dragging"), open=False), gr.Row():
             self.before = self._picture(word("Before"))
             self.after = self._picture(word("After"))
@@ -202,7 +202,7 @@ class ProtectTab(JobTab):
         }
 
     def _pictures(self, photo: SavedPhoto, gain: float) -> Updates:
-        label = f"{word('Perturbation, amplified around gray')}, {gain:.0f} ×"
+        label = f"{word('Perturbation on gray')}, × {gain:.0f}"
         compared = f"{word('Before and after')}: {photo.name}"
         return {
             self.slider: gr.ImageSlider((str(photo.before), str(photo.after)), label=compared),

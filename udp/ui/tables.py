@@ -100,8 +100,13 @@ def _figure(arm: Arm, key: str) -> str:
     """A figure with its interval, if it has one."""
     if key not in arm.metrics:
         return "&ndash;"
-    interval = "<small>{:.3g} to {:.3g}</small>".format(*arm.intervals[key]) if key in arm.intervals else ""
-    return f"{arm.metrics[key]:.3g}{interval}"
+    interval = "<small>{} to {}</small>".format(*map(_short, arm.intervals[key])) if key in arm.intervals else ""
+    return f"{_short(arm.metrics[key])}{interval}"
+
+
+def _short(value: float) -> str:
+    """Three digits, and all of those before the point."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def cleaning_title(name: str) -> str:

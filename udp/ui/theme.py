@@ -9,7 +9,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 
-from udp.ui.phrases import LANGUAGE, LANGUAGE_CSS
+from udp.ui.phrases import LANGUAGE
 
 
 def theme() -> gr.themes.Base:
@@ -97,9 +97,7 @@ HEAD = f"""
 <meta name="theme-color" content="#1c1917" media="(prefers-color-scheme: dark)">
 """
 
-CSS = (
-    LANGUAGE_CSS
-    + """
+CSS = """
 .dark { --color-accent: var(--primary-400); }
 footer .divider { display: none; }
 .gradio-container { width: 100%; max-width: 1140px !important; margin: 0 auto !important; }
@@ -128,7 +126,7 @@ footer .divider { display: none; }
 .thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
 .thumbnails .caption-label { display: none; }
 /* A long choice ends in dots before the menu's arrow. */
-.gradio-container input[role="listbox"] { padding-right: 2.25rem; text-overflow: ellipsis; }
+.gradio-container input[role="combobox"] { padding-right: 2.25rem; text-overflow: ellipsis; }
 .fill img { width: 100% !important; height: auto !important; max-height: 460px; object-fit: contain; }
 .arm { gap: .35rem !important; }
 .arm .grid-container { grid-template: none / repeat(var(--grid-cols), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
@@ -174,8 +172,8 @@ footer .divider { display: none; }
   .figures th:first-child { min-width: 6.2rem; }
   .figures.few tr { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
   .figures.few tr th:first-child { grid-column: 1 / -1; }
+  .figures.few td { padding-top: 0 !important; }
   .figures.few thead th { align-self: end; }
   .figures.few thead th:first-child { display: none; }
 }
 """
-)

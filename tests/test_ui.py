@@ -33,6 +33,7 @@ from udp.ui.errors import friendly
 from udp.ui.fields import Choice, build_settings, control, from_names, parse
 from udp.ui.layout import file_box
 from udp.ui.owner import Owner, owner_from
+from udp.ui.phrases import spoken
 from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.sessions import UPLOADS, Session, Sessions
 from udp.ui.tables import attack_table, visibility_table
@@ -181,7 +182,7 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
         assert rate == 1e-4  # the model's own, not the 0 that stands for it
         assert bundle.read("losses.csv").decode().splitlines()[0] == "step,clean"
     assert ">1140</td>" in attack_table(report)
-    assert ">Before</span>" in attack_table(report) and 'cell">0.25<small>0.1 to 0.4</small></td>' in attack_table(
+    assert ">Before</span>" in attack_table(report) and f">0.25<small>{spoken('0.1 to 0.4')}</small>" in attack_table(
         report
     )
 

@@ -16,6 +16,7 @@ from udp.ui.fields import control, settings_of
 from udp.ui.job_tab import STOPPED
 from udp.ui.pace import Pace
 from udp.ui.phrases import LANGUAGE, PHRASES, chinese, spoken
+from udp.ui.robustness_tab import KEPT
 from udp.ui.theme import HEAD
 from udp.ui.words import WELCOME, ZH, key_of, translations, word
 from udp.verdicts import Interval
@@ -47,7 +48,8 @@ def test_phrases_are_the_ones_that_are_said() -> None:
 
 def test_what_a_run_says_is_said_in_chinese() -> None:
     main_path = [
-        STOPPED, "Done.", "Stopping.", attack_source.NOTHING, tables.LEARNED, *progress.ARM_TITLES.values(),
+        STOPPED, "Done.", "Stopping.", attack_source.NOTHING, tables.LEARNED, verdicts.RULE, KEPT,
+        *progress.ARM_TITLES.values(),
         "Done: 1 photo protected, every pixel within its budget.",
         "Done: 6 photos protected, every pixel within its budget.", "Using your own sets: 2 clean and 2 protected.",
         "Using the example subject protected in this session: EUDP, budget 8/255.",

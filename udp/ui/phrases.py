@@ -10,6 +10,8 @@ import html
 import re
 from collections.abc import Callable
 
+from udp import verdicts
+
 # For the page's head: gradio puts the app's own style sheet below a class, out of reach of one on the whole page.
 LANGUAGE = """<script>
 if ((navigator.language || '').toLowerCase().startsWith('zh')) document.documentElement.classList.add('chinese');
@@ -93,6 +95,16 @@ PHRASES = {
     "fine-tuning on them.": (
         "仅一次试验、一个模型、一种微调方式。“学到”指：原图上的去噪损失下降了多少，以直接在原图上微调的下降幅度为 100%。"
     ),
+    verdicts.RULE: (
+        f"“学到”指原图上去噪损失的下降幅度与原图组下降幅度之比。无法判定：原图组的损失下降不足 {verdicts.LEAST_LESSON:.0%}、缺少对照组，"
+        f"或各随机种子的结果不一致。崩溃：学到不足 {verdicts.COLLAPSE_LEARNED:.0%}，且图片纹理与真实照片的差距比两个对照组中较差的一个至少大 "
+        f"{verdicts.LEAST_EXCESS_DB:g} dB；或学到不足 {verdicts.COLLAPSE_HALF:.0%} 且至少大 {verdicts.COLLAPSE_EXCESS_DB:g} dB：必须从图片上"
+        f"也看得出来，而不只是损失。削弱：比相同上限的随机噪声至少少学到 {verdicts.LEAST_EFFECT:.0%}，或纹理至少差 "
+        f"{verdicts.LEAST_EXCESS_DB:g} dB。其余为无效。有多个随机种子时，它们的 95% 区间（学生 t 分布）须大于零。这些阈值是本工具的约定。"
+    ),
+    "Effect kept is the share of the effect without cleaning; a dash: there was none to keep.": (
+        "“保留的效果”是与不净化时的效果之比；短横线表示本来就没有效果可保留。"
+    ),
     "Collapsed: the imitation failed in this trial": "崩溃：模仿在这次试验中失败",
     "Degraded: the protection hindered the imitator but did not stop it": "削弱：保护妨碍了模仿者，但没有阻止",
     "No effect: the protection did not beat random noise of the same budget": "无效：保护没有胜过相同上限的随机噪声",
@@ -104,6 +116,7 @@ PHRASES = {
 AMOUNT = r"(-?\d+%(?: \(-?\d+% to -?\d+%\))?|less than nothing \([^)]*\))"
 PATTERNS: tuple[tuple[str, str | Callable[[re.Match[str]], str | None]], ...] = (
     (r"(Before fine-tuning|Clean|Random noise|Protected): (.+)", lambda m: _joined("：", m[1], _upper(m[2]))),
+    (r"(\S+) to (\S+)", r"\1 至 \2"),
     (r"about ([\d.]+) s left", r"约剩 \1 秒"),
     (r"about ([\d.]+) min left", r"约剩 \1 分钟"),
     (r"about ([\d.]+) h left", r"约剩 \1 小时"),

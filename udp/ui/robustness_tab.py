@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from udp.ui.fields import Choice, from_values
 from udp.ui.job_tab import JobTab, Prepared, Updates
 from udp.ui.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
+from udp.ui.phrases import spoken
 from udp.ui.preset_menu import PresetMenu
 from udp.ui.results import save_robustness
 from udp.ui.sampling import Sampling
@@ -166,10 +166,10 @@ class RobustnessTab(JobTab):
 
     def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
         """See `JobTab.finished`."""
-        rule = html.escape(saved.report.rows[0].report.judgement.rule)
+        rule = spoken(saved.report.rows[0].report.judgement.rule)
         return "Done.", {
             self.results: gr.Column(visible=True),
-            self.table: f'{robustness_table(saved.report)}<p class="rule">{KEPT} {rule}</p>',
+            self.table: f'{robustness_table(saved.report)}<p class="rule">{spoken(KEPT)} {rule}</p>',
             self.grids: [(str(path), cleaning_title(name)) for path, name in saved.grids],
             self.download: str(saved.archive),
         }

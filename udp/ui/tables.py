@@ -93,14 +93,15 @@ def verdict_panel(report: Report, warnings: Sequence[str] = ()) -> str:
 
 def grounds(report: Report) -> str:
     """The verdict's rule, and what the figures rest on."""
-    return "".join(f'<p class="rule">{html.escape(text)}</p>' for text in (report.judgement.rule, report.basis) if text)
+    return "".join(f'<p class="rule">{spoken(text)}</p>' for text in (report.judgement.rule, report.basis) if text)
 
 
 def _figure(arm: Arm, key: str) -> str:
     """A figure with its interval, if it has one."""
     if key not in arm.metrics:
         return "&ndash;"
-    interval = "<small>{} to {}</small>".format(*map(_short, arm.intervals[key])) if key in arm.intervals else ""
+    ends = [_short(end) for end in arm.intervals.get(key, ())]
+    interval = f"<small>{spoken(' to '.join(ends))}</small>" if ends else ""
     return f"{_short(arm.metrics[key])}{interval}"
 
 

@@ -24,8 +24,8 @@ from udp.models import MODELS
 from udp.protect import EUDP, METHODS, RandomNoise
 from udp.reports import grid
 from udp.types import Photo, Progress
+from udp.ui import layout, tables
 from udp.ui import progress as show
-from udp.ui import tables
 from udp.ui.about import about
 from udp.ui.attack_source import uploaded_source
 from udp.ui.context import example_files, example_name, note_uploads, whole_seed
@@ -247,7 +247,10 @@ def test_an_upload_leaves_no_empty_file_behind(tmp_path: Path) -> None:
     files = [FileData(path=f"/uploads/{name}.png") for name in "ab"]
     assert box.preprocess(ListFiles(root=files)) == ["/uploads/a.png", "/uploads/b.png"]
     assert box.preprocess(files[0]) == ["/uploads/a.png"] and box.preprocess(None) is None
-    assert not list(tmp_path.iterdir())
+    again = box.__class__(**box.constructor_args)  # as gradio makes it anew when a session changes it
+    again.GRADIO_CACHE = str(tmp_path)
+    assert again.preprocess(files[0]) == ["/uploads/a.png"] and again.get_block_name() == "file"
+    assert not list(tmp_path.iterdir()) and not Path(layout.__file__).with_suffix(".pyi").exists()
     session, stored = Sessions(tmp_path, grace=0.0), tmp_path / "hash" / "a.png"
     stored.parent.mkdir()
     stored.touch()

@@ -12,6 +12,7 @@ from udp import ui, verdicts
 from udp.finetune import LoRA
 from udp.protect import EUDP
 from udp.ui import attack_source, progress, tables
+from udp.ui.about import about
 from udp.ui.fields import control, settings_of
 from udp.ui.job_tab import STOPPED
 from udp.ui.pace import Pace
@@ -100,3 +101,10 @@ def test_what_is_known_in_one_language_is_shown_once() -> None:
     assert spoken("Done.").count("<span") == 2 and 'lang="zh"' in spoken("Done.")
     assert LANGUAGE in HEAD
     assert "</span>" in progress.message("Stopping.") and "正在停止。" in progress.message("Stopping.")
+
+
+def test_the_page_about_says_the_same_in_both_languages() -> None:
+    english, translated = about(10).split('<div class="in-zh"')
+    for tag in ("<h2>", "<li>", "<b>", "<a ", "<pre"):
+        assert english.count(tag) == translated.count(tag), tag
+    assert "关闭页面 10 分钟后删除" in translated and not HAN.search(english)

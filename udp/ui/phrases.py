@@ -18,7 +18,7 @@ if ((navigator.language || '').toLowerCase().startsWith('zh')) document.document
 </script>
 <style>
 .in-zh, .chinese .in-en { display: none; }
-.chinese .in-zh { display: inline; }
+.chinese .in-zh { display: inline; } .chinese div.in-zh { display: block; }
 .gradio-container .in-en, .gradio-container .in-zh { color: inherit; }
 </style>"""
 

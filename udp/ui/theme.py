@@ -129,7 +129,7 @@ footer .divider { display: none; }
 .gradio-container input[role="combobox"] { padding-right: 2.25rem; text-overflow: ellipsis; }
 .fill img { width: 100% !important; height: auto !important; max-height: 460px; object-fit: contain; }
 .arm { gap: .35rem !important; }
-.arm .grid-container { grid-template: none / repeat(var(--grid-cols), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
+.arm .grid-container { grid-template: none / repeat(max(4, var(--grid-cols)), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
 .arm h3 { font-size: 1rem; font-weight: 700; margin: 0; padding-left: .6rem; border-left: 4px solid var(--neutral-400); }
 .arm .arm-clean { border-color: #0072b2; } .arm .arm-random { border-color: #e69f00; }
 .arm .arm-protected { border-color: #009e73; }

@@ -29,7 +29,7 @@ LIMITS = (
     "<b>EUDP's schedule is our reading.</b> The authors published neither code nor the formula by which timesteps are "
     "drawn. Ours draws them in proportion to the factor by which the noise schedule scales the picture.",
     "<b>What you see is one trial on a small model.</b> The embedded model has 128 pixels. A verdict here says what "
-    "happened on it, not what will happen elsewhere. Random noise of the same budget is always tried beside it.",
+    "happened on it, not what will happen elsewhere. Random noise of the same budget is tried beside it, unless you leave it out.",
 )
 
 PRIVACY = (
@@ -56,7 +56,7 @@ LIMITS_ZH = (
     "<b>只有 PNG 能保留它。</b>会重新压缩上传图片的网站，也会改变扰动。",
     "<b>EUDP 的时间步分布是我们的理解。</b>作者既没有公布代码，也没有公布选取时间步的公式。我们按噪声调度对图片的缩放系数成比例地选取。",
     "<b>您看到的是在一个小模型上的一次试验。</b>内置模型的分辨率为 128 像素。这里的结论只说明在它上面发生了什么，不代表别处也会如此。"
-    "每次都会同时试验相同上限的随机噪声。",
+    "除非您将其去掉，否则每次都会同时试验相同上限的随机噪声。",
 )
 
 PRIVACY_ZH = (

@@ -20,8 +20,13 @@ QUICK = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 3, "draws": 1}
 
 
 @pytest.fixture(scope="module")
-def url(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tiny_model_folder, tmp_path_factory.mktemp("gradio")) as address:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gradio")
+
+
+@pytest.fixture(scope="module")
+def url(tiny_model_folder: Path, temporary: Path) -> Iterator[str]:
+    with served(tiny_model_folder, temporary) as address:
         yield address
 
 
@@ -107,8 +112,16 @@ def test_bad_settings_are_refused_with_a_sentence(client: Client, photo_files: l
         client.predict([handle_file(photo_files[0])], None, "lora", 5, api_name="/attack")
     with pytest.raises(AppError, match=r"expected 1 to 8 pictures, a whole number, got 2\.5"):
         client.predict([handle_file(photo_files[0])], None, "lora", 10, 2.5, api_name="/attack")
+    for number, words in ((-1, "expected seed between 0 and 2147483647, got -1"), (1.5, "seed to be a whole number")):
+        with pytest.raises(AppError, match=words):
+            client.predict([handle_file(photo_files[0])], None, "lora", 10, seed=number, api_name="/attack")
     with pytest.raises(AppError, match=r"1 to 5 seeds, a whole number, got 1 and 1\.5"):
         client.predict([handle_file(photo_files[0])], None, "lora", 10, ["half"], 1.5, api_name="/evaluate")
+
+
+def test_a_call_leaves_no_empty_file_behind(client: Client, photo_files: list[Path], temporary: Path) -> None:
+    call(client, photo_files[:1])
+    assert not [path for path in temporary.rglob("*") if path.is_file() and not path.stat().st_size]
 
 
 def test_server_files_cannot_be_read_through_the_api(client: Client) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"types", "errors", "images", "projection", "timesteps", "augment", "perceptual", "presets", "flags"},
+    {"types", "errors", "images", "projection", "pairs", "timesteps", "augment", "perceptual", "presets", "flags"},
     {"models", "losses", "pgd", "training"},
     {"protect", "finetune", "generate", "metrics", "metrics_quality", "metrics_sets", "metrics_pretrained", "cleaning"},
     {

@@ -135,7 +135,10 @@ def test_cleaning_meets_every_arm_alike(tiny_model: DiffusionModel, photos: list
     ("trial", "words"),
     [
         (Trial(unprotected_share=1.5), "unprotected_share between 0 and 1"),
-        (Trial(seeds=0), "at least one picture"),
+        (Trial(seeds=0), "expected seeds between 1 and 100, got 0"),
+        (Trial(pictures=2.5), "expected pictures to be a whole number, got 2.5"),
+        (Trial(guidance=-5), "expected guidance between 0 and 30, got -5"),
+        (Trial(guidance=None), "expected guidance between 0 and 30, got None"),
         (Trial(cleaning="soap"), "got 'soap'"),
     ],
 )

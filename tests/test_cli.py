@@ -103,8 +103,9 @@ def test_bad_input_ends_with_a_message(
     [
         ("--budget", "eight", "expected a fraction such as 8/255 or a number in [0, 1], got 'eight'"),
         ("--budget", "8", "expected a value in [0, 1], written like 8/255, got '8'"),
-        ("--seed", "-1", "expected a whole number from 0 to 2147483647, got '-1'"),
-        ("--seed", "9" * 20, "expected a whole number from 0 to 2147483647, got '99"),
+        ("--seed", "-1", "expected seed between 0 and 2147483647, got -1"),
+        ("--seed", "9" * 20, "expected seed between 0 and 2147483647, got 1e+20"),
+        ("--seed", "1.5", "expected seed to be a whole number, got '1.5'"),
     ],
 )
 def test_a_flag_that_cannot_be_read_says_what_was_expected(
@@ -113,6 +114,44 @@ def test_a_flag_that_cannot_be_read_says_what_was_expected(
     with pytest.raises(SystemExit):
         build_parser().parse_args(["protect", "x", "--out", "y", f"{flag}={value}"])
     assert f"argument {flag}: {words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--guidance", "-5", "expected guidance between 0 and 30, got -5"),
+        ("--guidance", "nan", "expected guidance between 0 and 30, got nan"),
+        ("--guidance", "strong", "expected guidance to be a number, got 'strong'"),
+        ("--sampling-steps", "0", "expected sampling_steps between 1 and 1000, got 0"),
+        ("--pictures", "-2", "expected pictures between 1 and 1000, got -2"),
+        ("--pictures", "2.5", "expected pictures to be a whole number, got '2.5'"),
+        ("--seeds", "0", "expected seeds between 1 and 100, got 0"),
+        ("--unprotected", "7", "expected unprotected_share between 0 and 1, got 7"),
+    ],
+)
+def test_numbers_that_make_no_trial_are_refused_as_they_are_typed(
+    flag: str, value: str, words: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["evaluate", "x", "--out", "y", flag, value])
+    assert f"argument {flag}: {words}" in capsys.readouterr().err
+
+
+def test_settings_are_checked_before_a_model_is_loaded(
+    photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def never(*arguments: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("udp.cli.load_model", never)
+    photos, out = str(photo_files[0].parent), str(tmp_path / "out")
+    for command in (
+        ["protect", photos, "--out", out, "--rounds", "-3"],
+        ["attack", "--instance", photos, "--out", out, "--steps", "0"],
+        ["evaluate", photos, "--out", out, "--recipe-steps", "0"],
+    ):
+        assert main(command) == 2
+        assert "error: expected" in capsys.readouterr().err
 
 
 def test_help_gives_the_default_of_the_method_at_hand(capsys: pytest.CaptureFixture) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from udp.cli import main
-from udp.deploy import MOST_BYTES, ROOT, deploy, front_matter, plan
+from udp.deploy import MOST_BYTES, ROOT, THUMBNAIL, deploy, front_matter, plan
 from udp.errors import InvalidInput
 
 
@@ -40,6 +44,36 @@ def test_deploying_creates_the_space_and_uploads(hardware: str, name: str) -> No
     assert first.get("space_hardware") == (None if hardware == "cpu" else name)
     assert second["allow_patterns"] == list(found.files) and second["folder_path"] == ROOT
     assert f"suggested_hardware: {name}\n" in third["path_or_fileobj"].decode()
+
+
+def test_a_link_to_the_space_shows_its_picture() -> None:
+    found = plan("someone/app")
+    assert THUMBNAIL in found.files
+    shown = f"\nthumbnail: https://huggingface.co/spaces/someone/app/resolve/main/{THUMBNAIL}\n"
+    assert found.readme.split("\n---\n")[0].count("thumbnail:") == 1 and shown in found.readme
+    with Image.open(ROOT / THUMBNAIL) as picture:
+        assert picture.size == (1200, 630) and picture.format == "PNG"
+    assert (ROOT / THUMBNAIL).stat().st_size <= 400_000
+
+
+def test_the_thumbnail_is_cut_from_any_picture_of_the_subjects(tmp_path: Path) -> None:
+    side, colours, canvas = 40, ("red", "green", "blue"), Image.new("RGB", (500, 200), "white")
+    pen = ImageDraw.Draw(canvas)
+    pen.text((6, 5), "photo", "black")
+    for row in range(3):
+        top = 26 + row * (side + 6)
+        for left, colour in ((6, "gray"), (60, "gray"), *((114 + 100 * n, c) for n, c in enumerate(colours))):
+            for x in (left,) if colour == "gray" else (left, left + side + 2):
+                pen.rectangle((x, top, x + side - 1, top + side - 1), fill=colour)
+    canvas.save(tmp_path / "shown.png")
+    command = [sys.executable, str(ROOT / "scripts" / "thumbnail.py"), "--out", str(tmp_path / "got.png")]
+    made = subprocess.run([*command, "--picture", str(tmp_path / "shown.png")], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    got = np.asarray(Image.open(tmp_path / "got.png").convert("RGB"))
+    columns = (130, 520, 900)  # one in each set
+    assert [int(got[300, x].argmax()) for x in columns] == [0, 1, 2]
+    refused = subprocess.run([*command, "--picture", str(tmp_path / "got.png")], capture_output=True, text=True)
+    assert refused.returncode == 1 and "expected photo, protected photo and three sets" in refused.stderr
 
 
 def test_a_hub_that_refuses_gives_its_reason(

@@ -125,7 +125,6 @@ def test_evaluate_writes_a_report_and_resumes(
     [
         (["--recipes", "lora,magic"], "got 'magic'"),
         (["--cleaning", "soap"], "got 'soap'"),
-        (["--unprotected", "2"], "between 0 and 1"),
     ],
 )
 def test_bad_flags_end_with_a_message(

@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import picture
-from udp.errors import InvalidInput, UDPError
+from udp.errors import InvalidInput, ModelUnavailable, UDPError
+from udp.models import load_model
 from udp.protect import RandomNoise
 from udp.ui.context import MOST_PROMPT, clean_prompt
-from udp.ui.errors import friendly
+from udp.ui.errors import friendly, without_folders
+from udp.ui.layout import model_box
 from udp.ui.link import settings_updates
+from udp.ui.owner import Owner
 from udp.ui.results import safe_names, save_protection, take_photos
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
@@ -147,6 +150,51 @@ def test_refusals_are_not_logged_with_names(tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.DEBUG), pytest.raises(Exception, match="cannot be read"), friendly():
         take_photos([path])
     assert "my-private-holiday" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("expected a model in '/srv/my models/own', got none", "expected a model in 'own', got none"),
+        ("no file named x in directory /home/me/.cache/hub/own.", "no file named x in directory own."),
+        ("""got "/srv/bob's models/own" and '/srv/cut/own""", """got "own" and 'own"""),
+        ('at "~/models/own" or ./here/own (see ../there/own)', 'at "own" or own (see own)'),
+        (r"expected 'C:\\models\\own', got D:/models/own", "expected 'own', got own"),
+        ("see https://huggingface.co/some/model, 8/255 and some/model", None),
+        (r"expected a prompt that can be seen, got '\x00' or PNG/JPEG in 2 / 3", None),
+    ],
+)
+def test_no_folder_of_the_server_is_shown(text: str, shown: str | None) -> None:
+    assert without_folders(text) == (text if shown is None else shown)
+
+
+@pytest.mark.parametrize("content", [{}, {"model_index.json": "{}"}, {"model_index.json": "no JSON"},
+    {"model_index.json": '{"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0", "unet": ["a", "b"]}',
+     "unet/weights.bin": ""}], ids=["empty", "no-pipeline", "damaged", "pickles"])  # fmt: skip
+def test_a_model_that_cannot_be_loaded_does_not_tell_where_it_lies(tmp_path: Path, content: dict[str, str]) -> None:
+    folder = tmp_path / "secret place" / "own"
+    folder.mkdir(parents=True)
+    for name, text in content.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    with pytest.raises(ModelUnavailable, match="secret place"):  # as the command line says it, to who typed it
+        load_model(str(folder))
+    with pytest.raises(Exception, match="expected") as caught, friendly():
+        load_model(str(folder))
+    assert "secret" not in str(caught.value) and str(tmp_path.name) not in str(caught.value)
+    assert "own" in str(caught.value)
+
+
+def test_the_page_knows_the_owners_folders_by_their_last_part_alone() -> None:
+    owner = Owner(model="/secret/a/own", models=("mini", "/secret/b/own", "/secret/mini", "some/model"))
+    assert list(owner.names) == ["own", "mini", "own-2", "mini-2", "some/model"]
+    assert owner.check_model("own-2") == "/secret/b/own" and owner.check_model("mini") == "mini"
+    assert owner.check_model(None) == owner.check_model("own") == owner.model
+    with pytest.raises(InvalidInput, match="expected one of the models own, Embedded") as caught:
+        owner.check_model("other")
+    assert "secret" not in str(caught.value)
+    box = model_box(owner)
+    assert "secret" not in str(box.get_config()) and box.value == "own"
 
 
 def test_prompts_are_one_printable_line_of_some_length() -> None:

@@ -127,6 +127,8 @@ def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> 
             Verdict("", "", 1, {}).rule[:60] in updates[attack.figures] and "&lt;4 pictures" in updates[attack.figures]
         )
     assert "Nothing is protected" in attack.restored(session)[attack.source]
+    saved = Saved(report, Trial(), {}, tmp_path, True, ("1 of 3 photos (<b>) are odd",))
+    assert "1 of 3 photos (&lt;b&gt;) are odd" in attack.finished(session, saved)[1][attack.verdict]
 
 
 def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
@@ -166,8 +168,30 @@ def test_robustness_asks_for_what_its_tab_can_take(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidInput, match="got none: start on the tab Protect, with your photos or an example"
     ) as caught:
-        tab._submit(context.sessions.get("a"), *values)
+        tab._prepare(context.sessions.get("a"), *values)
     assert "upload" not in str(caught.value)  # there is no box for it on this tab
+
+
+def test_numbers_that_make_no_trial_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    with gr.Blocks():
+        attack, robustness = AttackTab(context), RobustnessTab(context)
+    source = Source([], [], EUDP())
+    for bad, words in (
+        ({"guidance": -5}, "expected guidance between 0 and 30, got -5"),
+        ({"guidance": None}, "expected guidance to be a number, got nothing"),
+        ({"sampling_steps": 0}, "expected sampling_steps between 1 and 1000, got 0"),
+        ({"sampling_steps": 20.5}, "expected sampling_steps to be a whole number"),
+        ({"seed": -1}, "expected seed between 0 and"),
+    ):
+        values = {name: control.value for name, control in robustness.controls()[:7]} | bad
+        with pytest.raises(InvalidInput, match=words):
+            robustness._work(source, *values.values(), *(part.value for part in robustness.recipes.components))
+        values = {name: control.value for name, control in attack.controls()[:8]} | bad
+        with pytest.raises(InvalidInput, match=words):
+            attack.estimate(
+                context.sessions.get("a"), [], [], *values.values(), *(part.value for part in attack.recipes.components)
+            )
 
 
 def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,19 @@ from udp.deploy import HARDWARE, deploy, plan
 from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
-from udp.flags import add_setting_flags, from_flags, refuse_unused, whole_seed
+from udp.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.generate import own_sampling
 from udp.images import list_photos, read_masks, read_photos
 from udp.lab import DEFAULT_CLEANINGS, Lab
 from udp.lab_report import lab_manifest, table, write_lab
 from udp.metrics_pretrained import CLIP, DINOV2, Pretrained, load_pretrained
 from udp.models import DiffusionModel, available_models, load_model
+from udp.pairs import pair_warnings
 from udp.presets import PRESETS, Preset
 from udp.protect import METHODS, RandomNoise
 from udp.reports import CONTROLS, attack_manifest, protection_manifest, write_attack, write_protection
 from udp.store import FolderStore, protect_once
-from udp.types import Progress, for_model
+from udp.types import Photo, Progress, for_model
 
 RECIPE_PREFIX = "recipe-"
 
@@ -98,8 +99,9 @@ def run_protect(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
     check_places(options.out, options.photos)
     photos = read_photos(list_photos(options.photos))
+    method = from_flags(METHODS[options.method], options)
     model = load_model(options.model)
-    method = for_model(from_flags(METHODS[options.method], options), model.small)
+    method = for_model(method, model.small)
     ticker = Ticker()
     masks = read_masks(options.mask, photos) if options.mask else None
     protected = method(photos, model, options.prompt, options.seed, ticker, masks)
@@ -124,14 +126,16 @@ def run_attack(options: argparse.Namespace) -> None:
     if set(arms) == {"protected"}:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
+    photos = {name: read_photos(list_photos(place)) for name, place in arms.items()}
+    warnings = warn_of_pairs(photos)
+    recipe = from_flags(RECIPES[options.recipe], options)
     model = load_model(options.model)
-    recipe = for_model(from_flags(RECIPES[options.recipe], options), model.small)
+    recipe = for_model(recipe, model.small)
     trial = trial_from(options, model, options.instance_prompt, options.prompt)
     trial.check()
     pretrained, ticker = pretrained_from(options), Ticker()
-    photos = {name: read_photos(list_photos(place)) for name, place in arms.items()}
     report = attack(photos, model, recipe, trial, ticker, pretrained)
-    write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model))
+    write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model, warnings))
     print(f"\n{len(arms)} arms in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
     for arm in (report.base, *report.arms):
         print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
@@ -140,16 +144,31 @@ def run_attack(options: argparse.Namespace) -> None:
     print(report.verdict)
 
 
+def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[str]:
+    """What speaks against the arms' belonging together, said on stderr too. Raises `InvalidInput` if they cannot."""
+    names = {"random": "random-noise", "protected": "protected"}
+    found = [
+        text
+        for arm, kind in names.items()
+        if "clean" in photos and arm in photos
+        for text in pair_warnings(photos["clean"], photos[arm], kind)
+    ]
+    for text in found:
+        print(f"warning: {text}", file=sys.stderr)
+    return found
+
+
 def run_evaluate(options: argparse.Namespace) -> None:
     """`python -m udp evaluate`."""
     check_places(options.out, None)
     photos = read_photos(list_photos(options.photos))
     names = _names(options.recipes, RECIPES, "recipes")
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
+    recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
+    method = from_flags(METHODS[options.method], options)
     model, ticker = load_model(options.model), Ticker()
     attacker = load_model(options.attack_model) if options.attack_model else model
-    recipes = [for_model(from_flags(RECIPES[name], options, RECIPE_PREFIX), attacker.small) for name in names]
-    method = for_model(from_flags(METHODS[options.method], options), model.small)
+    recipes, method = [for_model(recipe, attacker.small) for recipe in recipes], for_model(method, model.small)
     trial = trial_from(
         options, attacker, options.prompt, options.prompt, seeds=options.seeds, unprotected_share=options.unprotected
     )
@@ -187,11 +206,12 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cleaning", default=",".join(DEFAULT_CLEANINGS),
                         help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain (default "
                              f"{','.join(DEFAULT_CLEANINGS)})")  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=1, help="runs of the whole trial (default 1)")
     parser.add_argument(
-        "--unprotected", type=float, default=0.0, help="part of the photos found clean, 0 to 1 (default 0)"
+        "--seeds", type=number_of(Trial, "seeds"), default=1, help="runs of the whole trial (default 1)"
     )
-    parser.add_argument("--pictures", type=int, default=Trial().pictures,
+    parser.add_argument("--unprotected", type=number_of(Trial, "unprotected_share"), default=0.0,
+                        help="part of the photos found clean, 0 to 1 (default 0)")  # fmt: skip
+    parser.add_argument("--pictures", type=number_of(Trial, "pictures"), default=Trial().pictures,
                         help=f"pictures an arm and run (default {Trial().pictures})")  # fmt: skip
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
@@ -233,7 +253,7 @@ def build_parser() -> argparse.ArgumentParser:
     trial.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
     trial.add_argument("--prompt",
                        help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)")  # fmt: skip
-    trial.add_argument("--pictures", type=int, default=Trial().pictures,
+    trial.add_argument("--pictures", type=number_of(Trial, "pictures"), default=Trial().pictures,
                        help=f"pictures an arm (default {Trial().pictures})")  # fmt: skip
     add_setting_flags(trial, RECIPES)
     trial.set_defaults(run=run_attack)
@@ -250,8 +270,10 @@ def build_parser() -> argparse.ArgumentParser:
     (few, weak), (many, strong) = own_sampling(small=True), own_sampling(small=False)
     own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
     for command in (trial, evaluate):
-        command.add_argument("--sampling-steps", type=int, help=f"steps of a picture {own(few, many)}")
-        command.add_argument("--guidance", type=float, help=f"classifier-free guidance {own(weak, strong)}")
+        command.add_argument("--sampling-steps", type=number_of(Trial, "sampling_steps"),
+                             help=f"steps of a picture {own(few, many)}")  # fmt: skip
+        command.add_argument("--guidance", type=number_of(Trial, "guidance"),
+                             help=f"classifier-free guidance; 1 or less is none {own(weak, strong)}")  # fmt: skip
         command.add_argument("--pretrained-metrics", action="store_true",
                              help="also measure with CLIP and DINOv2, downloading 0.7 GB from the Hub unless they are here")  # fmt: skip
         for flag, known in (("--clip-model", CLIP), ("--dinov2-model", DINOV2)):
@@ -260,7 +282,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--preset", choices=tuple(PRESETS), default="object",
                              help=f"prompts (default object): {prompts}")  # fmt: skip
         command.add_argument("--model", default="mini", help=f"{models} (default mini)")
-        command.add_argument("--seed", type=whole_seed, default=0,
+        command.add_argument("--seed", type=number_of(Trial, "seed"), default=0,
                              help="the same seed and settings give the same result (default 0)")  # fmt: skip
     return parser
 

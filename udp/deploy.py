@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PATTERNS = ("app.py", "requirements.txt", "LICENSE", "udp/**/*", "examples/*/*.png", "docs/*")
 LEFT_OUT = ("__pycache__", ".pyc")
 README = "README.md"
+THUMBNAIL = "docs/thumbnail.png"  # what a link to the Space shows; made by scripts/thumbnail.py
 # Our name, the Hub's name for it, and what has to be in the front matter whatever the hardware.
 HARDWARE = {"cpu": "cpu-basic", "zero": "zero-a10g", "t4": "t4-small", "l4": "l4x1"}
 REQUIRED = ("title", "sdk", "sdk_version", "python_version", "app_file", "license")
@@ -57,22 +58,29 @@ def plan(repository: str, hardware: str = "cpu", private: bool = False, root: Pa
     large = [path.name for path in files if path.stat().st_size > MOST_BYTES]
     if large:
         raise InvalidInput(f"expected files of at most {MOST_BYTES // 1_000_000} MB, got {', '.join(large)}")
-    readme = front_matter((root / README).read_text(encoding="utf-8"), HARDWARE[hardware])
+    names = tuple(str(path.relative_to(root)) for path in files)
+    thumbnail = f"https://huggingface.co/spaces/{repository}/resolve/main/{THUMBNAIL}" if THUMBNAIL in names else ""
+    readme = front_matter((root / README).read_text(encoding="utf-8"), HARDWARE[hardware], thumbnail)
     size = sum(path.stat().st_size for path in files) + len(readme.encode())
-    return Plan(repository, hardware, tuple(str(p.relative_to(root)) for p in files), size, readme, private)
+    return Plan(repository, hardware, names, size, readme, private)
 
 
-def front_matter(readme: str, hardware: str) -> str:
-    """The README with `suggested_hardware` set. Raises `InvalidInput` if its front matter makes no Space."""
+def front_matter(readme: str, hardware: str, thumbnail: str = "") -> str:
+    """The README with `suggested_hardware` set, and the `thumbnail`'s address if there is one.
+
+    Raises `InvalidInput` if its front matter makes no Space.
+    """
     match = re.match(r"---\n(.*?)\n---\n", readme, re.DOTALL)
     if match is None:
         raise InvalidInput("expected README.md to start with front matter between --- lines, got none")
-    lines = [line for line in match[1].split("\n") if not line.startswith("suggested_hardware:")]
+    own = {"suggested_hardware": hardware, **({"thumbnail": thumbnail} if thumbnail else {})}
+    lines = [line for line in match[1].split("\n") if line.split(":", 1)[0] not in own]
     keys = {line.split(":", 1)[0] for line in lines}
     missing = [key for key in REQUIRED if key not in keys]
     if missing:
         raise InvalidInput(f"expected {', '.join(REQUIRED)} in README.md's front matter, got no {', '.join(missing)}")
-    return "\n".join(["---", *lines, f"suggested_hardware: {hardware}", "---", ""]) + readme[match.end() :]
+    set_here = [f"{key}: {value}" for key, value in own.items()]
+    return "\n".join(["---", *lines, *set_here, "---", ""]) + readme[match.end() :]
 
 
 def deploy(found: Plan, api: Any = None, root: Path = ROOT, say: Callable[[str], None] = print) -> str:

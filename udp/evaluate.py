@@ -17,7 +17,7 @@ from udp.finetune import Recipe
 from udp.generate import generate, own_sampling
 from udp.metrics_pretrained import Pretrained
 from udp.models import DiffusionModel
-from udp.types import OnProgress, Photo, Progress, ignore_progress
+from udp.types import OnProgress, Photo, Progress, check_settings, ignore_progress, setting
 from udp.verdicts import Figures, Interval, Verdict, judge
 
 
@@ -30,15 +30,15 @@ class Trial:
     Sampling defaults to what suits the embedded model; `for_model` knows others.
     """
 
-    instance_prompt: str = "a photo of sks"
-    prompt: str = "a photo of sks"
-    seed: int = 0
-    pictures: int = 4
-    sampling_steps: int = 20
-    guidance: float = 2.0
-    seeds: int = 1
-    unprotected_share: float = 0.0
-    cleaning: str = "none"
+    instance_prompt: str = setting("a photo of sks", "what fine-tuning calls the photos")
+    prompt: str = setting("a photo of sks", "what the pictures are asked to show")
+    seed: int = setting(0, "the same seed and settings give the same result", 0, 2**31 - 1, 1)
+    pictures: int = setting(4, "pictures an arm and run", 1, 1000, 1)
+    sampling_steps: int = setting(20, "steps of a picture", 1, 1000, 1)
+    guidance: float = setting(2.0, "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
+    seeds: int = setting(1, "runs of the whole trial", 1, 100, 1)
+    unprotected_share: float = setting(0.0, "part of the photos found clean", 0, 1, 0.1)
+    cleaning: str = setting("none", "what the imitator does to the photos first")
 
     @classmethod
     def for_model(cls, model: DiffusionModel, **given: Any) -> Trial:
@@ -49,13 +49,7 @@ class Trial:
 
     def check(self) -> None:
         """Raise `InvalidInput` for values that make no trial."""
-        if self.pictures < 1 or self.sampling_steps < 1 or self.seeds < 1:
-            raise InvalidInput(
-                "expected at least one picture, sampling step and seed, "
-                f"got {self.pictures}, {self.sampling_steps} and {self.seeds}"
-            )
-        if not 0 <= self.unprotected_share <= 1:
-            raise InvalidInput(f"expected unprotected_share between 0 and 1, got {self.unprotected_share:g}")
+        check_settings(self)
         parse_cleaning(self.cleaning)
 
     def picture_seeds(self, run: int) -> list[int]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from udp.errors import InvalidInput
-from udp.types import parse_levels
+from udp.types import check_setting, check_settings, parse_levels
 
 # field name -> the name of each class that has it -> the field there
 Owners = dict[str, dict[str, dataclasses.Field]]
@@ -73,17 +73,31 @@ def levels(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def whole_seed(text: str) -> int:
-    """A seed from a flag, in the page's range."""
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {2**31 - 1}, got {text!r}")
-    return int(text)
+def number_of(kind: type, name: str) -> Callable[[str], Any]:
+    """A flag's type: a number that the field `name` of the dataclass `kind` takes."""
+    item = next(item for item in dataclasses.fields(kind) if item.name == name)
+
+    def read(text: str) -> Any:
+        try:
+            value = type(item.default)(text)
+        except ValueError:
+            whole = "whole " if isinstance(item.default, int) else ""
+            raise argparse.ArgumentTypeError(f"expected {name} to be a {whole}number, got {text!r}") from None
+        try:
+            check_setting(item, value)
+        except InvalidInput as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return value
+
+    return read
 
 
 def from_flags(kind: type, options: argparse.Namespace, prefix: str = "") -> Any:
-    """An instance of `kind` with those of its fields that were given as flags."""
+    """An instance of `kind` with those of its fields that were given as flags. Raises `InvalidInput` out of range."""
     given = {item.name: getattr(options, prefix + item.name) for item in dataclasses.fields(kind)}
-    return kind(**{name: value for name, value in given.items() if value is not None})
+    instance = kind(**{name: value for name, value in given.items() if value is not None})
+    check_settings(instance)
+    return instance
 
 
 def refuse_unused(

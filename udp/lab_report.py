@@ -25,17 +25,21 @@ SHOWN_SIDE = 256
 
 
 def lab_manifest(
-    report: LabReport, lab: Lab, method: ProtectionMethod, protected_with: str, title: str
+    report: LabReport, lab: Lab, method: ProtectionMethod, protected_with: str, title: str, odd: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Every setting and every figure as JSON values. `protected_with` is the model the protection was made with."""
-    seen = [visibility(a, b) for a, b in zip(lab.arms["clean"], lab.arms["protected"], strict=True)]
+    """Every setting and every figure as JSON values.
+
+    `protected_with` is the model the protection was made with, `odd` what there is to warn of in the photos.
+    """
+    pairs = list(zip(lab.arms["clean"], lab.arms["protected"], strict=True))
+    seen = [visibility(a, b) for a, b in pairs if a.size == b.size]
     return {
         "title": title,
         "method": {"name": method.name, "reference": method.reference, **describe_settings(method)},
         "protected_with": Path(protected_with).name,
         "attacked_with": Path(report.model).name,
-        "photos": len(seen),
-        "visibility": {key: round(float(np.mean([row[key] for row in seen])), 4) for key in seen[0]},
+        "photos": len(pairs),
+        "visibility": {key: round(float(np.mean([row[key] for row in seen])), 4) for key in (seen[0] if seen else ())},
         "trial": {key: value for key, value in asdict(report.trial).items() if key != "cleaning"},
         "recipes": {recipe.name: _recipe(recipe) for recipe in lab.recipes},
         "cleanings": {name: parse_cleaning(name).reference for name in dict.fromkeys(r.cleaning for r in report.rows)},
@@ -56,7 +60,7 @@ def lab_manifest(
             for row in report.rows
         ],
         "rule": report.rows[0].report.judgement.rule,
-        "warnings": warnings(report),
+        "warnings": [*odd, *warnings(report)],
     }
 
 

@@ -74,8 +74,10 @@ def write_protection(
     write_json(folder / MANIFEST, manifest)
 
 
-def attack_manifest(report: Report, recipe: Recipe, trial: Trial, model: str) -> dict[str, Any]:
-    """Every setting, every arm's figures and the verdict, as JSON values."""
+def attack_manifest(
+    report: Report, recipe: Recipe, trial: Trial, model: str, warnings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Every setting, every arm's figures and the verdict, as JSON values; `warnings` are about the photos."""
     return {
         "recipe": recipe.name,
         "reference": recipe.reference,
@@ -89,6 +91,7 @@ def attack_manifest(report: Report, recipe: Recipe, trial: Trial, model: str) ->
         "extractors": dict(report.extractors),
         "spread": {arm.name: arm.spread for arm in (report.base, *report.arms) if arm.spread},
         "verdict": asdict(report.judgement),
+        "warnings": list(warnings),
     }
 
 

@@ -158,20 +158,25 @@ def preset(kind: type, name: str, default: Any) -> Any:
 def check_settings(instance: Any) -> None:
     """Raise `InvalidInput` if a field made by `setting` is outside its range or choices."""
     for item in dataclasses.fields(instance):
-        value, meta = getattr(instance, item.name), item.metadata
-        if meta.get("choices") and value not in meta["choices"]:
-            raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
-        if "own" in meta and value == 0:
-            continue
-        low, high = meta.get("low"), meta.get("high")
-        if low is None and high is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low - 1e-9 <= value <= high + 1e-9:
-            scale, unit = (255, "/255") if meta["levels"] else (1, "")
-            shown = f"{value * scale:g}{unit}" if isinstance(value, (int, float)) else repr(value)
-            raise InvalidInput(
-                f"expected {item.name} between {low * scale:g}{unit} and {high * scale:g}{unit}, got {shown}"
-            )
+        check_setting(item, getattr(instance, item.name))
+
+
+def check_setting(item: dataclasses.Field, value: Any) -> None:
+    """Raise `InvalidInput` if `value` is nothing for the field `item`, made by `setting`; ranges are of whole numbers
+    where its default is one."""
+    meta = item.metadata
+    if meta.get("choices") and value not in meta["choices"]:
+        raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
+    low, high = meta.get("low"), meta.get("high")
+    if (low is None and high is None) or ("own" in meta and value == 0):
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and isinstance(item.default, int) and not isinstance(value, int):
+        raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
+    if not number or not low - 1e-9 <= value <= high + 1e-9:
+        scale, unit = (255, "/255") if meta["levels"] else (1, "")
+        low, high, got = (f"{end * scale:.10g}{unit}" for end in (low, high, value if number else 0))
+        raise InvalidInput(f"expected {item.name} between {low} and {high}, got {got if number else repr(value)}")
 
 
 def describe_settings(instance: Any) -> dict[str, Any]:

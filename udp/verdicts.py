@@ -104,7 +104,8 @@ def judge(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Ver
         return Verdict(NO_CONTROL, f"{NO_CONTROL.capitalize()}.", seeds, {})
     drop = float(np.mean([1 - c["clean_loss"] / b["clean_loss"] for b, c in zip(base, arms["clean"], strict=True)]))
     if drop < LEAST_LESSON:
-        found = f"its loss on these photos fell by {drop:.0%}; train longer or choose another model"
+        moved = f"fell by {drop:.0%}" if drop >= 0 else f"rose by {-drop:.0%}"
+        found = f"its loss on these photos {moved}; train longer or choose another model"
         return Verdict(NOT_LEARNED, f"{NOT_LEARNED.capitalize()} ({found}).", seeds, {})
     shares = {
         name: [learned(b, run, c) for b, run, c in zip(base, runs, arms["clean"], strict=True)]

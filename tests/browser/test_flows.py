@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import SECONDS
+from udp.ui import protect_tab
 
 Visit = Callable[..., Page]
 LONG = "protect.rounds=100&protect.pgd_steps=50&protect.draws=1"
@@ -64,6 +67,25 @@ def test_stop_stops_and_the_page_can_go_on(visit: Visit, photo_files: list[Path]
     button(page, "Stop").click()
     expect(page.get_by_text("Stopped.")).to_be_visible()
     expect(button(page, "Protect")).to_be_visible()
+
+
+def test_stop_while_photos_are_read_ends_that_run_and_no_later_one(
+    visit: Visit, photo_files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, gate = visit(LONG), threading.Event()
+    upload(page, photo_files[:1])
+    read = protect_tab.take_photos
+    monkeypatch.setattr(protect_tab, "take_photos", lambda paths: gate.wait(SECONDS) and read(paths))
+    button(page, "Protect").click()
+    button(page, "Stop").click()
+    expect(page.get_by_text("Stopping.")).to_be_visible()
+    gate.set()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    button(page, "Protect").click()
+    page.wait_for_url("**job=**")
+    expect(button(page, "Stop")).to_be_visible()
+    button(page, "Stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
 
 
 def test_a_reload_finds_the_running_job(visit: Visit, photo_files: list[Path]) -> None:

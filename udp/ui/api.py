@@ -21,8 +21,8 @@ from udp.types import Photo
 from udp.ui.attack_source import Source, uploaded_source
 from udp.ui.context import Context, clean_prompt, note_uploads, whole_seed
 from udp.ui.errors import friendly
-from udp.ui.fields import from_names
-from udp.ui.layout import MOST_PICTURES
+from udp.ui.fields import from_names, from_values
+from udp.ui.layout import MOST_PICTURES, upload_box
 from udp.ui.results import robustness_rows, save_attack, save_protection, save_robustness, take_photos
 from udp.ui.robustness_tab import MOST_CLEANINGS, MOST_SEEDS
 from udp.ui.sampling import sampling_of
@@ -35,7 +35,7 @@ API = {"concurrency_limit": None, "show_progress": "hidden"}
 def add_endpoints(context: Context) -> None:
     """Add the endpoints to the current Blocks, out of sight."""
     with gr.Column(visible=False):
-        photos = gr.File(label="photos", file_count="multiple")
+        photos = upload_box("photos")
         method = gr.Textbox("eudp", label="method")
         budget = gr.Number(8, label="budget_levels")
         prompt = gr.Textbox(PROMPT, label="prompt")
@@ -50,7 +50,7 @@ def add_endpoints(context: Context) -> None:
             api_name="protect",
             **API,
         )
-        protected = gr.File(label="protected", file_count="multiple")
+        protected = upload_box("protected")
         recipe = gr.Textbox("lora", label="recipe")
         pictures = gr.Number(4, label="pictures")
         verdict = gr.Textbox(label="verdict")
@@ -74,6 +74,13 @@ async def _result(context: Context, session: Session, work: Work, save: Any) -> 
         return job.result()
     finally:
         job.stop()
+
+
+def _trial(model: str, prompt: str, **values: Any) -> Trial:
+    """A trial that samples as suits the model. Raises `InvalidInput` for values that make none."""
+    wanted, (steps, guidance) = clean_prompt(prompt, PROMPT), sampling_of(model)
+    own = {"instance_prompt": wanted, "prompt": wanted, "sampling_steps": steps, "guidance": guidance}
+    return from_values(Trial, {**own, **values})
 
 
 def _protect(context: Context) -> Any:
@@ -120,14 +127,14 @@ def _attack(context: Context) -> Any:
                 raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, a whole number, got {pictures!r}")
             clean, changed = note_uploads(session, photos), note_uploads(session, protected)
             source = uploaded_source(clean, changed, ARMS) if changed else Source(take_photos(clean), None, EUDP())
-            name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
-            trial = Trial(wanted, wanted, whole_seed(seed), int(pictures), *sampling_of(name))
+            name = context.owner.check_model(model)
+            trial = _trial(name, prompt, seed=seed, pictures=pictures)
             work = AttackWork(source.clean, source.protected, source.method, ARMS, chosen, trial, name)
             known = source.method if source.known else None
 
             def save(result: tuple[Report, Any]) -> tuple[str, str]:
                 report, folder = result[0], session.new_folder("api")
-                _, archive = save_attack(report, chosen, trial, work.model_name, known, folder)
+                _, archive = save_attack(report, chosen, trial, work.model_name, known, folder, source.warnings)
                 return report.verdict, str(archive)
 
             return await _result(context, session, work, save)
@@ -159,16 +166,14 @@ def _evaluate(context: Context) -> Any:
                     f"got {len(names)} and {seeds!r}"
                 )
             source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
-            name, wanted = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
-            sampling_steps, guidance = sampling_of(name)
-            trial = Trial(
-                wanted, wanted, whole_seed(seed), sampling_steps=sampling_steps, guidance=guidance, seeds=int(seeds)
-            )
+            name = context.owner.check_model(model)
+            trial = _trial(name, prompt, seed=seed, seeds=seeds)
             work = RobustnessWork(source.clean, source.protected, source.method, chosen, names, trial, name)
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:
                 (report, noise), folder = result, session.new_folder("api")
-                _, archive = save_robustness(report, work.lab(noise), source.method, False, name, folder)
+                lab = work.lab(noise)
+                _, archive = save_robustness(report, lab, source.method, False, name, folder, source.warnings)
                 return robustness_rows(report), str(archive)
 
             return await _result(context, session, work, save)

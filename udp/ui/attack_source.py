@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from udp.errors import InvalidInput
-from udp.projection import largest_difference
+from udp.pairs import MOST_LEVELS, differences, pair_warnings
 from udp.protect import EUDP, ProtectionMethod
 from udp.types import Photo
+from udp.ui.phrases import spoken
 from udp.ui.results import SavedProtection, take_photos
 from udp.ui.sessions import Session
 from udp.ui.work import PROMPT
@@ -19,6 +19,7 @@ NO_PHOTOS = (
     "expected protected photos to attack, got none: protect some first, try the example, or upload a clean and a "
     "protected set"
 )
+NOTHING = "Nothing is protected in this session yet. Start on the tab Protect, with your photos or an example."
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Source:
     """The photos of a trial, and how they were protected.
 
     `protected` None means that they are still to be protected with `method`; `known` is False for uploaded sets, of
-    which only the budget is known, so that nothing else of `method` counts.
+    which only the budget is known, so that nothing else of `method` counts, and `warnings` are about those.
     """
 
     clean: list[Photo]
@@ -35,6 +36,7 @@ class Source:
     known: bool = True
     prompt: str = PROMPT
     seed: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 def saved_source(saved: SavedProtection) -> Source:
@@ -46,7 +48,8 @@ def saved_source(saved: SavedProtection) -> Source:
 def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequence[str]) -> Source:
     """A visitor's own sets, paired in the order of their file names; the budget is their largest difference.
 
-    Raises `InvalidInput` unless they pair up, photo by photo and size by size, or if either set is missing.
+    `Source.warnings` say what speaks against their belonging together. Raises `InvalidInput` unless there is a protected
+    photo for every clean one, or if either set is missing.
     """
     if "protected" not in arms:
         return Source(take_photos(clean), None, EUDP(), False)
@@ -55,16 +58,10 @@ def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequ
             f"expected clean photos and the same photos protected, got {len(clean)} clean and {len(protected)} protected"
         )
     originals, changed = (take_photos(sorted(paths, key=lambda path: path.name)) for paths in (clean, protected))
-    if len(originals) != len(changed):
-        raise InvalidInput(f"expected as many protected as clean photos, got {len(changed)} and {len(originals)}")
-    for a, b in zip(originals, changed, strict=True):
-        if a.size != b.size:
-            raise InvalidInput(
-                f"expected {b.name!r} to have the size of {a.name!r}, {a.size[0]} x {a.size[1]}, got {b.size[0]} x "
-                f"{b.size[1]}: the two sets pair up in the order of their file names"
-            )
-    levels = max(largest_difference(a.pixels, b.pixels) for a, b in zip(originals, changed, strict=True))
-    return Source(originals, changed, EUDP(budget=min(32, max(2, levels)) / 255), False)
+    warnings = pair_warnings(originals, changed)
+    known = [levels for levels in differences(originals, changed) if levels is not None]
+    budget = min(MOST_LEVELS, max(2, *known)) / 255 if known else EUDP().budget
+    return Source(originals, changed, EUDP(budget=budget), False, warnings=warnings)
 
 
 def session_source(session: Session, otherwise: str = NO_PHOTOS) -> Source:
@@ -87,16 +84,17 @@ def saved_example(session: Session) -> SavedProtection | None:
 def describe(session: Session, clean: Sequence[Path], protected: Sequence[Path]) -> tuple[str, list[tuple[str, str]]]:
     """What an attack would use now, as HTML, with thumbnails."""
     if clean or protected:
-        return f"<p>Using your own sets: {len(clean)} clean and {len(protected)} protected.</p>", []
+        return _paragraph(f"Using your own sets: {len(clean)} clean and {len(protected)} protected."), []
     saved = session.protection or session.example
     if saved is None:
-        return (
-            "<p>Nothing is protected in this session yet. Start on the tab Protect, with your photos or an example.</p>",
-            [],
-        )
+        return _paragraph(NOTHING), []
     what = f"the example {saved.example}" if saved.example else f"the {len(saved.photos)} photos"
     if not saved.example and len(saved.photos) == 1:
         what = "the photo"
-    title = html.escape(saved.method.title.split(" (")[0])
-    text = f"<p>Using {what} protected in this session: {title}, budget {saved.method.budget * 255:g}/255.</p>"
-    return text, [(str(photo.thumbnail), photo.name) for photo in saved.photos]
+    title = saved.method.title.split(" (")[0]
+    text = f"Using {what} protected in this session: {title}, budget {saved.method.budget * 255:g}/255."
+    return _paragraph(text), [(str(photo.thumbnail), photo.name) for photo in saved.photos]
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{spoken(text)}</p>"

@@ -19,10 +19,10 @@ from udp.protect import EUDP
 from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui import progress as show
-from udp.ui.context import Context, clean_prompt, example_files, note_uploads, whole_seed
+from udp.ui.context import Context, clean_prompt, example_files, note_uploads
 from udp.ui.errors import friendly
-from udp.ui.fields import Choice
-from udp.ui.job_tab import JobTab, Updates
+from udp.ui.fields import Choice, from_values
+from udp.ui.job_tab import JobTab, Prepared, Updates
 from udp.ui.layout import (
     MOST_PICTURES,
     QUICK,
@@ -37,7 +37,7 @@ from udp.ui.preset_menu import EXAMPLE_PRESETS, PresetMenu
 from udp.ui.results import pack, save_attack, save_protection, take_photos
 from udp.ui.sampling import Sampling, taken_for_small
 from udp.ui.sessions import Session
-from udp.ui.tables import attack_table
+from udp.ui.tables import attack_table, grounds, verdict_panel
 from udp.ui.words import word
 from udp.ui.work import ARMS, PROMPT, AttackWork
 
@@ -47,13 +47,14 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Saved:
-    """A finished attack and where it lies; `own` if it was on the visitor's own sets."""
+    """A finished attack and where it lies; `own` if it was on the visitor's own sets, which `warnings` are about."""
 
     report: Report
     trial: Trial
     pictures: dict[str, list[Path]]
     archive: Path
     own: bool
+    warnings: tuple[str, ...] = ()
 
 
 class AttackTab(JobTab):
@@ -94,7 +95,7 @@ class AttackTab(JobTab):
         section("2. The imitator", "Fine-tunes one copy of the model on each set of photos, everything else equal.")
         self.recipes.choose("Recipe", "LoRA is what most people use; DreamBooth changes every weight and learns more")
         self.arms = gr.CheckboxGroup(
-            [(show.ARM_TITLES[arm], arm) for arm in ARMS], value=list(ARMS), label=word("Sets to compare"),
+            [(f"{word(show.ARM_TITLES[arm])}", arm) for arm in ARMS], value=list(ARMS), label=word("Sets to compare"),
             info=word("Clean photos show what success looks like; random noise is what the protection has to beat"),
         )  # fmt: skip
         self.pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("Pictures from each set"))
@@ -121,7 +122,7 @@ class AttackTab(JobTab):
         """A hidden heading and gallery for each arm."""
         rows = {}
         for name in names:
-            title = show.ARM_TITLES[name]
+            title = word(show.ARM_TITLES[name])
             with gr.Column(visible=False, elem_classes="arm") as column:
                 gr.HTML(f'<h3 class="arm-{name}">{title}</h3>', padding=False)
                 rows[name] = column, photo_gallery(title, show_label=False, allow_preview=True)
@@ -148,10 +149,10 @@ class AttackTab(JobTab):
         self.sampling.follow(self.model)
         self.preset.connect(self.instance_prompt, self.controls())
         for button, example in ((self.start, False), (self.example, True)):
-            event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
+            event = self.pressed(button)
             if example:
                 event = event.then(self._name_example, None, self.preset.parts, **QUICK)
-            self.run_after(event, self._submit, [gr.State(example), *inputs])
+            self.run_after(event, self._prepare, [gr.State(example), *inputs])
         self.connect_stop()
 
     def controls(self) -> Controls:
@@ -235,10 +236,7 @@ class AttackTab(JobTab):
             raise InvalidInput("expected at least one set to compare, got none")
         paths = [note_uploads(session, files) for files in (clean, protected)]
         source = self._source(session, example, *paths, arms)
-        instance = clean_prompt(instance_prompt, PROMPT)
-        trial = Trial(
-            instance, clean_prompt(prompt, instance), whole_seed(seed), int(pictures), int(sampling_steps), guidance
-        )
+        trial = self._trial(pictures, instance_prompt, prompt, seed, sampling_steps, guidance)
         work = AttackWork(
             source.clean, source.protected, source.method, arms, self.recipes.read(values), trial,
             self.context.owner.check_model(model), source.prompt, source.seed,
@@ -248,11 +246,20 @@ class AttackTab(JobTab):
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """See `JobTab.estimate`; the protection of an example that is not protected yet comes on top."""
         _, _, arms, pictures, model, instance, prompt, seed, sampling_steps, guidance, *rest = values
-        trial = Trial(instance, prompt, whole_seed(seed), int(pictures), int(sampling_steps), guidance)
+        trial = self._trial(pictures, instance, prompt, seed, sampling_steps, guidance)
         name, recipe = self.context.owner.check_model(model), self.recipes.read(rest)
         return name, AttackWork([], [], EUDP(), arms, recipe, trial, name).units()
 
-    def _submit(self, session: Session, example: bool, *values: Any) -> Job:
+    @staticmethod
+    def _trial(pictures: Any, instance: str, prompt: str, seed: Any, sampling_steps: Any, guidance: Any) -> Trial:
+        """The controls' values as a trial. Raises `InvalidInput`."""
+        called = clean_prompt(instance, PROMPT)
+        return from_values(Trial, {
+            "instance_prompt": called, "prompt": clean_prompt(prompt, called), "seed": seed, "pictures": pictures,
+            "sampling_steps": sampling_steps, "guidance": guidance,
+        })  # fmt: skip
+
+    def _prepare(self, session: Session, example: bool, *values: Any) -> Prepared:
         work, source = self._work(session, example, *values)
 
         def save(result: tuple[Report, list[Photo] | None]) -> Saved:
@@ -272,11 +279,15 @@ class AttackTab(JobTab):
                 session.keep("example", place)
             known = source.method if source.known and protected else None
             folder = session.new_folder("attack")
-            pictures, archive = save_attack(report, work.recipe, work.trial, work.model_name, known, folder)
+            pictures, archive = save_attack(
+                report, work.recipe, work.trial, work.model_name, known, folder, source.warnings
+            )
             session.keep("attack", folder)
-            return Saved(report, work.trial, pictures, archive, not source.known)
+            return Saved(report, work.trial, pictures, archive, not source.known, source.warnings)
 
-        return self.context.submit(session, self.kind, work, save)
+        for text in source.warnings:
+            gr.Warning(html.escape(text), title="Do these two sets belong together?")
+        return work, save
 
     def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
         """See `JobTab.finished`."""
@@ -288,22 +299,7 @@ class AttackTab(JobTab):
             self.partial: gr.DownloadButton(visible=False),
             **rows,
             self.results: gr.Column(visible=True),
-            self.verdict: self._verdict(saved.report),
-            self.figures: f"{attack_table(saved.report)}{self._grounds(saved.report)}",
+            self.verdict: verdict_panel(saved.report, saved.warnings),
+            self.figures: f"{attack_table(saved.report)}{grounds(saved.report)}",
             self.download: str(saved.archive),
         }
-
-    @staticmethod
-    def _verdict(report: Report) -> str:
-        return (
-            f'<div class="verdict" role="status"><p>{html.escape(report.verdict)}</p><small>One trial, one model, one '
-            "recipe. Learned means: how far the loss on the clean photos fell, compared with fine-tuning on them."
-            "</small></div>"
-        )
-
-    @staticmethod
-    def _grounds(report: Report) -> str:
-        """The verdict's rule, and what the figures rest on."""
-        return "".join(
-            f'<p class="rule">{html.escape(text)}</p>' for text in (report.judgement.rule, report.basis) if text
-        )

@@ -12,9 +12,11 @@ from typing import Any
 import gradio as gr
 
 from udp.errors import InvalidInput
+from udp.evaluate import Trial
 from udp.images import list_photos
 from udp.jobs import Job, JobLine
 from udp.types import OnProgress, Progress
+from udp.ui.fields import from_values
 from udp.ui.owner import Owner
 from udp.ui.pace import Pace
 from udp.ui.sessions import Session, Sessions
@@ -99,7 +101,5 @@ def clean_prompt(text: str | None, default: str) -> str:
 
 
 def whole_seed(value: float | None) -> int:
-    """A seed from a number box. Raises `InvalidInput` unless it is a whole number of 0 or more."""
-    if value is None or isinstance(value, bool) or not 0 <= value < 2**31 or value != int(value):
-        raise InvalidInput(f"expected the seed to be a whole number from 0 to {2**31 - 1}, got {value!r}")
-    return int(value)
+    """A seed from a number box. Raises `InvalidInput` unless it is one that a trial takes."""
+    return from_values(Trial, {"seed": value}).seed

@@ -6,7 +6,7 @@ The metadata written by `udp.types.setting` decides everything: adding a field t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -29,7 +29,7 @@ def settings_of(kind: type, advanced: bool) -> list[dataclasses.Field]:
 def control(item: dataclasses.Field, high: float | None = None) -> gr.components.Component:
     """A slider, number box, choice or checkbox for one field, at the field's default; `high` lowers its upper end."""
     meta, value = item.metadata, item.default
-    label = item.name.replace("_", " ").capitalize().replace("Pgd", "PGD")
+    label = word(item.name.replace("_", " ").capitalize().replace("Pgd", "PGD"))
     help = meta["help"][:1].upper() + meta["help"][1:]
     if meta["choices"]:
         return gr.Dropdown(list(meta["choices"]), value=value, label=label, info=help, interactive=True)
@@ -46,7 +46,13 @@ def control(item: dataclasses.Field, high: float | None = None) -> gr.components
         return gr.Number(value * scale, label=label, info=f"{help}, {low:g} to {high:g}", interactive=True)
     step = round(meta["step"] * scale, 9) if meta["step"] else None
     return gr.Slider(
-        round(low, 9), round(high, 9), round(value * scale, 9), step=step, label=label, info=help, interactive=True
+        round(low, 9),
+        round(high, 9),
+        round(value * scale, 9),
+        step=step,
+        label=label,
+        info=word(help),
+        interactive=True,
     )
 
 
@@ -66,6 +72,12 @@ def parse(item: dataclasses.Field, value: Any) -> Any:
             raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
         return int(value)
     return float(value)
+
+
+def from_values(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """`kind` with `values` by field name, in the controls' units, every other field at its default, checked."""
+    items = {item.name: item for item in dataclasses.fields(kind)}
+    return build_settings(kind, [items[name] for name in values], list(values.values()))
 
 
 def build_settings(kind: type[Settings], items: Iterable[dataclasses.Field], values: Sequence[Any]) -> Settings:
@@ -95,7 +107,7 @@ class Choice:
 
     def choose(self, label: str, info: str) -> None:
         """The radio and the everyday controls."""
-        names = [(kind.title, name) for name, kind in self.registry.items()]
+        names = [(f"{word(kind.title)}", name) for name, kind in self.registry.items()]
         kind = gr.Radio if len(names) <= MOST_RADIO else gr.Dropdown
         self.radio = kind(names, value=self.first, label=word(label), info=word(info))
         self._shared = [control(item, self.highs.get(item.name)) for item in self.everyday]
@@ -151,8 +163,8 @@ def from_names(registry: dict[str, type], name: str, values: dict[str, Any]) -> 
     """
     if name not in registry:
         raise InvalidInput(f"expected one of {', '.join(registry)}, got {name!r}")
-    items = {item.name: item for item in dataclasses.fields(registry[name])}
-    unknown = sorted(set(values) - set(items))
+    known = [item.name for item in dataclasses.fields(registry[name])]
+    unknown = sorted(set(values) - set(known))
     if unknown:
-        raise InvalidInput(f"expected settings among {', '.join(items)}, got {', '.join(unknown)}")
-    return build_settings(registry[name], [items[key] for key in values], list(values.values()))
+        raise InvalidInput(f"expected settings among {', '.join(known)}, got {', '.join(unknown)}")
+    return from_values(registry[name], values)

@@ -18,9 +18,13 @@ from udp.ui.layout import QUICK, WATCH, loss_plot, plot_of
 from udp.ui.link import REMEMBER_JOB, Controls
 from udp.ui.sessions import Session
 from udp.ui.words import word
+from udp.ui.work import Work
 
 Updates = dict[Any, Any]
+# A piece of work, and what saves its result; a job's two halves.
+Prepared = tuple[Work, Callable[[Any], Any]]
 LOOK_SECONDS = 0.4
+STOPPED = "Stopped. Earlier results, if any, are kept."
 
 
 async def watch(job: Job, line: JobLine) -> AsyncIterator[list[Progress]]:
@@ -57,6 +61,7 @@ class JobTab:
         self.start = gr.Button(word(label), variant="primary", size="lg")
         self.stop = gr.Button(word("Stop"), variant="stop", size="lg", visible=False)
         self.job_id = gr.Textbox(visible="hidden", label="job", container=False)
+        self.run = gr.Number(0, visible="hidden", label="run", container=False, precision=0)
 
     def progress_area(self, plot_label: str, legend: str) -> None:
         """The bar and the loss plot."""
@@ -103,7 +108,7 @@ class JobTab:
 
     def stopped(self, session: Session, job: Job) -> tuple[str, Updates]:
         """What stays after a stop."""
-        return "Stopped. Earlier results, if any, are kept.", {}
+        return STOPPED, {}
 
     def restored(self, session: Session) -> Updates:
         """What a reloaded page gets back besides the job."""
@@ -122,6 +127,14 @@ class JobTab:
             **{button: gr.Button(interactive=not busy) for button in self.examples},
         }
 
+    def pressed(self, button: gr.Button) -> gr.events.Dependency:
+        """The event of a button that starts a run: Stop is there at once, and ends this run whenever it is pressed."""
+
+        def press(request: gr.Request) -> Updates:
+            return {**self.busy(), self.run: self.context.session(request).press(self.kind)}
+
+        return button.click(press, None, [self.run, *self.busy_outputs()], **QUICK)
+
     def guarded(self, steps: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
         """A handler around `steps(session, ...)` whose failure leaves an idle tab with the reason on it."""
 
@@ -130,20 +143,29 @@ class JobTab:
                 with friendly():
                     yield from steps(self.context.session(request), *values)
             except gr.Error as error:  # a toast alone would be gone before it is read
-                yield self.busy(False, show.message(error.message, "bad"))
+                if error.visible:
+                    yield self.busy(False, show.message(error.message, "bad"))
                 raise
 
         return handler
 
     def run_after(
-        self, event: gr.events.Dependency, submit: Callable[..., Job], inputs: list[Any]
+        self, event: gr.events.Dependency, prepare: Callable[..., Prepared], inputs: list[Any]
     ) -> gr.events.Dependency:
-        """Once `event` succeeded, submit a job, note it in the page's link, and follow it to its end."""
+        """Once `event`, of `pressed`, succeeded, submit a job, note it in the page's link, and follow it to its end."""
 
-        def begin(session: Session, *values: Any) -> Iterator[Updates]:
-            yield {self.job_id: submit(session, *values).id}
+        def begin(session: Session, run: int, *values: Any) -> Iterator[Updates]:
+            work, save = prepare(session, *values)
+            try:
+                job = session.begin(self.kind, run, lambda: self.context.submit(session, self.kind, work, save))
+            except Stopped:
+                if not session.superseded(self.kind, run):
+                    yield self.busy(False, show.message(STOPPED))
+                raise gr.Error(STOPPED, visible=False, print_exception=False) from None  # so that nothing is followed
+            yield {self.job_id: job.id}
 
-        begun = event.success(self.guarded(begin), inputs, [self.job_id, *self.busy_outputs()], **WATCH)
+        outputs = [self.job_id, *self.busy_outputs()]
+        begun = event.success(self.guarded(begin), [self.run, *inputs], outputs, **WATCH)
         begun.success(None, self.job_id, None, js=REMEMBER_JOB, **QUICK)
         followed = begun.success(self.follow, None, [*self.busy_outputs(), self.plot, *self.shown()], **WATCH)
         followed.then(*self.arrival, **QUICK)  # a run says how fast the next one will be
@@ -154,8 +176,7 @@ class JobTab:
         self.stop.click(self._on_stop, None, self.busy_outputs(), **QUICK)
 
     def _on_stop(self, request: gr.Request) -> Updates:
-        if job := self.context.session(request).jobs.get(self.kind):
-            job.stop()
+        self.context.session(request).stop(self.kind)
         return self.busy(False, show.message("Stopping."))
 
     def resumed(self, after: gr.events.Dependency) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
+
 import gradio as gr
+from gradio.data_classes import FileData, ListFiles
 
 from udp.ui.owner import Owner, title
 from udp.ui.progress import LossLog
@@ -31,10 +34,10 @@ def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
         y="loss",
         color="series",
         color_map=colours,
-        color_title=legend,
+        color_title=legend,  # the browser translates a plot's label and nothing in it
         x_title="Step",
         y_title="Denoising loss",
-        label=label,
+        label=word(label),
         buttons=[],
         visible=False,
     )
@@ -60,9 +63,26 @@ def photo_gallery(label: str, **options: object) -> gr.Gallery:
 
 def file_box(label: str, height: int = 190) -> gr.File:
     """Where photos are dropped; the bytes arrive as they are."""
-    return gr.File(
-        label=label, file_count="multiple", file_types=["image"], type="filepath", height=height, interactive=True
-    )
+    return upload_box(label, file_types=["image"], height=height, interactive=True)
+
+
+def upload_box(label: str, **options: object) -> gr.File:
+    """A box for several files, which arrive as paths."""
+    return UploadBox(label=label, file_count="multiple", type="filepath", **options)
+
+
+def paths_of(box: gr.File, payload: ListFiles | FileData | None) -> list[str] | None:
+    """What `gr.File` hands over, unchecked: `take_photos` looks at the contents, not at the names."""
+    if payload is None:
+        return None
+    return [file.path for file in (payload if isinstance(payload, ListFiles) else [payload])]
+
+
+# gradio's own `preprocess` leaves an empty temporary file behind for every path of every event. Its metaclass would write
+# a stub beside this file for a subclass, so this one is made past it; `is_template` keeps the browser's part.
+UploadBox = ABCMeta.__new__(
+    type(gr.File), "UploadBox", (gr.File,), {"preprocess": paths_of, "is_template": True, "__module__": __name__}
+)
 
 
 def seed_box(label: str = "Seed", info: str = "The same seed and settings give the same result") -> gr.Number:
@@ -71,13 +91,13 @@ def seed_box(label: str = "Seed", info: str = "The same seed and settings give t
 
 
 def model_box(owner: Owner) -> gr.Dropdown:
-    """The models on offer; free text where the owner allows any."""
+    """The models on offer, the owner's choice first; free text where any is allowed."""
     help = (
         "A name from the list, a local diffusers folder or a Hub id"
         if owner.any_model
         else "What protects, and what the imitator fine-tunes"
     )
     return gr.Dropdown(
-        [(title(name), name) for name in owner.offered], value=owner.model, label="Model", info=help,
+        [(title(name), name) for name in owner.names], value=next(iter(owner.names)), label="Model", info=help,
         allow_custom_value=owner.any_model, interactive=owner.any_model or len(owner.offered) > 1,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,17 +56,33 @@ class Owner:
         rows = self.models or tuple(n for n in ready if not MODELS[n].needs_gpu or torch.cuda.is_available())
         return tuple(dict.fromkeys(n for n in (self.model, *rows) if n in ready or n not in MODELS))
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The offered models by what the page calls them and gets back: a folder's last part alone, else the name."""
+        found: dict[str, str] = {}
+        for name in self.offered:
+            base = Path(name).name if _is_folder(name) else name
+            short, number = base, 2
+            while short in found or (short != name and (short in MODELS or short in self.offered)):
+                short, number = f"{base}-{number}", number + 1
+            found[short] = name
+        return found
+
     def check_model(self, name: str | None) -> str:
-        """`name`, if a visitor may use it. Raises `InvalidInput`."""
-        name = (name or self.model).strip()
-        if not (self.any_model or name in self.offered):
-            raise InvalidInput(f"expected one of the models {', '.join(map(title, self.offered))}, got {name[:80]!r}")
-        return name
+        """The model that a visitor means by `name`, if they may use it. Raises `InvalidInput`."""
+        name, names = (name or self.model).strip(), self.names
+        if not (self.any_model or name in names or name in names.values()):
+            raise InvalidInput(f"expected one of the models {', '.join(map(title, names))}, got {name[:80]!r}")
+        return names.get(name, name)
 
 
 def title(name: str) -> str:
-    """How a model is called on the page; of a folder, only its last part."""
-    return MODELS[name].title if name in MODELS else name.rstrip("/").rsplit("/", 1)[-1] if name[:1] == "/" else name
+    """How a model of `Owner.names` is called on the page."""
+    return MODELS[name].title if name in MODELS else name
+
+
+def _is_folder(name: str) -> bool:
+    return name not in MODELS and (Path(name).is_absolute() or name.startswith(("~", ".")) or Path(name).is_dir())
 
 
 def owner_from(environment: Mapping[str, str]) -> Owner:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from udp.jobs import Update
 from udp.types import Progress
+from udp.ui.phrases import spoken
 
 ARM_TITLES = {
     "base": "Before fine-tuning",
@@ -59,15 +60,15 @@ def waiting(place: int = 0) -> str:
 
 def message(text: str, kind: str = "quiet") -> str:
     """A line in the bar's place: `kind` is "quiet" or "bad"."""
-    return f'<p class="status {kind}" role="status">{html.escape(text)}</p>'
+    return f'<p class="status {kind}" role="status">{spoken(text)}</p>'
 
 
 def _panel(stage: str, share: float, left: str) -> str:
     share = min(1.0, max(0.0, share))
     percent = round(100 * share)
     return (
-        f'<div class="job"><div class="job-line"><span>{html.escape(stage)}</span>'
-        f'<span class="job-left">{percent}% &middot; {html.escape(left)}</span></div>'
+        f'<div class="job"><div class="job-line"><span>{spoken(stage)}</span>'
+        f'<span class="job-left">{percent}% &middot; {spoken(left)}</span></div>'
         f'<div class="job-track" role="progressbar" aria-label="{html.escape(stage)}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}"><div class="job-fill" style="width:{percent}%"></div></div></div>'
     )

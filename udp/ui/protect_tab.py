@@ -8,14 +8,13 @@ from typing import Any
 
 import gradio as gr
 
-from udp.jobs import Job
 from udp.protect import METHODS
 from udp.types import Photo
 from udp.ui import progress as show
 from udp.ui.context import Context, clean_prompt, example_files, example_name, note_uploads, whole_seed
 from udp.ui.errors import friendly
 from udp.ui.fields import Choice
-from udp.ui.job_tab import JobTab, Updates
+from udp.ui.job_tab import JobTab, Prepared, Updates
 from udp.ui.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
 from udp.ui.preset_menu import EXAMPLE_PRESETS, PresetMenu
@@ -59,7 +58,7 @@ class ProtectTab(JobTab):
     def _settings(self) -> None:
         section("2. Protection", "The defaults are a good start.")
         self.strength = gr.Radio(
-            [(f"{name}, {levels}/255", levels) for name, levels in STRENGTHS.items()], value=STRENGTHS["Medium"],
+            [(f"{word(name)}, {levels}/255", levels) for name, levels in STRENGTHS.items()], value=STRENGTHS["Medium"],
             label=word("Strength"), info=word("Sets the budget below. More protects more, and shows more"),
         )  # fmt: skip
         self.methods.choose("Method", "Random noise is the control: a protection has to beat it")
@@ -81,10 +80,14 @@ class ProtectTab(JobTab):
         with gr.Row():
             with gr.Column(min_width=320):
                 self.slider = gr.ImageSlider(
-                    label="Before and after", format="png", interactive=False, buttons=["fullscreen"], max_height=460
+                    label=word("Before and after"),
+                    format="png",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    max_height=460,
                 )
             with gr.Column(min_width=320):
-                self.perturbation = self._picture("Perturbation, amplified around gray")
+                self.perturbation = self._picture(word("Perturbation on gray"))
         with gr.Accordion(word("Side by side, without dragging"), open=False), gr.Row():
             self.before = self._picture(word("Before"))
             self.after = self._picture(word("After"))
@@ -109,12 +112,12 @@ class ProtectTab(JobTab):
         budget.change(lambda levels: levels if levels in STRENGTHS.values() else None, budget, self.strength, **QUICK)
         runs = []
         for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
-            event = button.click(self.busy, None, self.busy_outputs(), **QUICK)
+            event = self.pressed(button)
             if example:
                 load = self.guarded(functools.partial(self._load_example, example))
                 outputs = [self.files, self.thumbnails, *self.preset.parts, *self.busy_outputs()]
                 event = event.then(load, None, outputs, **WATCH)
-            runs.append(self.run_after(event, self._submit, inputs))
+            runs.append(self.run_after(event, self._prepare, inputs))
         self.connect_stop()
         self.picker.select(self._on_pick, None, [self.slider, self.perturbation, self.before, self.after], **QUICK)
         self.to_attack.click(lambda: gr.Tabs(selected="attack"), None, tabs, **QUICK)
@@ -164,9 +167,9 @@ class ProtectTab(JobTab):
         words = self.preset.choose(EXAMPLE_PRESETS[name])
         yield {self.files: files, self.thumbnails: self._thumbnails(session, files), **words}
 
-    def _submit(
+    def _prepare(
         self, session: Session, files: list[str] | None, model: str | None, prompt: str, seed: float | None, *values: Any
-    ) -> Job:  # fmt: skip
+    ) -> Prepared:  # fmt: skip
         method = self.methods.read(values)
         paths = note_uploads(session, files)
         photos = take_photos(paths)
@@ -182,7 +185,7 @@ class ProtectTab(JobTab):
             return session.protection
 
         session.files[self.kind] = [str(path) for path in paths]
-        return self.context.submit(session, self.kind, work, save)
+        return work, save
 
     def finished(self, session: Session, saved: SavedProtection) -> tuple[str, Updates]:
         """See `JobTab.finished`."""
@@ -199,9 +202,10 @@ class ProtectTab(JobTab):
         }
 
     def _pictures(self, photo: SavedPhoto, gain: float) -> Updates:
-        label = f"Perturbation, {gain:.0f} times amplified around gray"
+        label = f"{word('Perturbation on gray')}, × {gain:.0f}"
+        compared = f"{word('Before and after')}: {photo.name}"
         return {
-            self.slider: gr.ImageSlider((str(photo.before), str(photo.after)), label=f"Before and after: {photo.name}"),
+            self.slider: gr.ImageSlider((str(photo.before), str(photo.after)), label=compared),
             self.perturbation: gr.Image(str(photo.perturbation), label=label),
             self.before: str(photo.before),
             self.after: str(photo.after),

@@ -166,7 +166,13 @@ def save_protection(
 
 
 def save_attack(
-    report: Report, recipe: Recipe, trial: Trial, model: str, protection: ProtectionMethod | None, folder: Path
+    report: Report,
+    recipe: Recipe,
+    trial: Trial,
+    model: str,
+    protection: ProtectionMethod | None,
+    folder: Path,
+    warnings: Sequence[str] = (),
 ) -> tuple[dict[str, list[Path]], Path]:
     """Write every arm's pictures, a grid, losses.csv and report.json into a ZIP. Returns pictures by arm, and the ZIP."""
     arms = (report.base, *report.arms)
@@ -178,7 +184,7 @@ def save_attack(
             Image.fromarray(image).save(path)
     grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
-    content = attack_manifest(report, for_model(recipe, is_small(model)), trial, model)
+    content = attack_manifest(report, for_model(recipe, is_small(model)), trial, model, warnings)
     if protection:  # one that was never saved by itself still has zeros where the model's own values were used
         used = for_model(protection, is_small(model)) if protection.uses_model else protection
         content["protection"] = {"method": used.name, "settings": describe_settings(used)}
@@ -208,7 +214,13 @@ def robustness_rows(report: LabReport) -> list[dict[str, Any]]:
 
 
 def save_robustness(
-    report: LabReport, lab: Lab, method: ProtectionMethod, known: bool, model: str, folder: Path
+    report: LabReport,
+    lab: Lab,
+    method: ProtectionMethod,
+    known: bool,
+    model: str,
+    folder: Path,
+    warnings: Sequence[str] = (),
 ) -> tuple[list[tuple[Path, str]], Path]:
     """A grid of pictures for every cleaning, and a ZIP with the grids, report.html and report.json.
 
@@ -222,7 +234,7 @@ def save_robustness(
         grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(path)
         grids.append((path, row.cleaning))
     lab = replace(lab, recipes=[for_model(recipe, is_small(model)) for recipe in lab.recipes])
-    manifest = lab_manifest(report, lab, method, model, "How well the protection lasts")
+    manifest = lab_manifest(report, lab, method, model, "How well the protection lasts", warnings)
     if not known:
         manifest["method"] = {"name": "unknown: uploaded photos", "budget": method.budget}
     write_lab(folder, report, manifest, {ARM_TITLES[name]: photos for name, photos in lab.arms.items()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,17 @@ from udp.cleaning import CLEANINGS
 from udp.errors import InvalidInput
 from udp.evaluate import Trial
 from udp.finetune import RECIPES
-from udp.jobs import Job
 from udp.lab import DEFAULT_CLEANINGS, LabReport
 from udp.protect import EUDP
 from udp.types import Photo
 from udp.ui import attack_source as sources
 from udp.ui.attack_tab import MOST_STEPS
-from udp.ui.context import Context, clean_prompt, whole_seed
-from udp.ui.fields import Choice
-from udp.ui.job_tab import JobTab, Updates
+from udp.ui.context import Context, clean_prompt
+from udp.ui.fields import Choice, from_values
+from udp.ui.job_tab import JobTab, Prepared, Updates
 from udp.ui.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.link import Controls
+from udp.ui.phrases import spoken
 from udp.ui.preset_menu import PresetMenu
 from udp.ui.results import save_robustness
 from udp.ui.sampling import Sampling
@@ -69,7 +68,7 @@ class RobustnessTab(JobTab):
                 "What is left", "Effect: how much less the imitator learned than from random noise of the same budget."
             )
             self.table = gr.HTML(padding=False)
-            self.grids = photo_gallery("Pictures by cleaning", columns=1, allow_preview=True)
+            self.grids = photo_gallery(word("Pictures by cleaning"), columns=1, allow_preview=True)
             self.download = gr.DownloadButton(word("Download the report (ZIP)"), size="lg")
 
     def _cleanings(self) -> None:
@@ -81,7 +80,7 @@ class RobustnessTab(JobTab):
         self.cleanings = gr.CheckboxGroup(
             [(cleaning_title(name), name) for name in CLEANINGS if name != "none"],
             value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("Cleanings"),
-            info=f"Up to {MOST_CLEANINGS}, beside training on the photos as they are",
+            info=word(f"Up to {MOST_CLEANINGS}, beside training on the photos as they are"),
         )  # fmt: skip
 
     def _imitator(self) -> None:
@@ -114,7 +113,7 @@ class RobustnessTab(JobTab):
         self.estimated(inputs)
         self.sampling.follow(self.model)
         self.preset.connect(self.prompt, [("instance_prompt", self.prompt), *self.recipes.named("recipe")])
-        self.run_after(self.start.click(self.busy, None, self.busy_outputs(), **QUICK), self._submit, inputs)
+        self.run_after(self.pressed(self.start), self._prepare, inputs)
         self.connect_stop()
 
     def controls(self) -> Controls:
@@ -137,9 +136,10 @@ class RobustnessTab(JobTab):
         if not 1 <= len(cleanings) <= MOST_CLEANINGS:
             raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
         wanted = clean_prompt(prompt, PROMPT)
-        trial = Trial(
-            wanted, wanted, whole_seed(seed), sampling_steps=int(sampling_steps), guidance=guidance, seeds=int(seeds)
-        )
+        trial = from_values(Trial, {
+            "instance_prompt": wanted, "prompt": wanted, "seed": seed, "seeds": seeds, "sampling_steps": sampling_steps,
+            "guidance": guidance,
+        })  # fmt: skip
         return RobustnessWork(
             source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,
             self.context.owner.check_model(model), source.prompt,
@@ -150,7 +150,7 @@ class RobustnessTab(JobTab):
         work = self._work(sources.Source([], [], EUDP()), *values)
         return work.model_name, work.units()
 
-    def _submit(self, session: Session, *values: Any) -> Job:
+    def _prepare(self, session: Session, *values: Any) -> Prepared:
         source = sources.session_source(session, NO_PHOTOS)
         work = self._work(source, *values)
 
@@ -162,14 +162,14 @@ class RobustnessTab(JobTab):
             session.keep("robustness", folder)
             return Saved(report, grids, archive)
 
-        return self.context.submit(session, self.kind, work, save)
+        return work, save
 
     def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
         """See `JobTab.finished`."""
-        rule = html.escape(saved.report.rows[0].report.judgement.rule)
+        rule = spoken(saved.report.rows[0].report.judgement.rule)
         return "Done.", {
             self.results: gr.Column(visible=True),
-            self.table: f'{robustness_table(saved.report)}<p class="rule">{KEPT} {rule}</p>',
+            self.table: f'{robustness_table(saved.report)}<p class="rule">{spoken(KEPT)} {rule}</p>',
             self.grids: [(str(path), cleaning_title(name)) for path, name in saved.grids],
             self.download: str(saved.archive),
         }

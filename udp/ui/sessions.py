@@ -12,11 +12,11 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from udp.errors import InvalidInput
+from udp.errors import InvalidInput, Stopped
 from udp.jobs import Job
 from udp.ui.results import SavedProtection
 
@@ -36,11 +36,18 @@ def remove_orphans(parent: Path) -> None:
         except ProcessLookupError:
             for path in _noted_uploads(root):
                 if parent.resolve() in path.parents:
-                    with contextlib.suppress(OSError):
-                        path.unlink()
+                    _remove_upload(path)
             shutil.rmtree(root, ignore_errors=True)
         except (ValueError, PermissionError):
             continue
+
+
+def _remove_upload(path: Path) -> None:
+    """Delete a file that gradio stored, and the folder that it made for this file alone."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()  # unless something else is in it
 
 
 def _noted_uploads(root: Path) -> list[Path]:
@@ -58,7 +65,8 @@ class Session:
     """One browser tab, or one API client; after a reload, the same tab again.
 
     `uploads` are the files that gradio stored for it, `files` what the upload boxes held at the last run, `jobs` the
-    latest job of every tab, and `secret` what the browser shows to be let in again.
+    latest job of every tab, and `secret` what the browser shows to be let in again. Runs are numbered by tab, in the order
+    in which they were asked for.
     """
 
     folder: Path
@@ -70,6 +78,9 @@ class Session:
     example: SavedProtection | None = None
     last_used: float = field(default_factory=time.monotonic)
     _current: dict[str, Path] = field(default_factory=dict)
+    _pressed: dict[str, int] = field(default_factory=dict)
+    _stopped: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add_uploads(self, paths: Iterable[Path]) -> None:
         """Remember files that gradio stored outside the folder; on disk too, for the process that comes after a crash."""
@@ -89,6 +100,33 @@ class Session:
         self._current[kind] = folder
         if earlier and earlier != folder:
             shutil.rmtree(earlier, ignore_errors=True)
+
+    def press(self, kind: str) -> int:
+        """The start button of a tab was pressed: the number of the run that this begins."""
+        with self._lock:
+            self._pressed[kind] = self._pressed.get(kind, 0) + 1
+            return self._pressed[kind]
+
+    def stop(self, kind: str) -> None:
+        """End every run of a tab that was begun so far: the latest job, and whatever is still on its way to be one."""
+        with self._lock:
+            self._stopped[kind] = self._pressed.get(kind, 0)
+            if job := self.jobs.get(kind):
+                job.stop()
+
+    def begin(self, kind: str, run: int, submit: Callable[[], Job]) -> Job:
+        """Submit the job of the run of this number, from `press`. Raises `Stopped`, and submits nothing, if it was stopped.
+
+        `submit` adds the job. Between the press and this lie seconds in which photos are read, and Stop may be pressed.
+        """
+        with self._lock:
+            if run <= self._stopped.get(kind, 0):
+                raise Stopped("stopped as asked")
+            return submit()
+
+    def superseded(self, kind: str, run: int) -> bool:
+        """Whether the start button was pressed again after the run of this number."""
+        return run < self._pressed.get(kind, 0)
 
     def add_job(self, kind: str, job: Job) -> None:
         """Remember a job as the latest of its kind, stopping the one before. Raises `InvalidInput` for too many."""
@@ -176,4 +214,4 @@ class Sessions:
         # gradio stores uploads by their content, so two visitors with the same file share it.
         shared = {path for other in self._sessions.values() for path in other.uploads}
         for path in session.uploads - shared:
-            path.unlink(missing_ok=True)
+            _remove_upload(path)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from udp.cleaning import parse_cleaning
 from udp.evaluate import Arm, Report
 from udp.lab import LabReport
+from udp.ui.phrases import spoken
 from udp.ui.progress import ARM_TITLES
 from udp.ui.results import SavedPhoto
 
@@ -30,16 +31,28 @@ FIGURES = {
     "weight_change": ("Weight change", "How far the weights moved. 0 would mean nothing was learned."),
 }
 
+FEW_COLUMNS = 5  # on a phone they fit below a row's name
+LEARNED = (
+    "One trial, one model, one recipe. Learned means: how far the loss on the clean photos fell, compared with "
+    "fine-tuning on them."
+)
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table whose cells are HTML already; the first cell of each row is its header."""
-    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    """A table whose rows are of HTML already; the first cell of each row is its header."""
+    # The roles stand here because a narrow page lays rows out as grids, and a row that is none loses its own.
+    top = "".join(f'<th scope="col" role="columnheader">{spoken(cell)}</th>' for cell in head)
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows
+        f'<tr role="row"><th scope="row" role="rowheader">{row[0]}</th>'
+        + "".join(f'<td role="cell">{cell}</td>' for cell in row[1:])
+        + "</tr>"
+        for row in rows
     )
+    few = " few" if len(head) <= FEW_COLUMNS else ""
     return (
-        f'<div class="figures" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table>'
-        f"<caption>{html.escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="figures{few}" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table role="table" '
+        f'style="--columns: {len(head) - 1}"><caption>{spoken(caption)}</caption><thead role="rowgroup"><tr role="row">{top}'
+        f'</tr></thead><tbody role="rowgroup">{body}</tbody></table></div>'
     )
 
 
@@ -66,18 +79,35 @@ def attack_table(report: Report) -> str:
     rows = []
     for key in keys:
         title, meaning = FIGURES.get(key, (key.replace("_", " "), ""))
-        rows.append(
-            [f"{html.escape(title)}<small>{html.escape(meaning)}</small>", *(_figure(arm, key) for arm in arms)]
-        )
+        rows.append([f"{spoken(title)}<small>{spoken(meaning)}</small>", *(_figure(arm, key) for arm in arms)])
     return table(["Figure", "Before", *(ARM_TITLES.get(arm.name, arm.name) for arm in report.arms)], rows, "Figures")
+
+
+def verdict_panel(report: Report, warnings: Sequence[str] = ()) -> str:
+    """The verdict, after what there is to warn of in the photos."""
+    doubts = "".join(f'<p class="status warning">{html.escape(text)}</p>' for text in warnings)
+    return doubts + (
+        f'<div class="verdict" role="status"><p>{spoken(report.verdict)}</p><small>{spoken(LEARNED)}</small></div>'
+    )
+
+
+def grounds(report: Report) -> str:
+    """The verdict's rule, and what the figures rest on."""
+    return "".join(f'<p class="rule">{spoken(text)}</p>' for text in (report.judgement.rule, report.basis) if text)
 
 
 def _figure(arm: Arm, key: str) -> str:
     """A figure with its interval, if it has one."""
     if key not in arm.metrics:
         return "&ndash;"
-    interval = "<small>{:.3g} to {:.3g}</small>".format(*arm.intervals[key]) if key in arm.intervals else ""
-    return f"{arm.metrics[key]:.3g}{interval}"
+    ends = [_short(end) for end in arm.intervals.get(key, ())]
+    interval = f"<small>{spoken(' to '.join(ends))}</small>" if ends else ""
+    return f"{_short(arm.metrics[key])}{interval}"
+
+
+def _short(value: float) -> str:
+    """Three digits, and all of those before the point."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def cleaning_title(name: str) -> str:

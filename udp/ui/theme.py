@@ -9,6 +9,8 @@ from __future__ import annotations
 import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 
+from udp.ui.phrases import LANGUAGE
+
 
 def theme() -> gr.themes.Base:
     """Soft, with colours darkened until every text passes WCAG AA in light and dark."""
@@ -89,7 +91,8 @@ def theme() -> gr.themes.Base:
 
 
 # The phone's address bar takes the page's colour.
-HEAD = """
+HEAD = f"""
+{LANGUAGE}
 <meta name="theme-color" content="#faf8f5" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#1c1917" media="(prefers-color-scheme: dark)">
 """
@@ -112,6 +115,7 @@ footer .divider { display: none; }
 .verdict small { color: var(--body-text-color-subdued); font-size: .9rem; line-height: 1.5; }
 .status { margin: 0; padding: .4rem 0; line-height: 1.5; }
 .status.quiet { color: var(--body-text-color-subdued); }
+.status.warning { border-left: 4px solid #b45309; padding-left: 1rem; margin-bottom: .5rem; max-width: 72ch; }
 .status.bad { color: #9f1239; } .dark .status.bad { color: #fda4af; }
 .job { padding: .25rem 0 .5rem; }
 .job-line { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .15rem 1rem; margin-bottom: .45rem; }
@@ -122,10 +126,10 @@ footer .divider { display: none; }
 .thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
 .thumbnails .caption-label { display: none; }
 /* A long choice ends in dots before the menu's arrow. */
-.gradio-container input[role="listbox"] { padding-right: 2.25rem; text-overflow: ellipsis; }
+.gradio-container input[role="combobox"] { padding-right: 2.25rem; text-overflow: ellipsis; }
 .fill img { width: 100% !important; height: auto !important; max-height: 460px; object-fit: contain; }
 .arm { gap: .35rem !important; }
-.arm .grid-container { grid-template: none / repeat(var(--grid-cols), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
+.arm .grid-container { grid-template: none / repeat(max(4, var(--grid-cols)), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
 .arm h3 { font-size: 1rem; font-weight: 700; margin: 0; padding-left: .6rem; border-left: 4px solid var(--neutral-400); }
 .arm .arm-clean { border-color: #0072b2; } .arm .arm-random { border-color: #e69f00; }
 .arm .arm-protected { border-color: #009e73; }
@@ -166,5 +170,10 @@ footer .divider { display: none; }
   .figures small { font-size: .78rem; }
   .figures th, .figures td { padding: .5rem .25rem !important; }
   .figures th:first-child { min-width: 6.2rem; }
+  .figures.few tr { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
+  .figures.few tr th:first-child { grid-column: 1 / -1; }
+  .figures.few td { padding-top: 0 !important; }
+  .figures.few thead th { align-self: end; }
+  .figures.few thead th:first-child { display: none; }
 }
 """

@@ -1,0 +1,110 @@
+"""The page in two languages: nothing translated that is not said, nothing on the main path that is not translated."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from udp import ui, verdicts
+from udp.finetune import LoRA
+from udp.protect import EUDP
+from udp.ui import attack_source, progress, tables
+from udp.ui.about import about
+from udp.ui.fields import control, settings_of
+from udp.ui.job_tab import STOPPED
+from udp.ui.pace import Pace
+from udp.ui.phrases import LANGUAGE, PHRASES, chinese, spoken
+from udp.ui.robustness_tab import KEPT
+from udp.ui.theme import HEAD
+from udp.ui.words import WELCOME, ZH, key_of, translations, word
+from udp.verdicts import Interval
+
+UI = Path(ui.__file__).parent
+SOURCES = [p.read_text() for p in UI.parent.rglob("*.py") if p.name not in ("words.py", "phrases.py")]
+HAN = re.compile("[\u4e00-\u9fff]")
+
+
+def test_translated_words_are_the_ones_on_the_page() -> None:
+    source = "\n".join(SOURCES)
+    controls = [control(item) for kind in (EUDP, LoRA) for item in settings_of(kind, advanced=False)]
+    made = {text.key for one in controls for text in (one.label, one.info)}  # from the fields' names and helps
+    unused = [text for text in ZH if text != WELCOME and f'"{text}"' not in source and key_of(text) not in made]
+    # Texts in several pieces, or with a number filled in, are looked for by their ends.
+    assert not [text for text in unused if text[:30] not in source and text[-30:] not in source]
+    assert len({key_of(text) for text in ZH}) == len(ZH) and all("." not in key_of(text) for text in ZH)
+    found = translations().translations
+    assert set(found["en"]) == set(found["zh"]) == set(found["zh-CN"])
+    assert str(word("Protect")) != "Protect" and word("not translated") == "not translated"
+
+
+def test_phrases_are_the_ones_that_are_said() -> None:
+    source = "\n".join(SOURCES).lower()
+    said = {text for text in PHRASES if text.lower() in source}
+    # Texts in several pieces are looked for by their ends.
+    assert not [text for text in PHRASES if text not in said and text[:40].lower() not in source]
+
+
+def test_what_a_run_says_is_said_in_chinese() -> None:
+    main_path = [
+        STOPPED, "Done.", "Stopping.", attack_source.NOTHING, tables.LEARNED, verdicts.RULE, KEPT,
+        *progress.ARM_TITLES.values(),
+        "Done: 1 photo protected, every pixel within its budget.",
+        "Done: 6 photos protected, every pixel within its budget.", "Using your own sets: 2 clean and 2 protected.",
+        "Using the example subject protected in this session: EUDP, budget 8/255.",
+        "Using the photo protected in this session: EUDP, budget 8/255.",
+        "Using the 3 photos protected in this session: Random noise, budget 4/255.", "2 runs before yours",
+        *(progress.time_left(seconds) for seconds in (None, 1, 12.4, 41, 130, 7200)),
+        *(text for pair in tables.FIGURES.values() for text in pair),
+    ]  # fmt: skip
+    pace = Pace()
+    main_path.append(pace.text("some/model", 10))
+    for seconds in (10, 300, 9000):
+        pace.note("some/model", 1, seconds)
+        main_path.append(pace.text("some/model", 1))
+    stages = ("loading the model", "training the surrogate", "perturbing the photos", "fine-tuning", "generating",
+              "choosing timesteps")  # fmt: skip
+    main_path += [f"Clean: {stage}" for stage in stages] + [stage.capitalize() for stage in stages]
+    assert not [text for text in main_path if chinese(text) is None]
+    for pair in tables.FIGURES.values():
+        assert HAN.search(chinese(pair[1]))
+    assert all(f'"{stage}"' in "".join(SOURCES) for stage in stages)
+
+
+def test_every_verdict_is_said_in_chinese() -> None:
+    one, several = Interval(0.28, None, None, 1), Interval(-0.03, -0.2, 0.14, 3)
+    far, near = Interval(2.13, None, None, 1), Interval(-1.0, -2.0, 0.5, 3)
+    words = (verdicts.COLLAPSED, verdicts.DEGRADED, verdicts.NO_EFFECT, verdicts.SEEDS_DISAGREE)
+    for word_, share, excess, seeds in itertools.product(words, (one, several), (far, near, Interval(0, None, None, 1)), (1, 3)):  # fmt: skip
+        sentence = verdicts._sentence(word_, {"protected": share, "random": one}, excess, seeds)
+        assert chinese(sentence), sentence
+    sentence = verdicts._sentence(verdicts.DEGRADED, {"protected": several, "random": one}, near, 3)
+    assert chinese(sentence) == (
+        "削弱：保护妨碍了模仿者，但没有阻止。以原图所教的为 100%，模仿者从受保护的照片学到 不足零（-3%, -20% 至 14%），从加随机噪声的照片"
+        "学到 28%；与两个对照组中较差的一个相比，其图片纹理离真实照片近 1.0 dB（离真实照片近 2.0 dB至离真实照片远 0.5 dB）。3 个随机种子。"
+    )
+
+
+@pytest.mark.parametrize(("clean", "moved"), [(0.97, "fell by 3%"), (1.12, "rose by 12%")])
+def test_a_clean_arm_that_learned_nothing_is_told_of_in_both_languages(clean: float, moved: str) -> None:
+    runs = {name: [{"clean_loss": clean, "texture_distance": 1.0}] for name in ("clean", "random", "protected")}
+    sentence = verdicts.judge([{"clean_loss": 1.0}], runs).sentence
+    assert moved in sentence and chinese(sentence)
+    no_control = verdicts.judge([{"clean_loss": 1.0}], {}).sentence
+    assert chinese(no_control), no_control
+
+
+def test_what_is_known_in_one_language_is_shown_once() -> None:
+    assert spoken("<b>not known") == "&lt;b&gt;not known"
+    assert spoken("Done.").count("<span") == 2 and 'lang="zh"' in spoken("Done.")
+    assert LANGUAGE in HEAD
+    assert "</span>" in progress.message("Stopping.") and "正在停止。" in progress.message("Stopping.")
+
+
+def test_the_page_about_says_the_same_in_both_languages() -> None:
+    english, translated = about(10).split('<div class="in-zh"')
+    for tag in ("<h2>", "<li>", "<b>", "<a ", "<pre"):
+        assert english.count(tag) == translated.count(tag), tag
+    assert "关闭页面 10 分钟后删除" in translated and not HAN.search(english)

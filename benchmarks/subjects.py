@@ -1,41 +1,49 @@
-"""The README's figure and table: protect real photos, attack them, compare the arms.
+r"""The README's figure and table: protect real photos, attack them, compare the arms.
 
-    python -m benchmarks.subjects --photos SUBJECTS --out docs --recipe dreambooth --pictures 4 --shown duck_toy can cat dog
+    python -m benchmarks.subjects --photos SUBJECTS --out docs --recipe dreambooth --pictures 4 --workers 2 \
+      --shown duck_toy can cat dog
 
 `SUBJECTS` holds one folder of photos a subject (for instance the google/dreambooth dataset, CC BY 4.0). Writes
 `subjects.png` (a grid) and `subjects.json` (settings, figures, seconds, date), and prints a Markdown table. `--shown`
-names those rows that `shown.png` repeats, for a page that has no room for all.
+names those rows that `shown.png` repeats, for a page that has no room for all. Each of `--workers` takes a subject at a
+time, with its share of the cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
+import multiprocessing
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from udp.evaluate import Report, Trial, attack
+from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
 from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tensor
 from udp.metrics import visibility
 from udp.models import load_model
 from udp.protect import METHODS, RandomNoise
-from udp.types import Photo, describe_settings, parse_levels
+from udp.types import describe_settings, parse_levels
 
 ARMS = ("clean", "random", "protected")
+Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
 
-def run_subject(name: str, photos: list[Photo], options: argparse.Namespace) -> tuple[Report, dict, list[np.ndarray]]:
-    """One subject through protect and attack; the report, a row of figures, and the photos' squares to show."""
+def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict, list[np.ndarray]]:
+    """One subject through protect and attack; the arms' pictures, a row of figures, and the photos' squares to show."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.workers))
+    photos = read_photos(list_photos(options.photos / name))
     model = load_model(options.model)
     method = METHODS[options.method](budget=options.budget)
-    recipe = RECIPES[options.recipe](steps=options.steps)
+    recipe = RECIPES[options.recipe](**({"steps": options.steps} if options.steps else {}))
     start = time.monotonic()
     protected = method(photos, model, seed=options.seed)
     middle = time.monotonic()
@@ -58,10 +66,10 @@ def run_subject(name: str, photos: list[Photo], options: argparse.Namespace) -> 
         "recipe": {"name": recipe.name, **describe_settings(recipe)},
     }
     squares = [to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in (photos[0], protected[0])]
-    return report, row, squares
+    return {name: list(report.arm(name).images) for name in ARMS}, row, squares
 
 
-def draw(rows: list[tuple[str, Report, list[np.ndarray]]], side: int = 128, shown: int = 3) -> Image.Image:
+def draw(rows: list[tuple[str, Pictures, list[np.ndarray]]], side: int = 128, shown: int = 3) -> Image.Image:
     """A row a subject: its photo, the protected photo, then the same seeds from every arm."""
     gap, head = 6, 26
     titles = [("photo", 1), ("protected photo", 1), *((f"trained on {arm}", shown) for arm in ARMS)]
@@ -71,8 +79,8 @@ def draw(rows: list[tuple[str, Report, list[np.ndarray]]], side: int = 128, show
     left = gap
     for column, (title, count) in enumerate(titles):
         draw_on.text((left, 5), title, fill="black", font=font)
-        for row, (_, report, squares) in enumerate(rows):
-            images = [squares[column]] if column < 2 else report.arm(ARMS[column - 2]).images[:count]
+        for row, (_, pictures, squares) in enumerate(rows):
+            images = [squares[column]] if column < 2 else pictures[ARMS[column - 2]][:count]
             for index, image in enumerate(images):
                 canvas.paste(Image.fromarray(image), (left + index * (side + 2), head + row * (side + gap)))
         left += count * (side + 2) + gap * 2
@@ -116,28 +124,36 @@ def main() -> None:
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--steps", type=int, default=200, help="training steps of each arm")
+    parser.add_argument("--steps", type=int, help="training steps of each arm (default: the recipe's)")
     parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--workers", type=int, default=1, help="subjects at a time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.subjects or sorted(p.name for p in options.photos.iterdir() if p.is_dir())
     shown, rows = [], []
-    for name in names:
-        report, row, squares = run_subject(name, read_photos(list_photos(options.photos / name)), options)
-        shown.append((name, report, squares))
-        rows.append(row)
-        print(f"{name}: {row['verdict']}", flush=True)
-        draw(shown).save(options.out / "subjects.png", optimize=True)
-        facts = {
-            "date": datetime.date.today().isoformat(),
-            "machine": f"{os.cpu_count()} CPU cores, torch {torch.__version__}, {torch.get_num_threads()} threads",
-            "rows": rows,
-        }
-        if options.shown:
-            draw([row for row in shown if row[0] in options.shown]).save(options.out / "shown.png", optimize=True)
-        (options.out / "subjects.json").write_text(json.dumps(facts, indent=2) + "\n")
+    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
+        results = pool.map(functools.partial(run_subject, options=options), names)
+        for name, (pictures, row, squares) in zip(names, results, strict=True):
+            shown.append((name, pictures, squares))
+            rows.append(row)
+            print(f"{name}: {row['verdict']}", flush=True)
+            write(options, shown, rows)
     print(table(rows))
+
+
+def write(options: argparse.Namespace, shown: list[tuple[str, Pictures, list[np.ndarray]]], rows: list[dict]) -> None:
+    """The grids and figures of the subjects that are done."""
+    draw(shown).save(options.out / "subjects.png", optimize=True)
+    chosen = [row for row in shown if row[0] in options.shown]
+    if chosen:
+        draw(chosen).save(options.out / "shown.png", optimize=True)
+    facts = {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} CPU cores, torch {torch.__version__}, {options.workers} subjects at a time",
+        "rows": rows,
+    }
+    (options.out / "subjects.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

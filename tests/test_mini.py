@@ -211,6 +211,8 @@ def test_denoiser_learns_resumes_and_saves_a_plain_pipeline(
     loaded = StableDiffusionPipeline.from_pretrained(tmp_path / "weights", safety_checker=None)
     image = loaded("a red ball on grass", num_inference_steps=2, output_type="np").images[0]
     assert image.shape == (128, 128, 3) and np.isfinite(image).all()
+    denoiser.save(loaded, tmp_path / "again")
+    assert not [p for p in (tmp_path / "again").rglob("*.json") if str(tmp_path) in p.read_text()]
 
 
 def test_opening_the_decoder_changes_nothing_and_training_it_keeps_the_gates(

@@ -35,7 +35,7 @@ class Trial:
     seed: int = setting(0, "the same seed and settings give the same result", 0, 2**31 - 1, 1)
     pictures: int = setting(4, "pictures an arm and run", 1, 1000, 1)
     sampling_steps: int = setting(20, "steps of a picture", 1, 1000, 1)
-    guidance: float = setting(2.0, "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
+    guidance: float = setting(3.0, "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
     seeds: int = setting(1, "runs of the whole trial", 1, 100, 1)
     unprotected_share: float = setting(0.0, "part of the photos found clean", 0, 1, 0.1)
     cleaning: str = setting("none", "what the imitator does to the photos first")
@@ -240,7 +240,8 @@ def attack(
 
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
     `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
-    (see `udp.metrics_pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    (see `udp.metrics_pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput` for a bad
+    trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
     trial = trial or Trial.for_model(model)
     trial.check()

@@ -18,7 +18,7 @@ def own_sampling(small: bool) -> tuple[int, float]:
 
     Large ones get the defaults of diffusers' StableDiffusionPipeline; the embedded model's were chosen for it.
     """
-    return (20, 2.0) if small else (50, 7.5)
+    return (20, 3.0) if small else (50, 7.5)
 
 
 def generate(
@@ -27,7 +27,7 @@ def generate(
     prompt: str,
     seeds: Sequence[int],
     steps: int = 20,
-    guidance: float = 2.0,
+    guidance: float = 3.0,
     on_progress: OnProgress = ignore_progress,
     arm: str = "",
 ) -> list[np.ndarray]:

@@ -47,7 +47,7 @@ class Prior:
 class Recipe(abc.ABC):
     """Base of every recipe: hyperparameters as fields made by `setting`, and `trainable`."""
 
-    steps: int = setting(200, "training steps", 10, 4000, 10, advanced=False)
+    steps: int = setting(400, "training steps", 10, 4000, 10, advanced=False)
     learning_rate: float = model_setting(1e-3, 5e-6, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
     batch_size: int = setting(4, "photos in a training step", 1, 16, 1)
     first_timestep: float = setting(0.0, "train only on timesteps above this share of all (0 is all)", 0, 0.9, 0.1)
@@ -92,8 +92,9 @@ class Recipe(abc.ABC):
     ) -> FineTuned:
         """Fine-tune on `photos` (centre crops and their mirror images) under the instance prompt.
 
-        Settings at 0 that are the model's own are filled in here. Batches, timesteps and noise depend on `seed` alone, so arms of a comparison see the same draws. Raises
-        `InvalidInput` for bad settings, `NothingLearned` if the weights did not move.
+        Settings at 0 that are the model's own are filled in here. Batches, timesteps and noise depend on `seed` alone,
+        so arms of a comparison see the same draws. Raises `InvalidInput` for bad settings, `NothingLearned` if the
+        weights did not move.
         """
         own = for_model(self, model.small)
         if own is not self:

@@ -3,10 +3,12 @@
     apt-get download endless-sky-high-dpi gcompris-qt-data lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 pysiogame
     python -m udp.mini.data --packages . --out data            # photographs and cartoons, with their licences
     python -m udp.mini.renders ... --out renders               # captioned renders (needs mitsuba)
+    npm pack @lobehub/fluent-emoji-3d@1.1.0                    # unpacked: package/assets, named by code point
+    python -m udp.mini.renders ... --cutouts package/assets --out cutouts
     python -m udp.mini.train autoencoder --data data renders --work work
-    python -m udp.mini.train unet        --data data renders --work work --minutes 66
-    python -m udp.mini.train decoder     --data data renders --work work --minutes 8
-    python -m udp.mini.train export      --data data renders --work work --out udp/mini/weights
+    python -m udp.mini.train unet        --data cutouts data renders --work work --minutes 66
+    python -m udp.mini.train decoder     --data cutouts data renders --work work --minutes 8
+    python -m udp.mini.train export      --data cutouts data renders --work work --out udp/mini/weights
     python -m udp.mini.train pixel       --data data renders --work work --minutes 15
     python -m udp.mini.train pack        --data data renders --out packed     # one file, for a machine with a GPU
 

@@ -167,12 +167,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--budgets", nargs="+", type=int, default=[4, 8, 16], help="in levels of 255")
     parser.add_argument("--gradients", type=int, default=200, help="PGD steps times draws, a photo")
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="dreambooth")
-    parser.add_argument("--steps", type=int, default=200, help="training steps of each arm")
+    parser.add_argument("--steps", type=int, help="training steps of each arm (default: the recipe's)")
     parser.add_argument("--cleaning", default="none", help="what the imitator does to the photos first")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for the cells and table.md")
     options = parser.parse_args(arguments)
+    options.steps = options.steps or RECIPES[options.recipe]().steps
     try:
         parse_cleaning(options.cleaning)
         rows = compare(options)

@@ -43,7 +43,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
     photos = read_photos(list_photos(options.photos / name))
     model = load_model(options.model)
     method = METHODS[options.method](budget=options.budget)
-    recipe = RECIPES[options.recipe](**({"steps": options.steps} if options.steps else {}))
+    recipe = RECIPES[options.recipe](steps=options.steps)
     start = time.monotonic()
     protected = method(photos, model, seed=options.seed)
     middle = time.monotonic()
@@ -113,6 +113,20 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def means(rows: list[dict]) -> str:
+    """Markdown: figures of quality and diversity, means over the subjects, and on how many the protected arm is worst."""
+    lines = [
+        "| mean of " + str(len(rows)) + " | clean | random | protected | protected is worst |",
+        "|---|---|---|---|---|",
+    ]
+    for figure, better in (("recall", 1), ("diversity", 1), ("precision", 1), ("kid", -1), ("fid", -1)):
+        values = {arm: [row["figures"][arm][figure] for row in rows] for arm in ARMS}
+        worst = sum(better * p < min(better * c, better * r) for c, r, p in zip(*values.values(), strict=True))
+        shown = " | ".join(f"{np.mean(values[arm]):.3g}" for arm in ARMS)
+        lines.append(f"| {figure} | {shown} | {worst} of {len(rows)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,6 +143,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="subjects at a time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    options.steps = options.steps or RECIPES[options.recipe]().steps
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.subjects or sorted(p.name for p in options.photos.iterdir() if p.is_dir())
     shown, rows = [], []
@@ -139,7 +154,7 @@ def main() -> None:
             rows.append(row)
             print(f"{name}: {row['verdict']}", flush=True)
             write(options, shown, rows)
-    print(table(rows))
+    print(f"{table(rows)}\n\n{means(rows)}")
 
 
 def write(options: argparse.Namespace, shown: list[tuple[str, Pictures, list[np.ndarray]]], rows: list[dict]) -> None:

@@ -132,7 +132,7 @@ def test_manifests_show_the_rate_that_was_used(
         ("textual_inversion", "0.005 / 0.0005"),
     ):
         assert f"{rate} for {owner}" in text
-    assert "default 2 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
+    assert "default 3 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
     with pytest.raises(SystemExit):
         build_parser().parse_args(["protect", "--help"])
     surrogates = " ".join(capsys.readouterr().out.split())

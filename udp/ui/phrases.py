@@ -75,6 +75,12 @@ PHRASES = {
         "两组图片在基础模型特征空间中的距离。0：相同。图片很少时只是粗略值。"
     ),
     "KID": "KID",
+    "CLIP image similarity": "CLIP 图像相似度",
+    "To the clean photos, by CLIP. 1: the same.": "由 CLIP 计算的与原图的相似度。1：相同。",
+    "DINOv2 image similarity": "DINOv2 图像相似度",
+    "To the clean photos, by DINOv2. 1: the same.": "由 DINOv2 计算的与原图的相似度。1：相同。",
+    "Agreement with the prompt": "与提示词的一致性",
+    "Of the pictures with the prompt, by CLIP. Higher: closer.": "由 CLIP 计算的图片与提示词的一致程度。越高越接近。",
     "The same by another measure, which few pictures bias less.": "另一种度量，图片较少时偏差更小。",
     "Precision": "精确率",
     "Quality: the share of the pictures that lie among the clean photos.": "质量：落在原图范围内的生成图片所占比例。",

@@ -98,6 +98,7 @@ def test_a_reload_finds_the_running_job(visit: Visit, photo_files: list[Path]) -
     expect(button(page, "Stop")).to_be_visible()
     expect(page.locator(".thumbnails:visible img")).to_have_count(len(photo_files))
     button(page, "Stop").click()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
 
 
 def test_two_visitors_at_once_see_only_their_own(visit: Visit, photo_files: list[Path]) -> None:

@@ -2,7 +2,7 @@
 
 Starts the app, clicks through the example subject in Chromium as a visitor would, and writes app-protect.png and
 app-attack.png, and prints how long that took. Needs `pip install playwright` and Chromium on PATH (Debian: apt-get
-install chromium). With the embedded model on two processor cores it takes about three minutes; `--settings` takes the
+install chromium). With the embedded model on two processor cores it takes about five minutes; `--settings` takes the
 query of a link, for a faster trial.
 """
 

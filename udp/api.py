@@ -35,8 +35,9 @@ def attack(
     are the fields of the recipe, such as `steps=300`; `trial` holds prompts, seeds and sampling. The report has an arm
     a set of photos (`report.arm("protected").images`, uint8) and says in `report.verdict` what the controls allow to
     say. `pretrained_metrics` adds CLIP and DINOv2 figures: True takes the usual models, which are downloaded unless they
-    are here, and what `udp.metrics_pretrained.load_pretrained` gives takes others. Raises `InvalidInput` for unknown recipes, settings or photos that do not match, `NothingLearned` if a
-    fine-tune changed nothing, and `ModelUnavailable`.
+    are here, and what `udp.metrics_pretrained.load_pretrained` gives takes others. Raises `InvalidInput` for unknown
+    recipes, settings or photos that do not match, `NothingLearned` if a fine-tune changed nothing, and
+    `ModelUnavailable`.
     """
     if recipe not in RECIPES:
         raise InvalidInput(f"expected a recipe among {', '.join(RECIPES)}, got {recipe!r}")

@@ -14,7 +14,7 @@ from udp.errors import InvalidInput, NothingLearned
 from udp.figures import Intervals, Reference, pattern_figures
 from udp.figures_pretrained import PretrainedReference
 from udp.finetune import Recipe
-from udp.generate import generate, own_sampling
+from udp.generate import SMALL_SAMPLING, generate, own_sampling
 from udp.metrics_pretrained import Pretrained
 from udp.models import DiffusionModel
 from udp.types import OnProgress, Photo, Progress, check_settings, ignore_progress, setting
@@ -34,8 +34,8 @@ class Trial:
     prompt: str = setting("a photo of sks", "what the pictures are asked to show")
     seed: int = setting(0, "the same seed and settings give the same result", 0, 2**31 - 1, 1)
     pictures: int = setting(4, "pictures an arm and run", 1, 1000, 1)
-    sampling_steps: int = setting(20, "steps of a picture", 1, 1000, 1)
-    guidance: float = setting(3.0, "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
+    sampling_steps: int = setting(SMALL_SAMPLING[0], "steps of a picture", 1, 1000, 1)
+    guidance: float = setting(SMALL_SAMPLING[1], "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
     seeds: int = setting(1, "runs of the whole trial", 1, 100, 1)
     unprotected_share: float = setting(0.0, "part of the photos found clean", 0, 1, 0.1)
     cleaning: str = setting("none", "what the imitator does to the photos first")

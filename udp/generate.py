@@ -12,13 +12,15 @@ from udp.images import to_pixels
 from udp.models import DiffusionModel
 from udp.types import OnProgress, Progress, ignore_progress
 
+SMALL_SAMPLING = 20, 3.0  # steps and guidance that were chosen for the embedded model
+
 
 def own_sampling(small: bool) -> tuple[int, float]:
     """Sampling steps and guidance that suit a model; `small` is `DiffusionModel.small`.
 
     Large ones get the defaults of diffusers' StableDiffusionPipeline; the embedded model's were chosen for it.
     """
-    return (20, 3.0) if small else (50, 7.5)
+    return SMALL_SAMPLING if small else (50, 7.5)
 
 
 def generate(
@@ -26,8 +28,8 @@ def generate(
     unet: torch.nn.Module,
     prompt: str,
     seeds: Sequence[int],
-    steps: int = 20,
-    guidance: float = 3.0,
+    steps: int = SMALL_SAMPLING[0],
+    guidance: float = SMALL_SAMPLING[1],
     on_progress: OnProgress = ignore_progress,
     arm: str = "",
 ) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from udp.models import DiffusionModel, StableDiffusion
 from udp.types import OnProgress, setting
 
 # A small model shows the class only with more guidance than its own (udp.generate.own_sampling).
-SMALL_SAMPLING = 20, 5.0
+CLASS_SAMPLING = 20, 5.0
 # Class images depend on the base model, the prompt and the seed alone: every arm of a trial uses the same ones.
 _KEPT: WeakKeyDictionary[DiffusionModel, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
 
@@ -51,7 +51,7 @@ class SubjectRecipe(Recipe):
         if key not in kept:
             # Seeds far from those that a trial samples with: the class images are no part of what it shows.
             seeds = [10_000 * (seed + 1) + index for index in range(self.class_images)]
-            steps, guidance = SMALL_SAMPLING if model.small else own_sampling(model.small)
+            steps, guidance = CLASS_SAMPLING if model.small else own_sampling(model.small)
             batches = [seeds[start : start + self.batch_size] for start in range(0, len(seeds), self.batch_size)]
             images = [
                 image

@@ -202,11 +202,11 @@ def save(pipeline: StableDiffusionPipeline, folder: Path) -> None:
     for name in ("vae", "unet", "text_encoder"):
         half[name] = half[name].half().to(memory_format=torch.contiguous_format)
     StableDiffusionPipeline(**half, requires_safety_checker=False).save_pretrained(folder, max_shard_size="9MB")
-    for config in folder.glob("*/config.json"):  # where the weights once lay is nobody's business
+    for config in folder.glob("*/config.json"):
         known = json.loads(config.read_text())
-        known.pop("_name_or_path", None)
+        known.pop("_name_or_path", None)  # where the weights once lay is nobody's business
+        if config.parent.name == "text_encoder":
+            # transformers loads in the dtype that the config names, diffusers in float32: name float32, or a plain
+            # `from_pretrained` gives a pipeline of two dtypes that cannot run.
+            known["dtype"] = "float32"
         config.write_text(json.dumps(known, indent=2) + "\n")
-    # transformers loads in the dtype that the config names, diffusers in float32: name float32, or a plain
-    # `from_pretrained` gives a pipeline of two dtypes that cannot run.
-    config = folder / "text_encoder" / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float32"}, indent=2) + "\n")

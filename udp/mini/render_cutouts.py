@@ -159,7 +159,7 @@ def inflated(alpha: np.ndarray, thickness: float) -> Mesh:
     `thickness` is its depth over the picture's side where it is thickest; front and back carry the same texture.
     """
     step = alpha.shape[0] / GRID
-    places = ((np.arange(GRID + 1)) * step).clip(0, alpha.shape[0] - 1).astype(int)
+    places = (np.arange(GRID + 1) * step).clip(0, alpha.shape[0] - 1).astype(int)
     distance = distance_transform_edt(np.pad(alpha > 0.5, 1))[1:-1, 1:-1][np.ix_(places, places)]
     inside = distance > 0
     rim = inside & ~binary_erosion(inside, np.ones((3, 3)))  # front and back meet there

@@ -29,6 +29,7 @@ from udp.ui.sampling import sampling_of
 from udp.ui.sessions import Session
 from udp.ui.work import ARMS, PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
 
+STEPS = RECIPES["lora"]().steps
 API = {"concurrency_limit": None, "show_progress": "hidden"}
 
 
@@ -55,12 +56,12 @@ def add_endpoints(context: Context) -> None:
         pictures = gr.Number(4, label="pictures")
         verdict = gr.Textbox(label="verdict")
         gr.Button().click(
-            _attack(context), [photos, protected, recipe, gr.Number(400, label="steps"), pictures, prompt, seed, settings, model],
+            _attack(context), [photos, protected, recipe, gr.Number(STEPS, label="steps"), pictures, prompt, seed, settings, model],
             [verdict, archive], api_name="attack", **API,
         )  # fmt: skip
         cleanings = gr.JSON(list(DEFAULT_CLEANINGS), label="cleanings")
         table = gr.JSON(label="rows")
-        inputs = [photos, protected, recipe, gr.Number(400, label="steps"), cleanings, gr.Number(1, label="seeds"), seed,
+        inputs = [photos, protected, recipe, gr.Number(STEPS, label="steps"), cleanings, gr.Number(1, label="seeds"), seed,
                   settings, model, prompt]  # fmt: skip
         gr.Button().click(_evaluate(context), inputs, [table, archive], api_name="evaluate", **API)
 
@@ -113,7 +114,7 @@ def _protect(context: Context) -> Any:
 def _attack(context: Context) -> Any:
     async def attack(
         request: gr.Request, photos: list[str] | None, protected: list[str] | None = None, recipe: str = "lora",
-        steps: float = 400, pictures: float = 4, prompt: str = PROMPT, seed: float = 0,
+        steps: float = STEPS, pictures: float = 4, prompt: str = PROMPT, seed: float = 0,
         settings: dict[str, Any] | None = None, model: str = "",
     ) -> tuple[str, str]:  # fmt: skip
         """Attack photos: a verdict, and a ZIP of pictures, losses.csv and report.json.
@@ -145,7 +146,7 @@ def _attack(context: Context) -> Any:
 def _evaluate(context: Context) -> Any:
     async def evaluate(
         request: gr.Request, photos: list[str] | None, protected: list[str] | None, recipe: str = "lora",
-        steps: float = 400, cleanings: list[str] | None = None, seeds: float = 1, seed: float = 0,
+        steps: float = STEPS, cleanings: list[str] | None = None, seeds: float = 1, seed: float = 0,
         settings: dict[str, Any] | None = None, model: str = "", prompt: str = PROMPT,
     ) -> tuple[list[dict[str, Any]], str]:  # fmt: skip
         """Clean, then attack: a row for each cleaning (effect, effect kept, verdict), and a ZIP of pictures and report.

@@ -1,12 +1,13 @@
 r"""The README's figure and table: protect real photos, attack them, compare the arms.
 
     python -m benchmarks.subjects --photos SUBJECTS --out docs --recipe dreambooth --pictures 4 --workers 2 \
-      --shown duck_toy can cat dog
+      --shown duck_toy can cat dog --beside advdm
 
 `SUBJECTS` holds one folder of photos a subject (for instance the google/dreambooth dataset, CC BY 4.0). Writes
 `subjects.png` (a grid) and `subjects.json` (settings, figures, seconds, date), and prints a Markdown table. `--shown`
 names those rows that `shown.png` repeats, for a page that has no room for all. Each of `--workers` takes a subject at a
-time, with its share of the cores.
+time, with its share of the cores. `--beside` names further methods (as `benchmarks.compare_methods` does) that get an arm
+of their own at as many gradients a photo; they are in the figures and not in the grids.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.compare_methods import gradients_of, parse_method
 from udp.evaluate import Trial, attack
 from udp.finetune import RECIPES
 from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tensor
@@ -49,6 +51,10 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
     middle = time.monotonic()
     random = RandomNoise(budget=options.budget)(photos, model, seed=options.seed)
     arms = {"clean": photos, "random": random, "protected": protected}
+    for text in options.beside:
+        rival = parse_method(text, options.budget, gradients_of(method))
+        arms[text] = rival(photos, model, seed=options.seed)
+    start_of_attack = time.monotonic()
     report = attack(arms, model, recipe, Trial(seed=options.seed, pictures=options.pictures))
     end = time.monotonic()
     seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
@@ -56,7 +62,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         "subject": name,
         "photos": len(photos),
         "protect_seconds": round(middle - start, 1),
-        "attack_seconds": round(end - middle, 1),
+        "attack_seconds": round((end - start_of_attack) * len(ARMS) / len(arms), 1),
         "psnr_db": round(float(np.mean([v["psnr_db"] for v in seen])), 2),
         "ssim": round(float(np.mean([v["ssim"] for v in seen])), 4),
         "learned": {n: round(report.judgement.learned[n].mean, 3) for n in report.judgement.learned},
@@ -94,35 +100,41 @@ def share(row: dict, arm: str) -> str:
 
 def table(rows: list[dict]) -> str:
     """Markdown: what each arm learned, how like the subject and how noisy (in levels of 255) its pictures are, the cost."""
+    measured = [arm for arm in rows[0]["figures"] if arm not in ("base", "clean")]
+    taught = " | ".join(f"learned: {arm}" for arm in measured)
     lines = [
-        "| subject | learned: random | learned: protected | similarity clean / random / protected "
-        "| noise clean / random / protected | PSNR, SSIM | protect, attack |",
-        "|---|---|---|---|---|---|---|",
+        f"| subject | {taught} | similarity clean / random / protected | noise clean / random / protected | PSNR, SSIM | "
+        "protect, attack |",
+        "|---" * (len(measured) + 5) + "|",
     ]
     for row in rows:
         alike = " / ".join(f"{row['figures'][arm]['similarity']:.2f}" for arm in ARMS)
         noise = " / ".join(f"{row['figures'][arm]['noise_level']:.1f}" for arm in ARMS)
         lines.append(
-            f"| {row['subject']} | {share(row, 'random')} | {share(row, 'protected')} | {alike} | {noise} | "
+            f"| {row['subject']} | {' | '.join(share(row, arm) for arm in measured)} | {alike} | {noise} | "
             f"{row['psnr_db']:.1f} dB, {row['ssim']:.3f} | {row['protect_seconds']:.0f} s, {row['attack_seconds']:.0f} s |"
         )
     if len(rows) > 1:
-        means = {arm: [row["learned"][arm] for row in rows if arm in row["learned"]] for arm in ARMS[1:]}
-        random, protected = (f"{np.mean(values):.0%}" if values else "–" for values in means.values())
-        lines.append(f"| mean of {len(means['random'])} | {random} | {protected} | | | | |")
+        counted = [row["learned"] for row in rows if row["learned"]]
+        shares = [f"{np.mean([row[arm] for row in counted]):.0%}" if counted else "–" for arm in measured]
+        lines.append(f"| mean of {len(counted)} | {' | '.join(shares)} | | | | |")
     return "\n".join(lines)
 
 
 def means(rows: list[dict]) -> str:
-    """Markdown: figures of quality and diversity, means over the subjects, and on how many the protected arm is worst."""
+    """Markdown: figures of quality and diversity, means over the subjects, and how often the protected arm is worst of the
+    three."""
+    arms = [arm for arm in rows[0]["figures"] if arm != "base"]
     lines = [
-        "| mean of " + str(len(rows)) + " | clean | random | protected | protected is worst |",
-        "|---|---|---|---|---|",
+        f"| mean of {len(rows)} | {' | '.join(arms)} | protected is worse than both controls |",
+        "|---" * (len(arms) + 2) + "|",
     ]
     for figure, better in (("recall", 1), ("diversity", 1), ("precision", 1), ("kid", -1), ("fid", -1)):
-        values = {arm: [row["figures"][arm][figure] for row in rows] for arm in ARMS}
-        worst = sum(better * p < min(better * c, better * r) for c, r, p in zip(*values.values(), strict=True))
-        shown = " | ".join(f"{np.mean(values[arm]):.3g}" for arm in ARMS)
+        values = {arm: [row["figures"][arm][figure] for row in rows] for arm in arms}
+        worst = sum(
+            better * p < min(better * c, better * r) for c, r, p in zip(*(values[arm] for arm in ARMS), strict=True)
+        )
+        shown = " | ".join(f"{np.mean(values[arm]):.3g}" for arm in arms)
         lines.append(f"| {figure} | {shown} | {worst} of {len(rows)} |")
     return "\n".join(lines)
 
@@ -135,6 +147,7 @@ def main() -> None:
     parser.add_argument("--shown", nargs="+", default=(), help="of those, the rows of shown.png")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    parser.add_argument("--beside", nargs="+", default=(), metavar="METHOD", help="further methods, at equal cost")
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--model", default="mini")

@@ -42,6 +42,7 @@ VARIANTS: dict[str, ProtectionMethod] = {
     "mist-textural": Mist(**FLAT, mode="textural"),
     "mist-semantic": Mist(**FLAT, mode="semantic"),
     "photoguard-pattern": PhotoGuard(**FLAT, target="pattern"),
+    "eudp-paper": EUDP(**ROUNDS, encoder_weight=0.0),
     "eudp-all": EUDP(**ROUNDS, momentum=1.0, step_schedule="linear", encoder_weight=1.0, timestep_weights="snr"),
     "advdm-eot": AdvDM(**FLAT, augment="all"),
 }

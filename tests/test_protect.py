@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from tests.conftest import picture
+from tests.families import build
 from tests.methods import TABLE
 from udp.errors import InvalidInput
 from udp.images import to_tensor
-from udp.models import LatentDiffusionModel
+from udp.models import LatentDiffusionModel, load_model
 from udp.protect import EUDP, SDS, UDP, AdvDM, ProtectionMethod
 from udp.protect.targets import target_latents
 from udp.types import Photo
 
 pytestmark = pytest.mark.usefixtures("quick_search")
+
+
+def same_pixels(some: list[Photo], others: list[Photo]) -> bool:
+    """Whether two sets hold the same pictures."""
+    return all(np.array_equal(a.pixels, b.pixels) for a, b in zip(some, others, strict=True))
 
 
 def test_sds_steps_along_its_gradient_or_against_it(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
@@ -62,10 +69,19 @@ def test_no_photos_and_no_model_are_refused(tiny_model: LatentDiffusionModel, ph
 
 def test_eudp_with_uniform_weights_is_udp(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
     small = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2}
-    ours = EUDP(**small, timestep_weights="uniform")(photos, tiny_model)
-    plain, weighted = UDP(**small)(photos, tiny_model), EUDP(**small)(photos, tiny_model)
-    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(ours, plain, strict=True))
-    assert any(not np.array_equal(a.pixels, b.pixels) for a, b in zip(weighted, plain, strict=True))
+    ours = EUDP(**small, timestep_weights="uniform", encoder_weight=0)(photos, tiny_model)
+    plain, weighted = UDP(**small)(photos, tiny_model), EUDP(**small, encoder_weight=0)(photos, tiny_model)
+    assert same_pixels(ours, plain)
+    assert not same_pixels(weighted, plain)
+
+
+def test_the_encoder_weight_counts_where_there_is_an_encoder(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    small = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2}
+    for model, counts in ((tiny_model, True), (load_model(str(build("ddpm", tmp_path / "ddpm"))), False)):
+        ours, paper = (EUDP(**small, encoder_weight=weight)(photos, model) for weight in (1, 0))
+        assert same_pixels(ours, paper) != counts
 
 
 def test_a_shared_target_draws_every_photo_towards_it(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from udp import ui, verdicts
 from udp.finetune import LoRA
+from udp.pairs import pair_warnings
 from udp.protect import EUDP
+from udp.types import Photo
 from udp.ui import attack_source, progress, tables
 from udp.ui.about import about
 from udp.ui.fields import control, settings_of
@@ -71,6 +74,15 @@ def test_what_a_run_says_is_said_in_chinese() -> None:
     for pair in tables.FIGURES.values():
         assert HAN.search(chinese(pair[1]))
     assert all(f'"{stage}"' in "".join(SOURCES) for stage in stages)
+
+
+def test_what_is_odd_about_two_sets_is_said_in_chinese(photos: list[Photo]) -> None:
+    other, small = replace(photos[0], pixels=255 - photos[0].pixels), replace(photos[1], pixels=photos[1].pixels[:80])
+    warnings = pair_warnings(photos, [other, small, photos[2]])
+    assert len(warnings) == 3
+    for text in warnings:
+        found = chinese(text)
+        assert found and HAN.search(found) and not re.search("clean|photos", found)
 
 
 def test_every_verdict_is_said_in_chinese() -> None:

@@ -1,6 +1,10 @@
 """EUDP: UDP with timesteps drawn from a distribution built from the noise scheduler (arXiv 2306.01902).
 
-The paper's formula is not public; weights proportional to sqrt(alpha_bar_t) are our reading (see `udp.timesteps`).
+The paper's formula is not public; weights proportional to sqrt(alpha_bar_t) are our reading (see `udp.timesteps`). One
+term is our addition: the photos also move away from their clean selves in the autoencoder's latents. With the denoising
+loss alone the photos move where the U-Net errs, and its gradient, which changes with every timestep and noise, uses little
+of what the encoder lets through; the distance's gradient is steady. `benchmarks/compare_methods.py` measures what it is
+worth at equal cost. `encoder_weight=0` is EUDP as the paper describes it.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from udp.types import preset
 
 @dataclass(frozen=True)
 class EUDP(UDP):
-    """UDP with sqrt(alpha_bar_t) timestep weights."""
+    """UDP with sqrt(alpha_bar_t) timestep weights, and the latents' distance to the clean photos added to the loss."""
 
     timestep_weights: str = preset(UDP, "timestep_weights", "sqrt_alpha_bar")
+    encoder_weight: float = preset(UDP, "encoder_weight", 2.0)
 
     name: ClassVar[str] = "eudp"
     title: ClassVar[str] = "EUDP (timesteps weighted by the noise scheduler)"

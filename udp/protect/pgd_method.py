@@ -213,6 +213,7 @@ class DenoisingMethod(TimestepMethod):
     `encoder_weight` adds that many times a distance of the latents to what the photos pursue, so that the encoder alone
     carries part of the attack: away from the clean photo's latents in the same crop, or towards a target that all
     photos share (as Mist's fused loss, arXiv 2305.12683). A shared target is what a fine-tune then learns from all of them.
+    A model of pixels has no encoder, and neither setting any effect there.
     """
 
     encoder_weight: float = setting(0.0, "weight of the latents' distance", 0, 10, 0.1)
@@ -222,18 +223,19 @@ class DenoisingMethod(TimestepMethod):
         """See `PGDMethod.objective`."""
         loss = DenoisingLoss(run.model, run.conditioning, run.timesteps)
         sign = 1.0 if self.direction == "ascend" else -1.0
+        weight = self.encoder_weight if run.model.has_encoder else 0.0
         away = self.encoder_target == AWAY
-        target = None if away or not self.encoder_weight else target_latents(run.model, self.encoder_target)
+        target = None if away or not weight else target_latents(run.model, self.encoder_target)
 
         def denoising(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
             see = run.look(len(perturbed))
             latents = see(perturbed)
             value = loss(run.unet, latents.repeat(self.draws, 1, 1, 1), run.generator)
-            if self.encoder_weight:
+            if weight:
                 with torch.no_grad():
                     reference = see(clean) if away else target
                 distance = (latents - reference).square().mean()
-                value = value + sign * self.encoder_weight * (distance if away else -distance)
+                value = value + sign * weight * (distance if away else -distance)
             return value
 
         return denoising

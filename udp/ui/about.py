@@ -26,8 +26,9 @@ LIMITS = (
     "<b>Unprotected copies undo it.</b> An imitator who also has your clean photos, from before or from elsewhere, needs "
     "no others.",
     "<b>Only PNG keeps it.</b> A site that recompresses what you upload changes the perturbation as well.",
-    "<b>EUDP's schedule is our reading.</b> The authors published neither code nor the formula by which timesteps are "
-    "drawn. Ours draws them in proportion to the factor by which the noise schedule scales the picture.",
+    "<b>EUDP's schedule is our reading, and one term is our addition.</b> The authors published neither code nor the formula "
+    "by which timesteps are drawn. Ours draws them in proportion to the factor by which the noise schedule scales the "
+    "picture, and it also moves each photo away from what the model's encoder made of it. An encoder weight of 0 leaves that out.",
     "<b>What you see is one trial on a small model.</b> The embedded model has 128 pixels. A verdict here says what "
     "happened on it, not what will happen elsewhere. Random noise of the same budget is tried beside it, unless you leave it out.",
 )
@@ -54,7 +55,8 @@ LIMITS_ZH = (
     "“稳健性”标签页会针对您的照片进行测量。",
     "<b>未受保护的副本会使它失效。</b>如果模仿者还有您的原图（以前的，或从别处得到的），就不需要受保护的照片了。",
     "<b>只有 PNG 能保留它。</b>会重新压缩上传图片的网站，也会改变扰动。",
-    "<b>EUDP 的时间步分布是我们的理解。</b>作者既没有公布代码，也没有公布选取时间步的公式。我们按噪声调度对图片的缩放系数成比例地选取。",
+    "<b>EUDP 的时间步分布是我们的理解，另有一项是我们的补充。</b>作者既没有公布代码，也没有公布选取时间步的公式。我们按噪声调度对图片的缩放系数成"
+    "比例地选取，并且还让每张照片在模型编码器中的表示远离原图。把编码器权重设为 0，即可去掉这一项。",
     "<b>您看到的是在一个小模型上的一次试验。</b>内置模型的分辨率为 128 像素。这里的结论只说明在它上面发生了什么，不代表别处也会如此。"
     "除非您将其去掉，否则每次都会同时试验相同上限的随机噪声。",
 )

@@ -140,6 +140,13 @@ PATTERNS: tuple[tuple[str, str | Callable[[re.Match[str]], str | None]], ...] = 
     (r"((?:Collapsed|Degraded|No effect|Inconclusive): [^.]+)\. The imitator learned " + AMOUNT + r" of what the clean photos teach, "
      r"with random noise " + AMOUNT + r"; the texture of its pictures is (.+)\. (One seed: an example, not evidence\.|\d+ seeds\.)",
      lambda m: _verdict(m)),
+    # what is odd about a visitor's own sets
+    (r"(\d+) of (\d+) protected photos \((.+)\) are not the size of their clean photos: resized, or of another set\?",
+     lambda m: f"{m[2]} 张受保护的照片中有 {m[1]} 张的尺寸与其原图不同（{m[3].replace(', clean ', '，原图 ')}）：被缩放过，或来自另一组照片？"),
+    (r"(\d+) of (\d+) protected photos \((.+)\) are further than (\S+) from their clean photos: saved again as JPEG, or of "
+     r"another set\?", r"\2 张受保护的照片中有 \1 张与其原图的差别超过 \4（\3）：被重新存为 JPEG，或来自另一组照片？"),
+    (r"(\d+) of (\d+) protected photos \((.+)\) are the same as their clean photos, pixel by pixel: nothing protects them\.",
+     r"\2 张受保护的照片中有 \1 张与其原图逐像素相同（\3）：没有任何保护。"),
 )  # fmt: skip
 
 

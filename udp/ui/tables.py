@@ -88,7 +88,7 @@ def attack_table(report: Report) -> str:
 
 def verdict_panel(report: Report, warnings: Sequence[str] = ()) -> str:
     """The verdict, after what there is to warn of in the photos."""
-    doubts = "".join(f'<p class="status warning">{html.escape(text)}</p>' for text in warnings)
+    doubts = "".join(f'<p class="status warning">{spoken(text)}</p>' for text in warnings)
     return doubts + (
         f'<div class="verdict" role="status"><p>{spoken(report.verdict)}</p><small>{spoken(LEARNED)}</small></div>'
     )

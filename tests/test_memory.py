@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.families import build
+from udp.cleaning import parse_cleaning
+from udp.errors import OutOfMemory
+from udp.finetune import LoRA
+from udp.generate import generate
 from udp.images import to_tensor
 from udp.losses import DenoisingLoss
-from udp.models import DiffusionModel, MemoryOptions, load_model, peak_memory
+from udp.models import DiffusionModel, LatentDiffusionModel, MemoryOptions, load_model, peak_memory
+from udp.models.memory import enough_memory
+from udp.protect import EUDP
 from udp.timesteps import timestep_distribution
 from udp.types import Photo
 
@@ -56,6 +64,48 @@ def test_autocast_computes_in_bfloat16_and_trains_float32(folder: Path, photos: 
     assert torch.nn.functional.cosine_similarity(plain.flatten(), rough.flatten(), dim=0) > 0.9
     assert {p.dtype for p in model.copy_unet().parameters()} == {torch.float32}
     assert model.encode(torch.rand(1, 3, 32, 32)).dtype == torch.float32
+
+
+GPU_FULL = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 11.90 GiB of which 1.1 GiB is free. "
+    "If reserved but unallocated memory is large try setting PYTORCH_ALLOC_CONF=expandable_segments:True."
+)
+FULL = [
+    torch.OutOfMemoryError(GPU_FULL),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes."),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=["gpu", "cpu"])
+def test_too_little_memory_is_said_with_a_way_out(
+    error: RuntimeError, tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        block = torch.ones(1000)
+        kept.append(weakref.ref(block))
+        raise error
+
+    kept: list[weakref.ref] = []
+    monkeypatch.setattr(type(tiny_model), "encode", full)
+    monkeypatch.setattr(type(tiny_model), "sample", full)
+    works = {
+        "protecting.*surrogate=adapters": lambda: EUDP()(photos, tiny_model),
+        "fine-tuning.*LoRA": lambda: LoRA().fit(photos, tiny_model, "a photo"),
+        "generating.*[Ff]ewer": lambda: generate(tiny_model, tiny_model.unet, "a photo", [0]),
+        "cleaning.*[Ss]maller": lambda: parse_cleaning("vae")(photos, tiny_model),
+    }
+    for words, work in works.items():
+        with pytest.raises(OutOfMemory, match=f"(?s)expected {words}") as raised:
+            work()
+        assert "PYTORCH_ALLOC_CONF" not in str(raised.value)
+    gc.collect()
+    assert len(kept) == len(works) and not any(block() is not None for block in kept), "the error keeps the memory"
+
+
+def test_other_errors_are_left_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shapes") as raised, enough_memory("adding", "No advice."):
+        raise RuntimeError("shapes differ")
+    assert not isinstance(raised.value, OutOfMemory)
 
 
 def test_peak_memory_counts_what_was_allocated() -> None:

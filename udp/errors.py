@@ -22,6 +22,10 @@ class ModelUnavailable(UDPError):
     """A model's weights are not here and could not be loaded."""
 
 
+class OutOfMemory(UDPError):
+    """The machine or its GPU has too little memory for what was asked; the message says what would need less."""
+
+
 class DeploymentFailed(UDPError):
     """The Hub did not take the app."""
 

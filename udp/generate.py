@@ -10,6 +10,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.images import to_pixels
 from udp.models import DiffusionModel
+from udp.models.memory import enough_memory
 from udp.types import OnProgress, Progress, ignore_progress
 
 SMALL_SAMPLING = 20, 3.0  # steps and guidance that were chosen for the embedded model
@@ -23,6 +24,7 @@ def own_sampling(small: bool) -> tuple[int, float]:
     return SMALL_SAMPLING if small else (50, 7.5)
 
 
+@enough_memory("generating", "Fewer pictures at a time or a smaller model need less.")
 def generate(
     model: DiffusionModel,
     unet: torch.nn.Module,
@@ -36,7 +38,7 @@ def generate(
     """One uint8 picture (S, S, 3) a seed, all in one batch; the same seed starts from the same noise in every arm.
 
     For a recipe that trained words or text encoders, `model` is the fine-tune's own (`FineTuned.model`). Raises
-    `InvalidInput` for no seeds or no steps.
+    `InvalidInput` for no seeds or no steps, `OutOfMemory`.
     """
     if not seeds or steps < 1:
         raise InvalidInput(f"expected at least one seed and one step, got {len(seeds)} and {steps}")

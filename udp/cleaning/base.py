@@ -12,6 +12,7 @@ import torch
 
 from udp.errors import InvalidInput
 from udp.models import DiffusionModel
+from udp.models.memory import enough_memory
 from udp.types import OnProgress, Photo, Progress, check_settings, ignore_progress
 
 
@@ -44,6 +45,7 @@ class Cleaning(abc.ABC):
         """uint8 (H, W, 3) to uint8, of the same size unless the cleaning is a crop; `generator` lives on the CPU."""
 
     @final
+    @enough_memory("cleaning", "Smaller photos or a smaller model need less.")
     def __call__(
         self,
         photos: Sequence[Photo],
@@ -53,7 +55,7 @@ class Cleaning(abc.ABC):
     ) -> list[Photo]:
         """Cleaned copies of `photos`; the same generator state gives the same bytes. The model's weights stay.
 
-        Raises `InvalidInput` for settings out of range or a missing model.
+        Raises `InvalidInput` for settings out of range or a missing model, `OutOfMemory`.
         """
         check_settings(self)
         if self.needs_model and model is None:

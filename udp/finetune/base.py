@@ -14,6 +14,7 @@ from udp.errors import InvalidInput, NothingLearned
 from udp.images import to_tensor
 from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel
+from udp.models.memory import enough_memory
 from udp.timesteps import TimestepDistribution
 from udp.training import Trainer, TrainingSettings
 from udp.types import OnProgress, Photo, Progress, check_settings, for_model, ignore_progress, model_setting, setting
@@ -81,6 +82,7 @@ class Recipe(abc.ABC):
         return folder
 
     @final
+    @enough_memory("fine-tuning", "LoRA needs less than DreamBooth; a smaller batch or model needs less too.")
     def fit(
         self,
         photos: Sequence[Photo],
@@ -94,7 +96,7 @@ class Recipe(abc.ABC):
 
         Settings at 0 that are the model's own are filled in here. Batches, timesteps and noise depend on `seed` alone,
         so arms of a comparison see the same draws. Raises `InvalidInput` for bad settings, `NothingLearned` if the
-        weights did not move.
+        weights did not move, `OutOfMemory`.
         """
         own = for_model(self, model.small)
         if own is not self:

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from udp.errors import InvalidInput, ModelUnavailable
 from udp.models.base import SMALL_UNET, DiffusionModel
 from udp.models.latent import StableDiffusion
-from udp.models.memory import MemoryOptions, apply, default_options
+from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
 from udp.models.registry import MODELS, available_models
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
@@ -51,7 +51,7 @@ def load_model(
     is. float16 is refused: small gradients vanish in it, and the sign of zero protects nothing. `options` trade speed for
     memory (default: what suits the device, see `udp.models.memory`). Weights come from safetensors only and no code of
     the repository runs. Raises `InvalidInput` for another `dtype`, and `ModelUnavailable` with the reason: unknown,
-    offline, gated, a kind of pipeline we do not know, or weights that are pickles.
+    offline, gated, a kind of pipeline we do not know, or weights that are pickles; `OutOfMemory`.
     """
     if dtype not in DTYPES:
         raise InvalidInput(f"expected float32 or bfloat16 for {name!r}, got {dtype}: small gradients would vanish")
@@ -72,7 +72,8 @@ def load_model(
     except (OSError, ValueError) as error:
         raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(device)
+    with enough_memory(f"the model {name!r}", "A smaller model needs less."):
+        pipeline.to(device)
     model = family(name, pipeline)
     apply(model, default_options(device) if options is None else options)
     if device == "cpu":

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
+import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
+from udp.errors import OutOfMemory
 from udp.models.base import DiffusionModel
+
+CPU_FULL = "can't allocate memory"  # from torch's allocator on the CPU, whose error has no class of its own
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,20 @@ def apply(model: DiffusionModel, options: MemoryOptions) -> None:
             # The base class has the methods even for autoencoders that cannot; those lack the switch.
             if hasattr(autoencoder, f"use_{name.removeprefix('enable_')}"):
                 getattr(autoencoder, name)()
+
+
+@contextlib.contextmanager
+def enough_memory(work: str, advice: str) -> Iterator[None]:
+    """Raise `OutOfMemory` with `advice` in place of torch's own error, around some `work` or as its decorator."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and CPU_FULL not in str(error):
+            raise
+        # The frames hold what the work had allocated, and whoever keeps our error would keep them too.
+        traceback.clear_frames(error.__traceback__)
+        said = ". ".join(str(error).rstrip(".").split(". ")[:3])  # the rest is about torch's allocator
+        raise OutOfMemory(f"expected {work} to fit in memory, got: {said}. {advice}") from None
 
 
 def peak_memory(device: torch.device) -> int:

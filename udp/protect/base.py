@@ -13,6 +13,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.images import resize, to_tensor
 from udp.models import DiffusionModel
+from udp.models.memory import enough_memory
 from udp.perceptual import texture_map
 from udp.pgd import Direction
 from udp.projection import check_budget, to_8_bits, whole_levels
@@ -67,6 +68,11 @@ class ProtectionMethod(abc.ABC):
         """
 
     @final
+    @enough_memory(
+        "protecting",
+        "A surrogate that trains adapters alone needs about a third (surrogate=adapters, or --surrogate adapters); methods "
+        "without a surrogate and smaller models need less too.",
+    )
     def __call__(
         self,
         photos: Sequence[Photo],
@@ -80,7 +86,7 @@ class ProtectionMethod(abc.ABC):
 
         `masks`, one a photo, are uint8 (H, W) of the photo's size: pixels below 128 keep every bit; None protects all of a
         photo. Raises `InvalidInput` for bad settings, no photos or a model that the method cannot attack, `BudgetExceeded`
-        if our own result were wrong, and whatever `on_progress` raises to stop.
+        if our own result were wrong, `OutOfMemory`, and whatever `on_progress` raises to stop.
         """
         check_settings(self)
         own = for_model(self, model.small) if model else self

@@ -136,7 +136,7 @@ def run_attack(options: argparse.Namespace) -> None:
     pretrained, ticker = pretrained_from(options), Ticker()
     report = attack(photos, model, recipe, trial, ticker, pretrained)
     write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model, warnings))
-    print(f"\n{len(arms)} arms in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
+    print(f"\n{len(arms)} arm{'s' * (len(arms) != 1)} in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
     for arm in (report.base, *report.arms):
         print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
     for name, extractor in report.extractors.items():

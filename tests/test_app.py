@@ -145,7 +145,7 @@ def test_the_documented_snippets_run(
 ) -> None:
     page = (Path(__file__).parents[1] / "docs" / "api.md").read_text()
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
-    short = {"http://127.0.0.1:7860": url, '"rounds": 10': '"rounds": 1, "pgd_steps": 2', "steps=400": "steps=10"}
+    short = {"http://127.0.0.1:7860": url, '"rounds": 20': '"rounds": 1, "pgd_steps": 2', "steps=400": "steps=10"}
     for long, quick in short.items():
         assert long in code
         code = code.replace(long, quick)

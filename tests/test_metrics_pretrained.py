@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,19 @@ from transformers import (
 
 from tests.conftest import picture
 from udp import api, cli
-from udp.errors import ModelUnavailable
+from udp.errors import InvalidInput, ModelUnavailable
 from udp.evaluate import Arm, Trial, make_report
 from udp.figures_pretrained import PretrainedReference
+from udp.finetune import LoRA
 from udp.metrics_pretrained import Pretrained, load_pretrained, mean_cosine
 from udp.metrics_quality import squares
 from udp.mini.text import build_tokenizer
 from udp.models import DiffusionModel
-from udp.types import Photo
+from udp.protect import RandomNoise
+from udp.types import Photo, ignore_progress
+from udp.ui import work
+from udp.ui.owner import owner_from
+from udp.ui.tables import attack_table
 
 NAMES = {"clip_image_similarity", "dinov2_image_similarity", "clip_prompt_agreement"}
 SMALL = Trial(pictures=2, sampling_steps=2)
@@ -261,3 +267,32 @@ def test_the_interface_loads_the_usual_models_only_if_asked(
     for given, expected in ((False, None), (True, ("loaded", ())), (pretrained, pretrained)):
         assert api.attack(photos, None, tiny_model, trial=SMALL, pretrained_metrics=given) == expected
     assert api.attack(photos, None, tiny_model, trial=SMALL) is None
+
+
+@pytest.fixture
+def measuring(pretrained: Pretrained, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The app finds the tiny models in place of the usual ones, and forgets them afterwards."""
+    work.measuring_models.cache_clear()
+    monkeypatch.setattr(work, "load_pretrained", lambda: pretrained)
+    yield
+    work.measuring_models.cache_clear()
+
+
+@pytest.mark.usefixtures("measuring")
+def test_the_app_measures_with_them_if_its_owner_says_so(
+    photos: list[Photo], tiny_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "load_model", lambda name: tiny_model)
+    noise, recipe = RandomNoise(), LoRA(steps=10, batch_size=1)
+    for text, wanted in (("1", True), ("0", False), ("", False)):
+        owner = owner_from({"UDP_PRETRAINED_METRICS": text})
+        assert owner.pretrained is wanted
+        attack = work.AttackWork(photos, photos, noise, ("clean",), recipe, SMALL, "tiny", pretrained=owner.pretrained)
+        report, _ = attack(ignore_progress)
+        assert (set(report.arm("clean").metrics) >= NAMES) is wanted
+        assert ("CLIP image similarity" in attack_table(report)) is wanted
+    lab = work.RobustnessWork(photos, photos, noise, recipe, (), SMALL, "tiny", pretrained=True)
+    rows = lab(ignore_progress)[0].rows
+    assert all(set(row.report.extractors) == NAMES for row in rows)
+    with pytest.raises(InvalidInput, match="expected UDP_PRETRAINED_METRICS to be 0 or 1, got 'yes'"):
+        owner_from({"UDP_PRETRAINED_METRICS": "yes"})

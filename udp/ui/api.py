@@ -130,7 +130,10 @@ def _attack(context: Context) -> Any:
             source = uploaded_source(clean, changed, ARMS) if changed else Source(take_photos(clean), None, EUDP())
             name = context.owner.check_model(model)
             trial = _trial(name, prompt, seed=seed, pictures=pictures)
-            work = AttackWork(source.clean, source.protected, source.method, ARMS, chosen, trial, name)
+            work = AttackWork(
+                source.clean, source.protected, source.method, ARMS, chosen, trial, name,
+                pretrained=context.owner.pretrained,
+            )  # fmt: skip
             known = source.method if source.known else None
 
             def save(result: tuple[Report, Any]) -> tuple[str, str]:
@@ -169,7 +172,10 @@ def _evaluate(context: Context) -> Any:
             source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
             name = context.owner.check_model(model)
             trial = _trial(name, prompt, seed=seed, seeds=seeds)
-            work = RobustnessWork(source.clean, source.protected, source.method, chosen, names, trial, name)
+            work = RobustnessWork(
+                source.clean, source.protected, source.method, chosen, names, trial, name,
+                pretrained=context.owner.pretrained,
+            )  # fmt: skip
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:
                 (report, noise), folder = result, session.new_folder("api")

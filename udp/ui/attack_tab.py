@@ -239,7 +239,7 @@ class AttackTab(JobTab):
         trial = self._trial(pictures, instance_prompt, prompt, seed, sampling_steps, guidance)
         work = AttackWork(
             source.clean, source.protected, source.method, arms, self.recipes.read(values), trial,
-            self.context.owner.check_model(model), source.prompt, source.seed,
+            self.context.owner.check_model(model), source.prompt, source.seed, self.context.owner.pretrained,
         )  # fmt: skip
         return work, source
 

@@ -41,6 +41,9 @@ class Owner:
         "UDP_KEEP_MINUTES", 10, "How long a visitor's files stay after their page is closed, in minutes"
     )
     most_waiting: int = _variable("UDP_MOST_WAITING", 20, "How many runs may wait in line")
+    pretrained: bool = _variable(
+        "UDP_PRETRAINED_METRICS", False, "1: attacks are measured by CLIP and DINOv2 too, once downloaded from the Hub"
+    )
     any_model: bool = False
 
     def __post_init__(self) -> None:
@@ -99,9 +102,17 @@ def owner_from(environment: Mapping[str, str]) -> Owner:
             values["any_model"] = ANY in names
         elif item.name == "model":
             values["model"] = text
+        elif item.name == "pretrained":
+            values["pretrained"] = _switch(item.metadata["variable"], text)
         else:
             values[item.name] = _number(item.metadata["variable"], text)
     return Owner(**values)
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise InvalidInput(f"expected {name} to be 0 or 1, got {text!r}")
+    return text == "1"
 
 
 def _number(name: str, text: str) -> float:

@@ -142,7 +142,7 @@ class RobustnessTab(JobTab):
         })  # fmt: skip
         return RobustnessWork(
             source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,
-            self.context.owner.check_model(model), source.prompt,
+            self.context.owner.check_model(model), source.prompt, self.context.owner.pretrained,
         )  # fmt: skip
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from udp.evaluate import Report, Trial
 from udp.finetune import Recipe
 from udp.jobs import Job
 from udp.lab import Lab, LabReport
+from udp.metrics_pretrained import Pretrained, load_pretrained
 from udp.models import load_model
 from udp.protect import ProtectionMethod, RandomNoise
 from udp.types import OnProgress, Photo, Progress
@@ -116,6 +118,7 @@ class AttackWork:
     """Fine-tune on every arm; where `protected` is None and an arm needs it, protect first, with `method`.
 
     The result is the report and the protected photos, if any. The random arm is the control of `method`.
+    With `pretrained`, the report has figures of CLIP and DINOv2 as well.
     """
 
     clean: Sequence[Photo]
@@ -127,11 +130,12 @@ class AttackWork:
     model_name: str
     protection_prompt: str = PROMPT
     protection_seed: int = 0
+    pretrained: bool = False
 
     def __call__(self, on_progress: OnProgress) -> tuple[Report, list[Photo] | None]:
         """Run, reporting progress."""
         on_progress(Progress("loading the model", 0, 1, fraction=0.0))
-        model = load_model(self.model_name)
+        model, beside = load_model(self.model_name), measuring_models(self.pretrained)
         protected, share = self.protected, 0.0
         if protected is None and "protected" in self.arms:
             share = self._protection_units() / self.units()
@@ -144,7 +148,7 @@ class AttackWork:
                 photos[arm] = noise(self.clean, model, self.protection_prompt, self.trial.seed)
             else:
                 photos[arm] = self.clean if arm == "clean" else protected
-        report = evaluate.attack(photos, model, self.recipe, self.trial, within(on_progress, share, 1.0))
+        report = evaluate.attack(photos, model, self.recipe, self.trial, within(on_progress, share, 1.0), beside)
         return report, list(protected) if protected is not None else None
 
     def units(self) -> float:
@@ -164,7 +168,8 @@ class AttackWork:
 class RobustnessWork:
     """Every cleaning as a trial of three arms; the result is the lab's report and the random-noise photos.
 
-    `method` made the protected photos, and the random arm is its control.
+    `method` made the protected photos, and the random arm is its control. With `pretrained`, the report has figures of
+    CLIP and DINOv2 as well.
     """
 
     clean: Sequence[Photo]
@@ -175,6 +180,7 @@ class RobustnessWork:
     trial: Trial
     model_name: str
     protection_prompt: str = PROMPT
+    pretrained: bool = False
 
     def units(self) -> float:
         """Cost in fine-tuning steps, sampling included."""
@@ -184,7 +190,8 @@ class RobustnessWork:
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""
         arms = {"clean": self.clean, "random": noise, "protected": self.protected}
-        return Lab(arms, model, [self.recipe], self.cleanings, self.trial)
+        beside = measuring_models(self.pretrained and model is not None)
+        return Lab(arms, model, [self.recipe], self.cleanings, self.trial, beside)
 
     def __call__(self, on_progress: OnProgress) -> tuple[LabReport, list[Photo]]:
         """Run, reporting progress."""
@@ -192,6 +199,12 @@ class RobustnessWork:
         model = load_model(self.model_name)
         noise = RandomNoise.beside(self.method)(self.clean, model, self.protection_prompt, self.trial.seed)
         return self.lab(noise, model).run(None, on_progress), noise
+
+
+@functools.lru_cache(maxsize=2)
+def measuring_models(wanted: bool) -> Pretrained | None:
+    """CLIP and DINOv2, kept for the next run, or None. Raises `ModelUnavailable`."""
+    return load_pretrained() if wanted else None
 
 
 def protection_units(method: ProtectionMethod, photos: int) -> float:

@@ -1,8 +1,8 @@
 """EUDP with a shared target: our addition to the paper (arXiv 2306.01902), not part of it.
 
-EUDP's loss lets every photo move where its own gradient leads, and a fine-tune averages much of that away. Here the encoder
-also draws all photos towards one picture, as Mist's fused loss does (arXiv 2305.12683), so that the fine-tune learns the
-same wrong thing from each of them. `benchmarks/compare_methods.py` measures what that is worth at equal cost.
+EUDP lets every photo move where its own gradient leads, and a fine-tune averages some of that away. Here the encoder draws
+all photos towards one picture instead, as Mist's fused loss does (arXiv 2305.12683), so that the fine-tune learns the same
+wrong thing from each of them. `benchmarks/compare_methods.py` measures what that is worth at equal cost.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
         color_map=colours,
         color_title=legend,  # the browser translates a plot's label and nothing in it
         x_title="Step",
-        y_title="Denoising loss",
+        y_title="Loss",
         label=word(label),
         buttons=[],
         visible=False,

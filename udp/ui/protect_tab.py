@@ -42,7 +42,7 @@ class ProtectTab(JobTab):
                 self._photos()
             with gr.Column(min_width=320):
                 self._settings()
-        self.progress_area("Denoising loss (running mean)", "Phase")
+        self.progress_area("Loss (running mean)", "Phase")
         with gr.Column(visible=False) as self.results:
             self._results()
 

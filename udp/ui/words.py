@@ -67,7 +67,7 @@ ZH = {
     "Random noise (control)": "随机噪声（对照）",
     "Budget": "扰动上限",
     "Largest change of any pixel (L-infinity), in levels of 255": "每个像素的最大改动（L∞），以 1/255 为单位",
-    "Denoising loss (running mean)": "去噪损失（滑动平均）",
+    "Loss (running mean)": "损失（滑动平均）",
     "Protected photos": "受保护的照片",
     "Choose a photo and drag the handle to compare. A larger budget protects more and shows more.": (
         "选择一张照片，拖动滑块进行比较。扰动上限越大，保护越强，也越明显。"

@@ -13,11 +13,13 @@ from udp.finetune.base import Prior, Recipe
 from udp.generate import generate, own_sampling
 from udp.images import to_tensor
 from udp.models import DiffusionModel, StableDiffusion
+from udp.models.recent import recall
 from udp.types import OnProgress, setting
 
 # A small model shows the class only with more guidance than its own (udp.generate.own_sampling).
 CLASS_SAMPLING = 20, 5.0
 # Class images depend on the base model, the prompt and the seed alone: every arm of a trial uses the same ones.
+MOST_KEPT = 4
 _KEPT: WeakKeyDictionary[DiffusionModel, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
 
 
@@ -47,20 +49,24 @@ class SubjectRecipe(Recipe):
         """See `Recipe.prior`: pictures that the base model generates for the class prompt."""
         if self.prior_weight == 0:
             return None
-        kept, key = _KEPT.setdefault(model, {}), (self.class_prompt, self.class_images, seed)
-        if key not in kept:
-            # Seeds far from those that a trial samples with: the class images are no part of what it shows.
-            seeds = [10_000 * (seed + 1) + index for index in range(self.class_images)]
-            steps, guidance = CLASS_SAMPLING if model.small else own_sampling(model.small)
-            batches = [seeds[start : start + self.batch_size] for start in range(0, len(seeds), self.batch_size)]
-            images = [
-                image
-                for batch in batches
-                for image in generate(model, model.unet, self.class_prompt, batch, steps, guidance, on_progress)
-            ]
-            with torch.no_grad():
-                kept[key] = model.encode(model.prepare([to_tensor(image)[None] for image in images]))
-        return Prior(kept[key], self.class_prompt, self.prior_weight)
+        key = (self.class_prompt, self.class_images, seed)
+        latents = recall(
+            _KEPT.setdefault(model, {}), key, lambda: self._class_latents(model, seed, on_progress), MOST_KEPT
+        )
+        return Prior(latents, self.class_prompt, self.prior_weight)
+
+    @torch.no_grad()
+    def _class_latents(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> torch.Tensor:
+        # Seeds far from those that a trial samples with: the class images are no part of what it shows.
+        seeds = [10_000 * (seed + 1) + index for index in range(self.class_images)]
+        steps, guidance = CLASS_SAMPLING if model.small else own_sampling(model.small)
+        batches = [seeds[start : start + self.batch_size] for start in range(0, len(seeds), self.batch_size)]
+        images = [
+            image
+            for batch in batches
+            for image in generate(model, model.unet, self.class_prompt, batch, steps, guidance, on_progress)
+        ]
+        return model.encode(model.prepare([to_tensor(image)[None] for image in images]))
 
 
 def text_copy(model: DiffusionModel) -> StableDiffusion:

@@ -18,9 +18,11 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline
 
 from udp.images import fit_square
+from udp.models.recent import recall
 
 # U-Nets with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
 SMALL_UNET = 100_000_000
+MOST_PROMPTS = 8  # kept encoded; a run needs four at most
 # What a U-Net is told beside the noisy latents: a tensor, a tuple of tensors or None. Only its own family looks inside.
 Conditioning = Any
 
@@ -121,10 +123,8 @@ class DiffusionModel(abc.ABC):
 
     @torch.no_grad()
     def embed(self, prompt: str) -> Conditioning:
-        """The conditioning for one prompt. Computed once per prompt and kept."""
-        if prompt not in self._prompts:
-            self._prompts[prompt] = self.encode_prompt(prompt)
-        return self._prompts[prompt]
+        """The conditioning for one prompt. Computed once for each of the latest prompts."""
+        return recall(self._prompts, prompt, lambda: self.encode_prompt(prompt), MOST_PROMPTS)
 
     def embed_nothing(self) -> Conditioning:
         """The conditioning that classifier-free guidance steers away from."""

@@ -28,6 +28,7 @@ from udp.ui.work import Runner, run_here
 TITLE = "Unlearnable photos"
 GONE = "The run in this link is gone, or it belongs to another browser: runs are private, and deleted soon after their tab."
 MOST_BYTES = "50mb"
+MOST_SESSIONS = 200  # pages that gradio remembers at once, where it does not hear that one was closed
 CACHE_SECONDS = 12 * 3600
 HEADER = f'<header class="masthead">{word(WELCOME)}</header>'
 
@@ -36,6 +37,7 @@ def launch_options() -> dict[str, Any]:
     """What `Blocks.launch` needs wherever the app runs: look, limits, and nothing kept or sent."""
     return {
         "theme": theme(), "css": CSS, "head": HEAD, "max_file_size": MOST_BYTES, "run_history": False,
+        "state_session_capacity": MOST_SESSIONS,
         "footer_links": ["api"], "share": False, "i18n": translations(),
     }  # fmt: skip
 
@@ -43,7 +45,13 @@ def launch_options() -> dict[str, Any]:
 def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
     """The app, with its owner's models and limits; `runner` runs work (an app on ZeroGPU passes another)."""
     owner = owner or Owner()
-    sessions = Sessions(get_upload_folder(), 60 * owner.keep_minutes)
+
+    def forget(key: str) -> None:
+        # For every session gradio keeps about a megabyte, with the values of its controls, and never lets go of it.
+        demo.state_holder.session_data.pop(key, None)
+        demo.state_holder.time_last_used.pop(key, None)
+
+    sessions = Sessions(get_upload_folder(), 60 * owner.keep_minutes, forget)
     context = Context(sessions, owner, runner, JobLine(owner.most_waiting))
 
     def leave(request: gr.Request) -> None:

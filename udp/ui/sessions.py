@@ -141,14 +141,17 @@ class Session:
 class Sessions:
     """All visitors, by gradio's session hash, under one root folder that ends with the process.
 
-    A reload gives a tab a new hash; `rejoin` brings it back to its session, so several hashes may share one.
+    A reload gives a tab a new hash; `rejoin` brings it back to its session, so several hashes may share one. `on_removed`
+    hears every hash that is gone for good.
     """
 
-    def __init__(self, parent: str | Path, grace: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self, parent: str | Path, grace: float = GRACE_SECONDS, on_removed: Callable[[str], None] = lambda key: None
+    ) -> None:
         Path(parent).mkdir(parents=True, exist_ok=True)
         remove_orphans(Path(parent))
         self.root = Path(tempfile.mkdtemp(prefix=f"udp-{os.getpid()}-", dir=parent))
-        self.grace = grace
+        self.grace, self.on_removed = grace, on_removed
         self._sessions: dict[str, Session] = {}
         self._leaving: dict[str, threading.Timer] = {}
         self._lock = threading.Lock()
@@ -206,6 +209,7 @@ class Sessions:
 
     def _remove(self, key: str) -> None:
         session = self._sessions.pop(key, None)
+        self.on_removed(key)
         if session is None or session in self._sessions.values():
             return
         for job in session.jobs.values():

@@ -7,7 +7,8 @@ r"""The README's figure and table: protect real photos, attack them, compare the
 `subjects.png` (a grid) and `subjects.json` (settings, figures, seconds, date), and prints a Markdown table. `--shown`
 names those rows that `shown.png` repeats, for a page that has no room for all. Each of `--workers` takes a subject at a
 time, with its share of the cores. `--beside` names further methods (as `benchmarks.compare_methods` does) that get an arm
-of their own at as many gradients a photo; they are in the figures and not in the grids.
+of their own at as many gradients a photo; they are in the figures and not in the grids, and the attack's seconds are the
+share of the three arms.
 """
 
 from __future__ import annotations
@@ -122,8 +123,7 @@ def table(rows: list[dict]) -> str:
 
 
 def means(rows: list[dict]) -> str:
-    """Markdown: figures of quality and diversity, means over the subjects, and how often the protected arm is worst of the
-    three."""
+    """Markdown: figures of quality and diversity, means over the subjects, and how often protected is worst of the three."""
     arms = [arm for arm in rows[0]["figures"] if arm != "base"]
     lines = [
         f"| mean of {len(rows)} | {' | '.join(arms)} | protected is worse than both controls |",
@@ -136,6 +136,19 @@ def means(rows: list[dict]) -> str:
         )
         shown = " | ".join(f"{np.mean(values[arm]):.3g}" for arm in arms)
         lines.append(f"| {figure} | {shown} | {worst} of {len(rows)} |")
+    return "\n".join(lines)
+
+
+def ratios(rows: list[dict]) -> str:
+    """How many times the effect of each further method the protected arm has, by the means of what the arms learned."""
+    counted = [row["learned"] for row in rows if row["learned"]]
+    lines = []
+    for rival in [arm for arm in counted[0] if arm not in ARMS] if counted else []:
+        random, ours, theirs = (np.mean([row[arm] for row in counted]) for arm in ("random", "protected", rival))
+        lines.append(
+            f"Effect over {rival}'s: {(random - ours) / (random - theirs):.2f} times beyond random noise, "
+            f"{(1 - ours) / (1 - theirs):.2f} times from the clean arm."
+        )
     return "\n".join(lines)
 
 
@@ -167,7 +180,7 @@ def main() -> None:
             rows.append(row)
             print(f"{name}: {row['verdict']}", flush=True)
             write(options, shown, rows)
-    print(f"{table(rows)}\n\n{means(rows)}")
+    print(f"{table(rows)}\n\n{means(rows)}\n\n{ratios(rows)}")
 
 
 def write(options: argparse.Namespace, shown: list[tuple[str, Pictures, list[np.ndarray]]], rows: list[dict]) -> None:

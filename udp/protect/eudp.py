@@ -2,9 +2,9 @@
 
 The paper's formula is not public; weights proportional to sqrt(alpha_bar_t) are our reading (see `udp.timesteps`). One
 term is our addition: the photos also move away from their clean selves in the autoencoder's latents. The denoising loss's
-gradient changes with every timestep and noise, the distance's is steady: on the embedded model the latents of one subject
-move by 0.87 of their standard deviation instead of 0.71 (AdvDM 0.66). `benchmarks/compare_methods.py` measures what that is
-worth at equal cost. `encoder_weight=0` is EUDP as the paper describes it.
+gradient changes with every timestep and noise, the distance's is steady, and the latents move further.
+`benchmarks/compare_methods.py` measures what that is worth at equal cost. `encoder_weight=0` is EUDP as the paper describes
+it.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class Sessions:
                 timer.cancel()
             now = time.monotonic()
             for other in [k for k, s in self._sessions.items() if now - s.last_used > IDLE_SECONDS and k != key]:
-                self._remove(other)
+                self._forget(other)
             if key not in self._sessions:
                 folder = self.root / secrets.token_urlsafe(18)  # part of the links to its files: not to be guessed
                 folder.mkdir(mode=0o700)
@@ -205,11 +205,15 @@ class Sessions:
     def _expire(self, key: str) -> None:
         with self._lock:
             if self._leaving.pop(key, None):
-                self._remove(key)
+                self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        """Remove a hash whose page is gone; `rejoin` removes what a living one had before."""
+        self._remove(key)
+        self.on_removed(key)
 
     def _remove(self, key: str) -> None:
         session = self._sessions.pop(key, None)
-        self.on_removed(key)
         if session is None or session in self._sessions.values():
             return
         for job in session.jobs.values():

@@ -62,6 +62,7 @@ class Server:
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
         self.memory: list[tuple[float, float]] = []
+        self.quiet = threading.Event()  # the visitors have gone: memory at rest would hide growth
         environment = {
             **os.environ, "GRADIO_TEMP_DIR": str(temporary), "GRADIO_SERVER_PORT": str(port), "UDP_MODEL": "mini",
             "GRADIO_SERVER_NAME": "127.0.0.1", "UDP_KEEP_MINUTES": f"{KEEP_SECONDS / 60}",
@@ -90,7 +91,7 @@ class Server:
 
     def _watch(self) -> None:
         started, status = time.monotonic(), Path(f"/proc/{self.process.pid}/status")
-        while self.process.poll() is None:
+        while not self.quiet.is_set() and self.process.poll() is None:
             try:
                 line = next(row for row in status.read_text().splitlines() if row.startswith("VmRSS"))
             except (OSError, StopIteration):
@@ -103,15 +104,17 @@ class Server:
         self.process.send_signal(how)
         self.process.wait(timeout=PATIENCE)
 
-    def figures(self) -> dict[str, float]:
-        """Start-up, and memory: at its highest, at the end, and its growth over the second half, when caches are full."""
+    def figures(self) -> dict[str, Any]:
+        """Start-up, and memory under load: every half minute, at its highest, at the end, growth over the second half."""
         times, sizes = np.array(self.memory).T
+        points = np.arange(0, times[-1], 30)
         late = times >= times[-1] / 2
         slope = np.polyfit(times[late] / 60, sizes[late], 1)[0] if late.sum() > 2 else float("nan")
         return {
             "seconds_to_first_page": round(self.seconds_to_first_page, 1),
             "cpu_seconds_to_first_page": round(self.cpu_seconds_to_first_page, 1), "most_mib": round(sizes.max()),
             "last_mib": round(sizes[-1]), "growth_mib_a_minute": round(float(slope), 1),
+            "mib_every_half_minute": np.interp(points, times, sizes).round().astype(int).tolist(),
         }  # fmt: skip
 
 
@@ -258,6 +261,7 @@ def half(server: Server, visitors: list[Visitor], tally: Tally, seconds: float, 
         seconds + PATIENCE,
     )
     going_down.set()
+    server.quiet.set()
     print(f"finished so far: {dict(tally.finished)}", file=sys.stderr, flush=True)
     if kill:
         server.end(signal.SIGKILL)
@@ -305,6 +309,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--attack-every", type=int, default=4, help="every which visit attacks as well")
     options = parser.parse_args()
+    # A shell's background job ignores SIGINT and hands that down; a handler here gives the app the default again.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="soak-") as work:
         found = soak(Path(work), options.visitors, options.minutes, options.attack_every)
         print(json.dumps(found, indent=2))

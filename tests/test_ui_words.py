@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from udp import ui, verdicts
@@ -18,6 +19,7 @@ from udp.ui import attack_source, progress, tables
 from udp.ui.about import about
 from udp.ui.fields import control, settings_of
 from udp.ui.job_tab import STOPPED
+from udp.ui.layout import plot_of
 from udp.ui.pace import Pace
 from udp.ui.phrases import LANGUAGE, PHRASES, chinese, spoken
 from udp.ui.robustness_tab import KEPT
@@ -113,6 +115,21 @@ def test_what_is_known_in_one_language_is_shown_once() -> None:
     assert spoken("Done.").count("<span") == 2 and 'lang="zh"' in spoken("Done.")
     assert LANGUAGE in HEAD
     assert "</span>" in progress.message("Stopping.") and "正在停止。" in progress.message("Stopping.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "series", "title"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", {"原图", "随机噪声", "受保护"}, "损失"),
+        ("en-GB,zh;q=0.5", set(progress.ARM_COLOURS), "Loss"),
+    ],
+)
+def test_a_plot_speaks_the_language_that_the_browser_asks_for_first(asked: str, series: set[str], title: str) -> None:
+    log = progress.LossLog(progress.ARM_COLOURS)
+    update = plot_of(log, "Set", gr.Request(headers={"accept-language": asked}))
+    assert set(update.color_map) == series == {row[2] for row in update.value["data"]}
+    assert list(update.color_map.values()) == list(progress.ARM_COLOURS.values())
+    assert update.y_title == title and plot_of(log, "Set", gr.Request(headers={})).y_title == "Loss"
 
 
 def test_the_page_about_says_the_same_in_both_languages() -> None:

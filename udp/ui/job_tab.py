@@ -66,7 +66,7 @@ class JobTab:
     def progress_area(self, plot_label: str, legend: str) -> None:
         """The bar and the loss plot."""
         self.progress = gr.HTML(visible=False, padding=False)
-        self.plot = loss_plot(self.colours, plot_label, legend)
+        self.plot, self.legend = loss_plot(self.colours, plot_label, legend), legend
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """The model's name and the units of work that these values of the inputs would take."""
@@ -206,13 +206,14 @@ class JobTab:
         """Show the session's latest job from its start to its end."""
         session = self.context.session(request)
         job, log = session.jobs[self.kind], show.LossLog(self.colours)
-        yield {**self.busy(), self.plot: plot_of(log)}
+        yield {**self.busy(), self.plot: plot_of(log, self.legend, request)}
         async for news in watch(job, self.context.line):
             for progress in news:
                 log.add(progress)
             update, place = job.update(), self.context.line.place(job)
             bar = show.bar(update) if update else show.waiting(place)
-            yield {self.progress: gr.HTML(bar, visible=True), self.plot: plot_of(log), **self.live(session, job)}
+            plot = plot_of(log, self.legend, request)
+            yield {self.progress: gr.HTML(bar, visible=True), self.plot: plot, **self.live(session, job)}
         if session.jobs.get(self.kind) is not job:
             return  # a newer run has taken this one's place on the page
         error, updates = self._outcome(session, job)

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
 from udp.ui.owner import Owner, title
+from udp.ui.phrases import speech
 from udp.ui.progress import LossLog
 from udp.ui.words import word
 
@@ -34,7 +35,7 @@ def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
         y="loss",
         color="series",
         color_map=colours,
-        color_title=legend,  # the browser translates a plot's label and nothing in it
+        color_title=legend,
         x_title="Step",
         y_title="Loss",
         label=word(label),
@@ -43,9 +44,21 @@ def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
     )
 
 
-def plot_of(log: LossLog) -> gr.LinePlot:
-    """The update that shows a loss log; the step axis spans the whole run from the start."""
-    return gr.LinePlot(log.frame(), x_lim=[0, log.total], visible=not log.empty)
+def plot_of(log: LossLog, legend: str, request: gr.Request) -> gr.LinePlot:
+    """The update that shows a loss log; the step axis spans the whole run from the start.
+
+    In the visitor's language: the browser translates a plot's label and nothing in it.
+    """
+    say = speech(request.headers.get("accept-language", ""))
+    return gr.LinePlot(
+        log.frame().assign(series=lambda frame: frame["series"].map(say)),
+        color_map={say(series): colour for series, colour in log.colours.items()},
+        color_title=say(legend),
+        x_title=say("Step"),
+        y_title=say("Loss"),
+        x_lim=[0, log.total],
+        visible=not log.empty,
+    )
 
 
 def photo_gallery(label: str, **options: object) -> gr.Gallery:

@@ -1,7 +1,8 @@
 """What the page says while and after work runs, in English and Chinese.
 
 The browser translates one text a piece, and only texts without figures in them. So these go out in both languages, and
-a style hides one of them (`LANGUAGE`). A text that is not here goes out in English alone.
+a style hides one of them (`LANGUAGE`). A text that is not here goes out in English alone. A plot has no room for two
+languages: there the one that the browser asks for first decides (`speech`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,13 @@ PHRASES = {
     "Measuring and saving": "正在测量并保存",
     "estimating the time left": "正在估计剩余时间",
     "almost done": "即将完成",
+    # plots
+    "Step": "步数",
+    "Loss": "损失",
+    "Set": "组别",
+    "Phase": "阶段",
+    "Surrogate learns": "代理模型学习",
+    "Photos perturbed": "优化扰动",
     # messages
     "Stopping.": "正在停止。",
     "Stopped. Earlier results, if any, are kept.": "已停止。此前的结果（如有）仍然保留。",
@@ -166,6 +174,11 @@ def spoken(english: str) -> str:
     if translated is None:
         return html.escape(english)
     return f'<span class="in-en">{html.escape(english)}</span><span class="in-zh" lang="zh">{html.escape(translated)}</span>'
+
+
+def speech(accept_language: str) -> Callable[[str], str]:
+    """What puts a text into the language that an Accept-Language header names first, or leaves it in English."""
+    return (lambda text: chinese(text) or text) if accept_language.lower().startswith("zh") else str
 
 
 def _upper(text: str) -> str:

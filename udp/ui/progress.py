@@ -79,6 +79,7 @@ class LossLog:
 
     def __init__(self, colours: dict[str, str], window: int = 10) -> None:
         self.window = window
+        self.colours = colours
         self.total = 1
         self._losses: dict[str, list[tuple[int, float]]] = {series: [] for series in colours}
 

@@ -1,8 +1,7 @@
 """The page's words in English and Chinese; the browser's language decides.
 
 The English text is the source; a text without a translation is shown in English. Texts that are made while work runs
-are in `udp.ui.phrases`, the page About in `udp.ui.about`. Errors, warnings, plots' axes and the advanced settings are
-English only.
+are in `udp.ui.phrases`, the page About in `udp.ui.about`. Errors and the advanced settings are English only.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ import gradio as gr
 import pytest
 
 from udp import ui, verdicts
+from udp.figures import Reference
 from udp.finetune import LoRA
+from udp.models import DiffusionModel
 from udp.pairs import pair_warnings
 from udp.protect import EUDP
 from udp.types import Photo
@@ -108,6 +110,12 @@ def test_a_clean_arm_that_learned_nothing_is_told_of_in_both_languages(clean: fl
     assert moved in sentence and chinese(sentence)
     no_control = verdicts.judge([{"clean_loss": 1.0}], {}).sentence
     assert chinese(no_control), no_control
+
+
+def test_what_the_figures_rest_on_is_said_in_chinese(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
+    pictures = [photo.pixels for photo in photos]
+    basis = Reference.of(tiny_model, photos, "a toy", pictures).basis(3)
+    assert chinese(basis).startswith("每次运行每组 3 张图片") and chinese(f"{basis} CLIP.").endswith(" CLIP.")
 
 
 def test_what_is_known_in_one_language_is_shown_once() -> None:

@@ -148,6 +148,16 @@ PATTERNS: tuple[tuple[str, str | Callable[[re.Match[str]], str | None]], ...] = 
     (r"((?:Collapsed|Degraded|No effect|Inconclusive): [^.]+)\. The imitator learned " + AMOUNT + r" of what the clean photos teach, "
      r"with random noise " + AMOUNT + r"; the texture of its pictures is (.+)\. (One seed: an example, not evidence\.|\d+ seeds\.)",
      lambda m: _verdict(m)),
+    # what the figures rest on
+    (r"(\d+) pictures a run and arm against (\d+) clean photos\. Similarity, diversity, FID, KID, precision and recall: "
+     r"features of the base model's \((.+)\) U-Net, middle block at t = 100, pooled to 2 x 2, (\d+) numbers; they do not "
+     r"compare with Inception figures\. Texture: wavelets, no network\. Pattern: power spectra of the luminance, no network, "
+     r"\d+ pairs of pictures of one seed, the arm's and the clean arm's; without any pattern it is not 0 but some dB\. "
+     r"Intervals of one run: 95% bootstrap over its pictures; of several runs: 95% Student t over them\.( .+)?",
+     lambda m: f"每次运行每组 {m[1]} 张图片，与 {m[2]} 张原图比较。相似度、多样性、FID、KID、精确率与召回率：取自基础模型（{m[3]}）U-Net "
+     f"中间层在 t = 100 时的特征，池化为 2 x 2，共 {m[4]} 个数；不能与基于 Inception 的数值相比。纹理：小波，不用网络。周期性图案：亮度功率谱，"
+     f"不用网络，该组与原图组同一种子的 {m[1]} 对图片；即使没有图案，也不为 0，而有几个 dB。单次运行的区间：对图片作 95% 自助法；"
+     f"多次运行：95% 学生 t 分布。{m[5] or ''}"),
     # what is odd about a visitor's own sets
     (r"(\d+) of (\d+) protected photos \((.+)\) are not the size of their clean photos: resized, or of another set\?",
      lambda m: f"{m[2]} 张受保护的照片中有 {m[1]} 张的尺寸与其原图不同（{m[3].replace(', clean ', '，原图 ')}）：被缩放过，或来自另一组照片？"),

@@ -17,14 +17,14 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput, UDPError
 from udp.evaluate import Trial, imitator_photos
-from udp.finetune import RECIPES
+from udp.finetune import RECIPES, Recipe
 from udp.images import list_photos, read_photos
 from udp.metrics import clean_loss, visibility
 from udp.models import load_model
@@ -32,6 +32,7 @@ from udp.protect import METHODS, ProtectionMethod
 from udp.types import Photo, check_settings, describe_settings
 
 CLEAN = "clean"
+Changed = TypeVar("Changed", ProtectionMethod, Recipe)
 
 
 def parse_method(text: str, budget: float, gradients: int) -> ProtectionMethod:
@@ -39,21 +40,35 @@ def parse_method(text: str, budget: float, gradients: int) -> ProtectionMethod:
     name, _, changes = text.partition(":")
     if name not in METHODS:
         raise InvalidInput(f"expected a method among {', '.join(METHODS)}, got {name!r}")
-    method = METHODS[name](budget=budget)
-    known = {item.name: item for item in dataclasses.fields(method)}
+    method = at_cost(changed(METHODS[name](budget=budget), changes), gradients)
+    check_settings(method)
+    return method
+
+
+def parse_recipe(text: str, steps: int | None = None) -> Recipe:
+    """A recipe from "lora" or "dreambooth:batch_size=16", of `steps` if given. Raises `InvalidInput`."""
+    name, _, changes = text.partition(":")
+    if name not in RECIPES:
+        raise InvalidInput(f"expected a recipe among {', '.join(RECIPES)}, got {name!r}")
+    recipe = changed(RECIPES[name](), changes)
+    recipe = dataclasses.replace(recipe, steps=steps) if steps else recipe
+    check_settings(recipe)
+    return recipe
+
+
+def changed(base: Changed, changes: str) -> Changed:
+    """`base` with the settings in "momentum=1,augment=jpeg". Raises `InvalidInput`."""
+    known = {item.name: item for item in dataclasses.fields(base)}
     for change in filter(None, changes.split(",")):
         field, _, value = change.partition("=")
         if field not in known:
-            raise InvalidInput(f"expected a setting of {name} among {', '.join(known)}, got {field!r}")
+            raise InvalidInput(f"expected a setting of {base.name} among {', '.join(known)}, got {field!r}")
+        kind = type(known[field].default)
         try:
-            method = dataclasses.replace(method, **{field: type(known[field].default)(value)})
+            base = dataclasses.replace(base, **{field: value == "true" if kind is bool else kind(value)})
         except ValueError:
-            raise InvalidInput(
-                f"expected {field} to be a {type(known[field].default).__name__}, got {value!r}"
-            ) from None
-    method = at_cost(method, gradients)
-    check_settings(method)
-    return method
+            raise InvalidInput(f"expected {field} to be a {kind.__name__}, got {value!r}") from None
+    return base
 
 
 def at_cost(method: ProtectionMethod, gradients: int) -> ProtectionMethod:
@@ -77,7 +92,7 @@ def measure(photos: list[Photo], method: ProtectionMethod | None, options: argpa
     protected = method(photos, model, trial.instance_prompt, options.seed) if method else photos
     seconds = time.monotonic() - start
     arm = imitator_photos({"arm": protected}, model, trial)["arm"]
-    tuned = RECIPES[options.recipe](steps=options.steps).fit(arm, model, trial.instance_prompt, options.seed)
+    tuned = parse_recipe(options.recipe, options.steps).fit(arm, model, trial.instance_prompt, options.seed)
     figures = {"clean_loss": clean_loss(model, tuned.unet, photos, trial.instance_prompt)}
     if method is None:
         return {**figures, "base_loss": clean_loss(model, model.unet, photos, trial.instance_prompt)}
@@ -166,15 +181,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != "random"])
     parser.add_argument("--budgets", nargs="+", type=int, default=[4, 8, 16], help="in levels of 255")
     parser.add_argument("--gradients", type=int, default=200, help="PGD steps times draws, a photo")
-    parser.add_argument("--recipe", choices=tuple(RECIPES), default="dreambooth")
+    parser.add_argument("--recipe", default="dreambooth", help="as dreambooth, or dreambooth:batch_size=16")
     parser.add_argument("--steps", type=int, help="training steps of each arm (default: the recipe's)")
     parser.add_argument("--cleaning", default="none", help="what the imitator does to the photos first")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for the cells and table.md")
     options = parser.parse_args(arguments)
-    options.steps = options.steps or RECIPES[options.recipe]().steps
     try:
+        options.steps = parse_recipe(options.recipe, options.steps).steps
         parse_cleaning(options.cleaning)
         rows = compare(options)
     except UDPError as error:

@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -27,9 +28,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.compare_methods import gradients_of, parse_method
+from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
 from udp.evaluate import Trial, attack
-from udp.finetune import RECIPES
 from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tensor
 from udp.metrics import visibility
 from udp.models import load_model
@@ -37,6 +37,7 @@ from udp.protect import METHODS, RandomNoise
 from udp.types import describe_settings, parse_levels
 
 ARMS = ("clean", "random", "protected")
+SIDE = 128  # of a square in the grids
 Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
 
@@ -46,7 +47,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
     photos = read_photos(list_photos(options.photos / name))
     model = load_model(options.model)
     method = METHODS[options.method](budget=options.budget)
-    recipe = RECIPES[options.recipe](steps=options.steps)
+    recipe = parse_recipe(options.recipe, options.steps)
     start = time.monotonic()
     protected = method(photos, model, seed=options.seed)
     middle = time.monotonic()
@@ -72,11 +73,23 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         "method": {"name": method.name, **describe_settings(method)},
         "recipe": {"name": recipe.name, **describe_settings(recipe)},
     }
-    squares = [to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in (photos[0], protected[0])]
-    return {name: list(report.arm(name).images) for name in ARMS}, row, squares
+    squares = [
+        tiled([to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in photos_of])[0]
+        for photos_of in (photos, protected)
+    ]
+    return {name: tiled(report.arm(name).images) for name in ARMS}, row, squares
 
 
-def draw(rows: list[tuple[str, Pictures, list[np.ndarray]]], side: int = 128, shown: int = 3) -> Image.Image:
+def tiled(pictures: Sequence[np.ndarray], side: int = SIDE) -> list[np.ndarray]:
+    """Squares of `side` pixels: a large picture each, or rows and columns of small ones, the last filled up with white."""
+    across = max(1, side // pictures[0].shape[0])
+    missing = -len(pictures) % across**2
+    filled = [*pictures, *[np.full_like(pictures[0], 255)] * missing]
+    rows = [np.concatenate(filled[start : start + across], 1) for start in range(0, len(filled), across)]
+    return [np.concatenate(rows[start : start + across]) for start in range(0, len(rows), across)]
+
+
+def draw(rows: list[tuple[str, Pictures, list[np.ndarray]]], side: int = SIDE, shown: int = 3) -> Image.Image:
     """A row a subject: its photo, the protected photo, then the same seeds from every arm."""
     gap, head = 6, 26
     titles = [("photo", 1), ("protected photo", 1), *((f"trained on {arm}", shown) for arm in ARMS)]
@@ -161,7 +174,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
     parser.add_argument("--beside", nargs="+", default=(), metavar="METHOD", help="further methods, at equal cost")
-    parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora")
+    parser.add_argument("--recipe", default="lora", help="as lora, or dreambooth:batch_size=16")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--steps", type=int, help="training steps of each arm (default: the recipe's)")
@@ -169,7 +182,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="subjects at a time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    options.steps = options.steps or RECIPES[options.recipe]().steps
+    parse_recipe(options.recipe, options.steps)  # a wrong one ends it here
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.subjects or sorted(p.name for p in options.photos.iterdir() if p.is_dir())
     shown, rows = [], []

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import compare_methods
-from benchmarks.compare_methods import gradients_of, learned, main, parse_method
+from benchmarks.compare_methods import gradients_of, learned, main, parse_method, parse_recipe
+from benchmarks.subjects import tiled
 from udp.errors import InvalidInput
+from udp.finetune import LoRA
 from udp.models import LatentDiffusionModel
 from udp.protect import METHODS
 from udp.types import Photo
@@ -27,6 +30,25 @@ def test_settings_in_a_method_text() -> None:
                         ("udp:draws=99", "draws between")):  # fmt: skip
         with pytest.raises(InvalidInput, match=words):
             parse_method(text, 8 / 255, 200)
+
+
+def test_settings_in_a_recipe_text() -> None:
+    recipe = parse_recipe("dreambooth:batch_size=16,from_scratch=true", 30)
+    assert (recipe.batch_size, recipe.from_scratch, recipe.steps) == (16, True, 30)
+    assert parse_recipe("lora").steps == LoRA().steps
+    for text, words in (("nope", "a recipe among"), ("lora:x=1", "a setting of lora"), ("lora:rank=a", "to be a int")):
+        with pytest.raises(InvalidInput, match=words):
+            parse_recipe(text)
+
+
+@pytest.mark.parametrize(("side", "count", "squares"), [(128, 3, 3), (32, 35, 3), (160, 1, 1), (64, 3, 1)])
+def test_small_pictures_share_a_square_of_the_grid(side: int, count: int, squares: int) -> None:
+    pictures = [np.full((side, side, 3), index, np.uint8) for index in range(count)]
+    found = tiled(pictures)
+    assert len(found) == squares and all(square.shape[0] == max(side, 128) for square in found)
+    if side == 32:
+        assert found[0][:32, 32:64].max() == 1 and found[0][32, 0, 0] == 4 and found[1][0, 0, 0] == 16
+        assert found[2].mean() > 200 and found[2][0, 0, 0] == 32
 
 
 def test_learned_is_relative_to_the_clean_arm() -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.conftest import picture
 from udp.errors import InvalidInput, UnreadablePhoto
 from udp.images import fit_square, list_photos, read_photo, read_photos, resize, to_pixels, to_tensor, write_png
+from udp.metrics import visibility
 from udp.types import Photo
 
 
@@ -89,12 +90,19 @@ def test_truncated_photo_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"), [((1, 1), "at least 64"), ((20_000, 80), "12,000"), ((11_000, 9_000), "60")]
+    ("size", "words"),
+    [((1, 1), "at least 32"), ((31, 80), "at least 32"), ((20_000, 80), "12,000"), ((11_000, 9_000), "60")],
 )
 def test_sizes_outside_the_limits_are_refused(tmp_path: Path, size: tuple[int, int], words: str) -> None:
     Image.new("L", size).save(tmp_path / "x.png")
     with pytest.raises(UnreadablePhoto, match=words):
         read_photo(tmp_path / "x.png")
+
+
+def test_a_picture_as_small_as_cifar10s_is_a_photo(tmp_path: Path) -> None:
+    Image.fromarray(picture(0, 32, 32)).save(tmp_path / "x.png")
+    photo = read_photo(tmp_path / "x.png")
+    assert photo.size == (32, 32) and visibility(photo, photo)["ssim"] == 1
 
 
 def test_no_files_and_too_many_files(photo_files: list[Path], tmp_path: Path) -> None:

@@ -55,3 +55,14 @@ def test_unknown_names_list_the_known_ones(photos: list[Photo], tiny_model: Diff
         attack(photos, None, tiny_model, recipe="magic")
     with pytest.raises(InvalidInput, match="same number, order and sizes"):
         attack(photos, photos[:1], tiny_model, trial=Trial(pictures=1))
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-pixel"])
+def test_loading_our_own_model_says_nothing_and_silences_nothing_else(name: str) -> None:
+    code = (
+        "from udp import load_model; from diffusers.utils import logging as d; from transformers.utils import logging as t;"
+        "said = lambda: [(x.get_verbosity(), x.is_progress_bar_enabled()) for x in (d, t)];"
+        f"before = said(); load_model({name!r}); assert said() == before, said()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from udp.errors import InvalidInput, ModelUnavailable
 from udp.models.base import SMALL_UNET, DiffusionModel
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
+from udp.models.quiet import quietly
 from udp.models.registry import MODELS, available_models
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
@@ -66,9 +68,11 @@ def load_model(
         if family is None:
             known = ", ".join(FAMILIES)
             raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
-        pipeline = DiffusionPipeline.from_pretrained(
-            source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False, **WITHOUT.get(kind, {})
-        )  # fmt: skip
+        with quietly() if row and row.embedded else nullcontext():
+            pipeline = DiffusionPipeline.from_pretrained(
+                source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False,
+                **WITHOUT.get(kind, {}),
+            )  # fmt: skip
     except (OSError, ValueError) as error:
         raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
     pipeline.set_progress_bar_config(disable=True)

@@ -30,10 +30,14 @@ class ModelRow:
     small: bool = False
 
     @property
+    def embedded(self) -> bool:
+        """Whether it is a folder of ours, not a model on the Hub."""
+        return Path(self.source).is_absolute()
+
+    @property
     def available(self) -> bool:
         """Whether it can be asked for: a model on the Hub, or a folder that has its weights (not trained yet: none)."""
-        folder = Path(self.source)
-        return not folder.is_absolute() or (folder / "model_index.json").is_file()
+        return not self.embedded or (Path(self.source) / "model_index.json").is_file()
 
 
 MODELS = {

@@ -32,6 +32,7 @@ from udp.protect import METHODS, ProtectionMethod
 from udp.types import Photo, check_settings, describe_settings
 
 CLEAN = "clean"
+SWITCH = {"true": True, "false": False}
 Changed = TypeVar("Changed", ProtectionMethod, Recipe)
 
 
@@ -65,8 +66,8 @@ def changed(base: Changed, changes: str) -> Changed:
             raise InvalidInput(f"expected a setting of {base.name} among {', '.join(known)}, got {field!r}")
         kind = type(known[field].default)
         try:
-            base = dataclasses.replace(base, **{field: value == "true" if kind is bool else kind(value)})
-        except ValueError:
+            base = dataclasses.replace(base, **{field: SWITCH[value] if kind is bool else kind(value)})
+        except (KeyError, ValueError):
             raise InvalidInput(f"expected {field} to be a {kind.__name__}, got {value!r}") from None
     return base
 

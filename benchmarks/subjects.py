@@ -29,6 +29,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
+from udp.errors import UDPError
 from udp.evaluate import Trial, attack
 from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tensor
 from udp.metrics import visibility
@@ -182,7 +183,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="subjects at a time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    parse_recipe(options.recipe, options.steps)  # a wrong one ends it here
+    try:  # here, not in a worker that has protected already
+        parse_recipe(options.recipe, options.steps)
+        for text in options.beside:
+            parse_method(text, options.budget, 1)
+    except UDPError as error:
+        parser.error(str(error))
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.subjects or sorted(p.name for p in options.photos.iterdir() if p.is_dir())
     shown, rows = [], []

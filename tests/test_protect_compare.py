@@ -36,7 +36,8 @@ def test_settings_in_a_recipe_text() -> None:
     recipe = parse_recipe("dreambooth:batch_size=16,from_scratch=true", 30)
     assert (recipe.batch_size, recipe.from_scratch, recipe.steps) == (16, True, 30)
     assert parse_recipe("lora").steps == LoRA().steps
-    for text, words in (("nope", "a recipe among"), ("lora:x=1", "a setting of lora"), ("lora:rank=a", "to be a int")):
+    for text, words in (("nope", "a recipe among"), ("lora:x=1", "a setting of lora"), ("lora:rank=a", "to be a int"),
+                        ("dreambooth:from_scratch=yes", "to be a bool")):  # fmt: skip
         with pytest.raises(InvalidInput, match=words):
             parse_recipe(text)
 

@@ -29,8 +29,8 @@ LIMITS = (
     "<b>EUDP's schedule is our reading, and one term is our addition.</b> The authors published neither code nor the formula "
     "by which timesteps are drawn. Ours draws them in proportion to the factor by which the noise schedule scales the "
     "picture, and it also moves each photo away from what the model's encoder made of it. An encoder weight of 0 leaves that out.",
-    "<b>On a model of pixels it did not beat random noise.</b> What the change does, it does largely through the encoder of "
-    "latent models such as Stable Diffusion. A model without one learned as much from our protected pictures as from noisy ones.",
+    "<b>On a model of pixels it did not beat random noise.</b> In our trial such a model, which has no encoder as Stable "
+    "Diffusion has one, learned no less from protected pictures than from noisy ones.",
     "<b>What you see is one trial on a small model.</b> The embedded model has 128 pixels. A verdict here says what "
     "happened on it, not what will happen elsewhere. Random noise of the same budget is tried beside it, unless you leave it out.",
 )
@@ -59,8 +59,8 @@ LIMITS_ZH = (
     "<b>只有 PNG 能保留它。</b>会重新压缩上传图片的网站，也会改变扰动。",
     "<b>EUDP 的时间步分布是我们的理解，另有一项是我们的补充。</b>作者既没有公布代码，也没有公布选取时间步的公式。我们按噪声调度对图片的缩放系数成"
     "比例地选取，并且还让每张照片在模型编码器中的表示远离原图。把编码器权重设为 0，即可去掉这一项。",
-    "<b>在像素模型上，它没有胜过随机噪声。</b>这种改动主要通过 Stable Diffusion 等潜空间模型的编码器起作用。没有编码器的模型，从受保护的图片中学到的"
-    "并不比从加随机噪声的图片中少。",
+    "<b>在像素模型上，它没有胜过随机噪声。</b>这类模型不像 Stable Diffusion 那样有编码器；在我们的试验中，它从受保护的图片中学到的，并不比从加随机"
+    "噪声的图片中少。",
     "<b>您看到的是在一个小模型上的一次试验。</b>内置模型的分辨率为 128 像素。这里的结论只说明在它上面发生了什么，不代表别处也会如此。"
     "除非您将其去掉，否则每次都会同时试验相同上限的随机噪声。",
 )

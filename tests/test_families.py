@@ -68,6 +68,20 @@ def test_prompts_matter_where_there_are_prompts(model: DiffusionModel) -> None:
     assert first.shape == noisy.shape and first.dtype == torch.float32
 
 
+def test_guidance_is_rescaled_where_the_schedule_ends_without_signal() -> None:
+    """Again beside the published pipeline, which has the same rescaling (arXiv 2305.08891)."""
+    mini = load_model("mini")
+    assert mini.guidance_rescale == 0.7
+    generators, size = [torch.Generator().manual_seed(seed) for seed in (3, 4)], mini.resolution
+    with torch.no_grad():
+        pictures = mini.pipeline(
+            ["a photo of a toy"] * 2, height=size, width=size, num_inference_steps=4, guidance_scale=7.5, guidance_rescale=0.7,
+            generator=generators, output_type="pt",
+        ).images  # fmt: skip
+    for a, b in zip(generate(mini, mini.unet, "a photo of a toy", [3, 4], 4, 7.5), pictures, strict=True):
+        assert np.abs(a.astype(int) - to_pixels(b).astype(int)).max() <= 1
+
+
 def test_sampling_agrees_with_the_pipeline_of_diffusers(model: DiffusionModel) -> None:
     """An independent implementation of the same sampler: the published pipeline, with the same starting noise."""
     if isinstance(model.pipeline.scheduler, DDPMScheduler):

@@ -27,6 +27,16 @@ MOST_PROMPTS = 8  # kept encoded; a run needs four at most
 Conditioning = Any
 
 
+def side_by_side(parts: Sequence[tuple[Conditioning, int]]) -> Conditioning:
+    """One conditioning for a batch in which each of `parts` is that many samples, in order."""
+    kind = parts[0][0]
+    if kind is None:
+        return None
+    if isinstance(kind, tuple):
+        return tuple(side_by_side([(part[index], count) for part, count in parts]) for index in range(len(kind)))
+    return torch.cat([part.expand(count, *part.shape[1:]) for part, count in parts])
+
+
 class DiffusionModel(abc.ABC):
     """A frozen base model. Nothing here changes its weights: surrogates and fine-tunes work on copies (`copy_unet`).
 
@@ -70,7 +80,8 @@ class DiffusionModel(abc.ABC):
     def predict(
         self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
-        """`unet`'s raw output for `noisy` (N, C, h, w), both in `unet`'s dtype; conditioning is for one sample."""
+        """`unet`'s raw output for `noisy` (N, C, h, w), both in `unet`'s dtype; conditioning is for one sample, or
+        for each of the N."""
 
     @property
     def small(self) -> bool:
@@ -159,6 +170,15 @@ class DiffusionModel(abc.ABC):
         kind = DDIMScheduler if isinstance(scheduler, DDPMScheduler) else type(scheduler)
         return kind.from_config(scheduler.config)
 
+    @property
+    def guidance_rescale(self) -> float:
+        """How far a guided prediction gets back the spread that it had without guidance, in [0, 1].
+
+        Noise schedules that end without signal overexpose guided pictures; 0.7 is what Lin et al. recommend for them
+        (2024, arXiv 2305.08891, section 3.4).
+        """
+        return 0.7 if self.pipeline.scheduler.config.get("rescale_betas_zero_snr") else 0.0
+
     @torch.no_grad()
     def sample(
         self,
@@ -171,7 +191,8 @@ class DiffusionModel(abc.ABC):
     ) -> torch.Tensor:
         """Pictures (N, 3, S, S) in [0, 1], one a seed; the same seed starts from the same noise whatever the weights.
 
-        Classifier-free guidance (Ho & Salimans 2022) where the model takes prompts and `guidance` exceeds 1.
+        Classifier-free guidance (Ho & Salimans 2022) where the model takes prompts and `guidance` exceeds 1, rescaled by
+        `guidance_rescale`.
         `on_step(done, total)` is called after each step.
         """
         scheduler = self.sampler()
@@ -189,7 +210,10 @@ class DiffusionModel(abc.ABC):
             prediction = self.denoise(unet, noisy, batch, self.embed(prompt))
             if self.takes_prompts and guidance > 1:
                 plain = self.denoise(unet, noisy, batch, self.embed_nothing())
-                prediction = plain + guidance * (prediction - plain)
+                guided = plain + guidance * (prediction - plain)
+                spread = prediction.flatten(1).std(1) / guided.flatten(1).std(1)
+                rescaled = guided * spread.view(-1, *[1] * (guided.ndim - 1))
+                prediction = torch.lerp(guided, rescaled, self.guidance_rescale)
             latents = scheduler.step(prediction, timestep, latents, **draws).prev_sample
             on_step(index + 1, total)
         return self.decode(latents)

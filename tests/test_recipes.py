@@ -18,6 +18,7 @@ from udp.generate import generate
 from udp.images import to_pixels
 from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel, load_model
+from udp.models.base import side_by_side
 from udp.training import Trainer, TrainingSettings
 from udp.types import Photo
 
@@ -124,7 +125,7 @@ def test_dreambooth_trains_its_own_text_encoder_and_saves_a_pipeline(
 
 
 def test_prior_preservation_keeps_the_class(sd1: DiffusionModel, photos: list[Photo]) -> None:
-    plain = DreamBooth(steps=30, learning_rate=3e-3, class_prompt="a toy", class_images=3)
+    plain = DreamBooth(steps=30, learning_rate=3e-3, prior_weight=0, class_prompt="a toy", class_images=3)
     kept = dataclasses.replace(plain, prior_weight=2.0)
     prior = kept.prior(sd1, 0, lambda progress: None)
     assert prior.latents.shape[0] == 3 and prior.prompt == "a toy" and plain.prior(sd1, 0, print) is None
@@ -135,6 +136,29 @@ def test_prior_preservation_keeps_the_class(sd1: DiffusionModel, photos: list[Ph
             return float(loss(tuned.unet, prior.latents.repeat(8, 1, 1, 1), torch.Generator().manual_seed(5)))
 
     assert class_loss(kept.fit(photos, sd1, PROMPT)) < class_loss(plain.fit(photos, sd1, PROMPT))
+
+
+def test_without_prompts_or_a_base_there_is_no_prior_to_keep(folders: dict[str, Path], sd1: DiffusionModel) -> None:
+    ddpm = load_model(str(folders["ddpm"]))
+    assert DreamBooth(prior_weight=1.0).prior(ddpm, 0, print) is None
+    assert DreamBooth(prior_weight=1.0, from_scratch=True).prior(sd1, 0, print) is None
+    assert DreamBooth(prior_weight=1.0).sampling_before(20) == 80 and DreamBooth().sampling_before(20) == 0
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_two_prompts_in_one_batch_predict_as_each_alone(folders: dict[str, Path], family: str) -> None:
+    model = load_model(str(folders[family]))
+    noisy = torch.randn(3, model.unet.config.in_channels, 16, 16, generator=torch.Generator().manual_seed(0))
+    timesteps = torch.tensor([10, 500, 900])
+    together = model.denoise(
+        model.unet, noisy, timesteps, side_by_side([(model.embed("a toy"), 2), (model.embed(""), 1)])
+    )
+    for rows, text in ((slice(0, 2), "a toy"), (slice(2, 3), "")):
+        alone = model.denoise(model.unet, noisy[rows], timesteps[rows], model.embed(text))
+        assert torch.allclose(together[rows], alone, atol=1e-4)
+    assert not torch.allclose(
+        together[2:], model.denoise(model.unet, noisy[2:], timesteps[2:], model.embed("a toy")), atol=1e-4
+    )
 
 
 def test_first_timestep_leaves_the_low_ones_out(sd1: DiffusionModel, photos: list[Photo]) -> None:

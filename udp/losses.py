@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from udp.models import DiffusionModel
+from udp.models.base import Conditioning
 from udp.timesteps import TimestepDistribution
 
 
@@ -15,10 +16,11 @@ class DenoisingLoss:
     """E over t and noise of || prediction(x_t, t, text) - target ||^2 (Ho et al. 2020, eq. 14, with any target).
 
     The same object serves the surrogate, which descends it, the images, which ascend it, and the imitator's fine-tune.
+    `text` is a conditioning for one sample, or for each of a batch.
     """
 
     model: DiffusionModel
-    text: torch.Tensor
+    text: Conditioning
     timesteps: TimestepDistribution
 
     def __call__(self, unet: torch.nn.Module, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -24,7 +24,7 @@ class Preset:
 PRESETS = {
     row.name: row
     for row in (
-        Preset("object", "An object", "a photo of sks", "a photo of a toy", "a photo of sks", "toy"),
+        Preset("object", "An object", "a photo of sks", "a photo", "a photo of sks", "toy"),
         Preset(
             "style", "A style of painting", "a painting in the style of sks", "a painting",
             "a painting in the style of sks", "painting",

@@ -14,6 +14,7 @@ from udp.errors import InvalidInput, NothingLearned
 from udp.images import to_tensor
 from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel
+from udp.models.base import Conditioning, side_by_side
 from udp.models.memory import enough_memory
 from udp.timesteps import TimestepDistribution
 from udp.training import Trainer, TrainingSettings
@@ -37,11 +38,13 @@ class FineTuned:
 
 @dataclass(frozen=True)
 class Prior:
-    """Pictures of the subject's class that the fine-tune must still get right: latents (N, C, h, w), prompt, weight."""
+    """Pictures of the subject's class that the fine-tune must still get right: latents (N, C, h, w), prompt, weight of
+    their loss, and how many of them a training step takes."""  # fmt: skip
 
     latents: torch.Tensor
     prompt: str
     weight: float
+    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class Recipe(abc.ABC):
     def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
         """Class images to preserve, or None."""
         return None
+
+    def sampling_before(self, steps: int) -> int:
+        """Sampling steps that come before the first arm's training, of `steps` a picture; none without a prior."""
+        return 0
 
     def save(self, tuned: FineTuned, folder: Path) -> Path:
         """Write what was learned to `folder`; by default the whole pipeline, which `load_model(folder)` reads."""
@@ -112,17 +119,27 @@ class Recipe(abc.ABC):
         prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
         timesteps = high_timesteps(self.first_timestep, len(model.alphas_cumprod))
 
-        def denoising(of: torch.Tensor, told: str) -> torch.Tensor:
-            chosen = torch.randperm(len(of), generator=generator)[: self.batch_size]
-            if len(chosen) < self.batch_size:
-                chosen = torch.randint(len(of), (self.batch_size,), generator=generator)
+        def draw(of: torch.Tensor, count: int) -> torch.Tensor:
+            chosen = torch.randperm(len(of), generator=generator)[:count]
+            if len(chosen) < count:
+                chosen = torch.randint(len(of), (count,), generator=generator)
+            return of[chosen]
+
+        def told(text: str) -> Conditioning:
             # Text that learns is encoded anew in every step; frozen text once.
-            text = model.embed(told) if words is model else words.encode_prompt(told)
-            return DenoisingLoss(model, text, timesteps)(unet, of[chosen], generator)
+            return model.embed(text) if words is model else words.encode_prompt(text)
 
         def step_loss(step: int) -> torch.Tensor:
-            value = denoising(latents, prompt)
-            return value + prior.weight * denoising(prior.latents, prior.prompt) if prior else value
+            if not prior:
+                return DenoisingLoss(model, told(prompt), timesteps)(unet, draw(latents, self.batch_size), generator)
+            # Photos and class images in one batch: two would cost a third more.
+            sizes = self.batch_size, prior.batch_size
+            batch = torch.cat([draw(latents, sizes[0]), draw(prior.latents, sizes[1])])
+            texts = side_by_side([(told(prompt), sizes[0]), (told(prior.prompt), sizes[1])])
+            loss = DenoisingLoss(model, texts, timesteps)
+            drawn, noise = loss.draw(batch, generator)
+            photos_loss, prior_loss = loss.at(unet, batch, noise, drawn).split(sizes)
+            return photos_loss.mean() + prior.weight * prior_loss.mean()
 
         def report(step: int, value: float) -> None:
             on_progress(Progress("fine-tuning", step, self.steps, value, arm))

@@ -7,15 +7,15 @@ from typing import ClassVar
 
 import torch
 
-from udp.finetune.base import relative_change
+from udp.finetune.base import Prior, relative_change
 from udp.finetune.subject import SubjectRecipe
 from udp.models import DiffusionModel
-from udp.types import setting
+from udp.types import OnProgress, setting
 
 
 @dataclass(frozen=True)
 class DreamBooth(SubjectRecipe):
-    """Full fine-tune. Without prior preservation, the default, it is the hardest one to protect against.
+    """Full fine-tune.
 
     The published learning rate, 5e-6, is that of the paper and of the public trainer of diffusers for Stable Diffusion;
     from random weights a large model needs more. On a model without prompts this is continued training of a DDPM, and with `from_scratch` the paper's first setting.
@@ -36,6 +36,10 @@ class DreamBooth(SubjectRecipe):
             torch.manual_seed(seed)
             unet = type(model.unet).from_config(model.unet.config)
         return unet.to(model.device).eval()
+
+    def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
+        """See `SubjectRecipe.prior`; random weights have nothing to preserve."""
+        return None if self.from_scratch else super().prior(model, seed, on_progress)
 
     def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
         """See `SubjectRecipe.open_text_encoder`: all of its weights."""

@@ -157,7 +157,8 @@ class AttackWork:
 
     def _attack_units(self) -> float:
         arms, trial = len(self.arms), self.trial
-        return trial.seeds * (arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
+        before = self.recipe.sampling_before(trial.sampling_steps)
+        return trial.seeds * (before + arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
 
     def _protection_units(self) -> float:
         needed = self.protected is None and "protected" in self.arms
@@ -184,8 +185,8 @@ class RobustnessWork:
 
     def units(self) -> float:
         """Cost in fine-tuning steps, sampling included."""
-        cells = (1 + len(self.cleanings)) * len(ARMS)
-        return self.trial.seeds * (cells * (self.recipe.steps + self.trial.sampling_steps) + self.trial.sampling_steps)
+        cells, steps = (1 + len(self.cleanings)) * len(ARMS), self.trial.sampling_steps
+        return self.trial.seeds * (self.recipe.sampling_before(steps) + cells * (self.recipe.steps + steps) + steps)
 
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""

@@ -58,7 +58,8 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         rival = parse_method(text, options.budget, gradients_of(method))
         arms[text] = rival(photos, model, seed=options.seed)
     start_of_attack = time.monotonic()
-    report = attack(arms, model, recipe, Trial(seed=options.seed, pictures=options.pictures))
+    trial = Trial.for_model(model, seed=options.seed, pictures=options.pictures, guidance=options.guidance)
+    report = attack(arms, model, recipe, trial)
     end = time.monotonic()
     seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
     row = {
@@ -72,6 +73,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
         "verdict": report.verdict,
         "method": {"name": method.name, **describe_settings(method)},
+        "guidance": trial.guidance,
         "recipe": {"name": recipe.name, **describe_settings(recipe)},
     }
     squares = [
@@ -180,6 +182,7 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--steps", type=int, help="training steps of each arm (default: the recipe's)")
     parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--guidance", type=float, help="of the pictures (default: what suits the model)")
     parser.add_argument("--workers", type=int, default=1, help="subjects at a time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -187,6 +190,9 @@ def main() -> None:
         parse_recipe(options.recipe, options.steps)
         for text in options.beside:
             parse_method(text, options.budget, 1)
+        Trial(
+            pictures=options.pictures, guidance=Trial().guidance if options.guidance is None else options.guidance
+        ).check()
     except UDPError as error:
         parser.error(str(error))
     options.out.mkdir(parents=True, exist_ok=True)

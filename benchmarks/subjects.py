@@ -38,6 +38,8 @@ from udp.protect import METHODS, RandomNoise
 from udp.types import describe_settings, parse_levels
 
 ARMS = ("clean", "random", "protected")
+# Of quality and diversity: 1 where more is better, -1 where less is. Texture is in dB, noise in levels of 255.
+FIGURES = {"recall": 1, "diversity": 1, "precision": 1, "kid": -1, "fid": -1, "texture_distance": -1, "noise_level": -1}
 SIDE = 128  # of a square in the grids
 Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
@@ -145,7 +147,7 @@ def means(rows: list[dict]) -> str:
         f"| mean of {len(rows)} | {' | '.join(arms)} | protected is worse than both controls |",
         "|---" * (len(arms) + 2) + "|",
     ]
-    for figure, better in (("recall", 1), ("diversity", 1), ("precision", 1), ("kid", -1), ("fid", -1)):
+    for figure, better in FIGURES.items():
         values = {arm: [row["figures"][arm][figure] for row in rows] for arm in arms}
         worst = sum(
             better * p < min(better * c, better * r) for c, r, p in zip(*(values[arm] for arm in ARMS), strict=True)
@@ -190,9 +192,7 @@ def main() -> None:
         parse_recipe(options.recipe, options.steps)
         for text in options.beside:
             parse_method(text, options.budget, 1)
-        Trial(
-            pictures=options.pictures, guidance=Trial().guidance if options.guidance is None else options.guidance
-        ).check()
+        Trial(pictures=options.pictures, guidance=options.guidance or 0).check()
     except UDPError as error:
         parser.error(str(error))
     options.out.mkdir(parents=True, exist_ok=True)

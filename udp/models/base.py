@@ -30,8 +30,6 @@ Conditioning = Any
 def side_by_side(parts: Sequence[tuple[Conditioning, int]]) -> Conditioning:
     """One conditioning for a batch in which each of `parts` is that many samples, in order."""
     kind = parts[0][0]
-    if kind is None:
-        return None
     if isinstance(kind, tuple):
         return tuple(side_by_side([(part[index], count) for part, count in parts]) for index in range(len(kind)))
     return torch.cat([part.expand(count, *part.shape[1:]) for part, count in parts])
@@ -211,9 +209,11 @@ class DiffusionModel(abc.ABC):
             if self.takes_prompts and guidance > 1:
                 plain = self.denoise(unet, noisy, batch, self.embed_nothing())
                 guided = plain + guidance * (prediction - plain)
-                spread = prediction.flatten(1).std(1) / guided.flatten(1).std(1)
-                rescaled = guided * spread.view(-1, *[1] * (guided.ndim - 1))
-                prediction = torch.lerp(guided, rescaled, self.guidance_rescale)
+                if self.guidance_rescale:
+                    spread = prediction.flatten(1).std(1) / guided.flatten(1).std(1)
+                    rescaled = guided * spread.view(-1, *[1] * (guided.ndim - 1))
+                    guided = torch.lerp(guided, rescaled, self.guidance_rescale)
+                prediction = guided
             latents = scheduler.step(prediction, timestep, latents, **draws).prev_sample
             on_step(index + 1, total)
         return self.decode(latents)

@@ -35,7 +35,7 @@ from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tenso
 from udp.metrics import visibility
 from udp.models import load_model
 from udp.protect import METHODS, RandomNoise
-from udp.types import describe_settings, parse_levels
+from udp.types import describe_settings, for_model, parse_levels
 
 ARMS = ("clean", "random", "protected")
 # Of quality and diversity: 1 where more is better, -1 where less is. Texture is in dB, noise in levels of 255.
@@ -74,9 +74,9 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         "learned": {n: round(report.judgement.learned[n].mean, 3) for n in report.judgement.learned},
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
         "verdict": report.verdict,
-        "method": {"name": method.name, **describe_settings(method)},
+        "method": {"name": method.name, **describe_settings(for_model(method, model.small))},
         "guidance": trial.guidance,
-        "recipe": {"name": recipe.name, **describe_settings(recipe)},
+        "recipe": {"name": recipe.name, **describe_settings(for_model(recipe, model.small))},
     }
     squares = [
         tiled([to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in photos_of])[0]

@@ -76,7 +76,7 @@ def test_a_setting_at_0_is_the_models_own(kind: Callable, name: str, small: floa
     assert getattr(for_model(kind(), small=True), name) == small
     assert getattr(for_model(kind(), small=False), name) == published
     chosen = kind(**{name: 2e-5})
-    assert for_model(chosen, small=False) is chosen
+    assert getattr(for_model(chosen, small=False), name) == 2e-5
     help = {item.name: item.metadata["help"] for item in dataclasses.fields(kind())}[name]
     assert f"{small:g}" in help and f"{published:g}" in help
     with pytest.raises(InvalidInput, match=f"expected {name} between"):
@@ -132,7 +132,7 @@ def test_manifests_show_the_rate_that_was_used(
         ("textual_inversion", "0.005 / 0.0005"),
     ):
         assert f"{rate} for {owner}" in text
-    assert "default 3 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
+    assert "default 5 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
     with pytest.raises(SystemExit):
         build_parser().parse_args(["protect", "--help"])
     surrogates = " ".join(capsys.readouterr().out.split())
@@ -154,25 +154,24 @@ def test_the_default_preset_is_what_the_recipes_assume() -> None:
     assert options_of("protect", "photos").prompt == options_of("evaluate", "photos").prompt == known.instance_prompt
 
 
-def test_a_preset_sets_prompts_class_and_word_together() -> None:
+def test_a_preset_sets_prompts_and_word_together() -> None:
     style = ("--preset", "style")
     options = options_of("attack", "--instance", "photos", *style)
     assert options.instance_prompt == options.prompt == "a painting in the style of sks"
-    assert from_flags(LoRA, options).class_prompt == "a painting"
     assert from_flags(TextualInversion, options).initial_word == "painting"
     lab = options_of("evaluate", "photos", *style)
     assert lab.prompt == "a painting in the style of sks"
-    assert from_flags(DreamBooth, lab, "recipe-").class_prompt == "a painting"
+    assert from_flags(TextualInversion, lab, "recipe-").initial_word == "painting"
     assert options_of("protect", "photos", *style).prompt == "a painting in the style of sks"
 
 
 def test_flags_that_are_given_win_over_the_preset() -> None:
     options = options_of("attack", "--instance", "p", "--preset", "style", "--instance-prompt", "art of qz",
-                         "--class-prompt", "art")  # fmt: skip
+                         "--initial-word", "art")  # fmt: skip
     assert options.instance_prompt == options.prompt == "art of qz"
-    assert from_flags(LoRA, options).class_prompt == "art"
+    assert from_flags(TextualInversion, options).initial_word == "art"
     assert options_of("attack", "--instance", "p", "--prompt", "a dog").prompt == "a dog"
-    assert options_of("evaluate", "p", "--recipe-class-prompt", "art").__dict__["recipe-class_prompt"] == "art"
+    assert options_of("evaluate", "p", "--recipe-initial-word", "art").__dict__["recipe-initial_word"] == "art"
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -40,7 +40,7 @@ def test_class_images_of_the_latest_settings_are_kept(
     made: list[int] = []
     monkeypatch.setattr(subject, "_KEPT", WeakKeyDictionary())
     monkeypatch.setattr(LoRA, "_class_latents", lambda self, model, seed, _: made.append(seed) or torch.zeros(1))
-    recipe = LoRA(prior_weight=1.0)
+    recipe = LoRA(prior_preservation="yes", class_images=16)
     for seed in (0, 0, 1, 2, 3, 4, 5, 0):
         recipe.prior(tiny_model, seed, lambda progress: None)
     assert made == [0, 1, 2, 3, 4, 5, 0]

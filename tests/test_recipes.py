@@ -20,7 +20,7 @@ from udp.losses import DenoisingLoss
 from udp.models import DiffusionModel, load_model
 from udp.models.base import side_by_side
 from udp.training import Trainer, TrainingSettings
-from udp.types import Photo
+from udp.types import Photo, check_settings, for_model
 
 PROMPT = "a photo of sks"
 
@@ -125,8 +125,8 @@ def test_dreambooth_trains_its_own_text_encoder_and_saves_a_pipeline(
 
 
 def test_prior_preservation_keeps_the_class(sd1: DiffusionModel, photos: list[Photo]) -> None:
-    plain = DreamBooth(steps=30, learning_rate=3e-3, prior_weight=0, class_prompt="a toy", class_images=3)
-    kept = dataclasses.replace(plain, prior_weight=2.0)
+    settings = {"steps": 30, "learning_rate": 3e-3, "prior_weight": 2.0, "class_prompt": "a toy", "class_images": 3}
+    plain, kept = (DreamBooth(prior_preservation=choice, **settings) for choice in ("no", "yes"))
     prior = kept.prior(sd1, 0, lambda progress: None)
     assert prior.latents.shape[0] == 3 and prior.prompt == "a toy" and plain.prior(sd1, 0, print) is None
 
@@ -140,9 +140,22 @@ def test_prior_preservation_keeps_the_class(sd1: DiffusionModel, photos: list[Ph
 
 def test_without_prompts_or_a_base_there_is_no_prior_to_keep(folders: dict[str, Path], sd1: DiffusionModel) -> None:
     ddpm = load_model(str(folders["ddpm"]))
-    assert DreamBooth(prior_weight=1.0).prior(ddpm, 0, print) is None
-    assert DreamBooth(prior_weight=1.0, from_scratch=True).prior(sd1, 0, print) is None
-    assert DreamBooth(prior_weight=1.0).sampling_before(20) == 80 and DreamBooth().sampling_before(20) == 0
+    kept = DreamBooth(prior_preservation="yes", class_images=40)
+    assert kept.prior(ddpm, 0, print) is None
+    assert dataclasses.replace(kept, from_scratch=True).prior(sd1, 0, print) is None
+    # Of a small model 16 at a time and 20 steps, of a large one as many as photos.
+    assert kept.sampling_before(True, 50) == 60 and kept.sampling_before(False, 50) == 500
+
+
+def test_a_small_model_keeps_its_prior_and_a_large_one_as_asked() -> None:
+    assert for_model(DreamBooth(), small=True) == DreamBooth(
+        learning_rate=1e-3, prior_preservation="yes", prior_weight=0.2
+    )
+    large = for_model(LoRA(), small=False)
+    assert (large.prior_preservation, large.prior_weight) == ("no", 1.0) and large.sampling_before(False, 50) == 0
+    assert for_model(LoRA(prior_preservation="no"), small=True).sampling_before(True, 20) == 0
+    with pytest.raises(InvalidInput, match="expected prior_preservation to be one of auto, yes, no, got 'maybe'"):
+        check_settings(DreamBooth(prior_preservation="maybe"))
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])

@@ -52,11 +52,11 @@ def test_sampling_starts_at_the_models_own_and_follows_it(
         raise AssertionError(f"{name} was loaded to fill in two sliders")
 
     monkeypatch.setattr("udp.models.loading.load_model", never)
-    assert shown(Owner()) == (20, 3.0) and shown(Owner(model="sd15")) == (50, 7.5)
-    assert shown(Owner(model=str(tiny_model_folder))) == (20, 3.0)
+    assert shown(Owner()) == (20, 5.0) and shown(Owner(model="sd15")) == (50, 7.5)
+    assert shown(Owner(model=str(tiny_model_folder))) == (20, 5.0)
     home = Owner(any_model=True)
     assert moved(home, "sdxl") == [50, 7.5] and moved(home, "some/model") == [50, 7.5]
-    assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 3.0]
+    assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 5.0]
     assert moved(Owner(), "some/model") == [gr.skip(), gr.skip()]
 
 
@@ -90,9 +90,9 @@ def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> N
         attack.connect(protect.connect(tabs), gr.Tab("Attack"))
     assert protect.preset.fill("style") == {protect.prompt: style.instance_prompt}
     found = attack.preset.fill("style")
-    boxes = [(name, box) for name, box in attack.controls() if name in ("class_prompt", "initial_word")]
+    boxes = [(name, box) for name, box in attack.controls() if name == "initial_word"]
     assert {attack.instance_prompt: style.instance_prompt, attack.prompt: style.prompt}.items() <= found.items()
-    assert len(boxes) >= 3 and all(found[box] == getattr(style, name) for name, box in boxes)
+    assert boxes and all(found[box] == getattr(style, name) for name, box in boxes)
     assert len(found) == 2 + len(boxes)
     assert attack.preset.named(style.instance_prompt) == "style" and attack.preset.named("my own words") is None
     # A link brings the boxes back, and the menu follows the prompt: it needs no name there.
@@ -141,7 +141,6 @@ def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
     controls = [control for _, control in tab.controls()[:7]] + tab.recipes.components
     work = tab._work(Source([], [], EUDP()), *(filled.get(control, control.value) for control in controls))
     assert work.trial.instance_prompt == work.trial.prompt == style.instance_prompt
-    assert work.recipe.class_prompt == style.class_prompt
 
 
 def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:

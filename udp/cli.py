@@ -65,8 +65,7 @@ class Ticker:
 
 def apply_preset(preset: Preset, options: argparse.Namespace) -> None:
     """Fill in the preset's prompts and words where a flag was left out; a recipe takes those that it has a field for."""
-    named = {"class_prompt": preset.class_prompt, "initial_word": preset.initial_word}
-    values = {**named, **{RECIPE_PREFIX + name: value for name, value in named.items()}}
+    values = dict.fromkeys(("initial_word", f"{RECIPE_PREFIX}initial_word"), preset.initial_word)
     # Only `attack` tells the two prompts apart; its pictures follow an instance prompt that was typed.
     apart = "instance_prompt" in options
     values["prompt"] = (options.instance_prompt or preset.prompt) if apart else preset.instance_prompt
@@ -266,7 +265,7 @@ def build_parser() -> argparse.ArgumentParser:
     space.add_argument("--private", action="store_true", help="visible to you alone")
     space.add_argument("--dry-run", action="store_true", help="only say what would go up")
     space.set_defaults(run=run_deploy)
-    prompts = "; ".join(f"{p.name} '{p.instance_prompt}', class '{p.class_prompt}'" for p in PRESETS.values())
+    prompts = "; ".join(f"{p.name} '{p.instance_prompt}'" for p in PRESETS.values())
     (few, weak), (many, strong) = own_sampling(small=True), own_sampling(small=False)
     own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
     for command in (trial, evaluate):

@@ -50,9 +50,11 @@ def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, typ
 
 
 def shown_default(item: dataclasses.Field) -> str:
-    """A field's default for people; of one made by `model_setting`, all of its own values."""
+    """A field's default for people; of one that is the model's own, all of its values."""
     meta, value = item.metadata, item.default
     if "own" in meta:
+        if meta["choices"]:
+            return f"{meta['own'].small} / {meta['own'].published}"
         shown = f"{meta['own'].small:g} / {meta['own'].published:g}"
         if meta["besides"]:
             name, choice, other = meta["besides"]

@@ -13,7 +13,7 @@ from udp.models import DiffusionModel
 from udp.models.memory import enough_memory
 from udp.types import OnProgress, Progress, ignore_progress
 
-SMALL_SAMPLING = 20, 3.0  # steps and guidance that were chosen for the embedded model
+SMALL_SAMPLING = 20, 5.0  # steps and guidance that were chosen for the embedded model
 
 
 def own_sampling(small: bool) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""What people protect, an object or a style: the prompts that the photos, their class and the pictures go by."""
+"""What people protect, an object or a style: the prompts that the photos and the pictures go by."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from dataclasses import dataclass
 class Preset:
     """`instance_prompt` is what fine-tuning calls the photos, `prompt` what the pictures are asked to show.
 
-    `class_prompt` names the class for prior preservation (Ruiz et al. 2023, arXiv 2208.12242), and `initial_word` is
-    where a new word starts in textual inversion (Gal et al. 2023, arXiv 2208.01618). "sks" is the rare word of the field.
+    `initial_word` is where a new word starts in textual inversion (Gal et al. 2023, arXiv 2208.01618). "sks" is the rare
+    word of the field.
     """
 
     name: str
     title: str
     instance_prompt: str
-    class_prompt: str
     prompt: str
     initial_word: str
 
@@ -24,10 +23,9 @@ class Preset:
 PRESETS = {
     row.name: row
     for row in (
-        Preset("object", "An object", "a photo of sks", "a photo", "a photo of sks", "toy"),
+        Preset("object", "An object", "a photo of sks", "a photo of sks", "toy"),
         Preset(
-            "style", "A style of painting", "a painting in the style of sks", "a painting",
-            "a painting in the style of sks", "painting",
+            "style", "A style of painting", "a painting in the style of sks", "a painting in the style of sks", "painting",
         ),
     )
 }  # fmt: skip

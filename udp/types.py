@@ -99,8 +99,8 @@ def setting(
 class Own:
     """A model's own value of a setting: for models of the embedded one's size, and for those of Stable Diffusion's."""
 
-    small: float
-    published: float
+    small: Any
+    published: Any
 
 
 # The name of another setting of the same dataclass, one of its choices, and the own values that go with it.
@@ -124,6 +124,14 @@ def model_preset(kind: type, name: str, small: float, published: float, besides:
     return _own(known, Own(small, published), besides)
 
 
+def model_choice(small: str, published: str, help: str, choices: tuple[str, ...]) -> Any:
+    """A `setting` with `choices` and one more, "auto", the default: `for_model` puts in `small` or `published`."""
+    metadata = setting("auto", help, choices=("auto", *choices)).metadata
+    help = f"{help}; auto is {small} for a small model such as the embedded one, {published} for Stable Diffusion's size"
+    own = {"what": metadata["help"], "help": help, "own": Own(small, published), "besides": None}
+    return field(default="auto", metadata={**metadata, **own})
+
+
 def _own(metadata: Mapping[str, Any], own: Own, besides: Besides | None) -> Any:
     values = f"{own.small:g} for a small model such as the embedded one, {own.published:g} for Stable Diffusion's size"
     if besides:
@@ -134,13 +142,14 @@ def _own(metadata: Mapping[str, Any], own: Own, besides: Besides | None) -> Any:
 
 
 def for_model(settings: Settings, small: bool) -> Settings:
-    """`settings` with the model's own value where `model_setting` fields are 0; the same object if there are none.
+    """`settings` with the model's own value where fields of `model_setting` and `model_choice` are left at their defaults.
 
+    The same object if there are none.
     `small` is `DiffusionModel.small`.
     """
     found = {}
     for item in dataclasses.fields(settings):
-        if "own" not in item.metadata or getattr(settings, item.name) != 0:
+        if "own" not in item.metadata or getattr(settings, item.name) != item.default:
             continue
         own, besides = item.metadata["own"], item.metadata["besides"]
         if besides and getattr(settings, besides[0]) == besides[1]:

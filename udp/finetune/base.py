@@ -79,8 +79,12 @@ class Recipe(abc.ABC):
         """Class images to preserve, or None."""
         return None
 
-    def sampling_before(self, steps: int) -> int:
-        """Sampling steps that come before the first arm's training, of `steps` a picture; none without a prior."""
+    def sampling_before(self, small: bool, steps: int) -> int:
+        """Sampling steps that come before the first arm's training; none without a prior.
+
+        `small` is `DiffusionModel.small`, `steps` are those of a large model's picture. Settings that are the model's
+        own are filled in already.
+        """
         return 0
 
     def save(self, tuned: FineTuned, folder: Path) -> Path:

@@ -14,10 +14,11 @@ from udp.generate import generate, own_sampling
 from udp.images import to_tensor
 from udp.models import DiffusionModel, StableDiffusion
 from udp.models.recent import recall
-from udp.types import OnProgress, setting
+from udp.types import OnProgress, model_choice, model_setting, setting
 
-# A small model shows the class only with more guidance than its own (udp.generate.own_sampling).
-CLASS_SAMPLING = 20, 7.5
+# Class images of a small model, unguided: they stand for the predictions that guidance later compares with.
+CLASS_SAMPLING = 20, 1.0
+CLASS_BATCH = 16  # as many of them at a time
 # Class images depend on the base model, the prompt and the seed alone: every arm of a trial uses the same ones.
 MOST_KEPT = 4
 _KEPT: WeakKeyDictionary[DiffusionModel, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
@@ -25,18 +26,19 @@ _KEPT: WeakKeyDictionary[DiffusionModel, dict[tuple, torch.Tensor]] = WeakKeyDic
 
 @dataclass(frozen=True)
 class SubjectRecipe(Recipe):
-    """Weights learn the subject; optionally prior preservation (Ruiz et al. 2023, arXiv 2208.12242, eq. 2).
+    """Weights learn the subject, with or without prior preservation (Ruiz et al. 2023, arXiv 2208.12242, eq. 2).
 
-    It keeps what the model makes of other prompts, and of none, as it was. Guidance, which multiplies the difference between
-    a prompt and none, then multiplies all that the photos taught, a perturbation too. Without it, the default, a
-    small model forgets all but the subject, guidance does next to nothing, and pictures show a perturbation no stronger
-    than the photos did: the hardest case for a protection. The paper's weight is 1, with as many class images as photos in
-    a step; on the embedded model a fifth, with one to four photos, shows the subject better.
+    It keeps what the model makes of the class prompt as it was; of the empty one, that is what classifier-free guidance
+    compares with. Guidance then multiplies all that the photos taught, a perturbation too. Without it a small model
+    forgets all but the subject, guidance does next to nothing, and pictures show a perturbation no stronger than the photos
+    did. The paper's weight is 1, with as many class images as photos in a step; on the embedded model a fifth, with one to
+    four photos, shows the subject better, and 64 class images better than 16, which it learns by heart.
     """
 
-    prior_weight: float = setting(0.0, "weight of the class images' loss; 0 is no prior preservation", 0, 2, 0.1)
-    class_prompt: str = setting("a photo", "prompt of the class images")
-    class_images: int = setting(16, "class images that the base model generates", 1, 200, 1)
+    prior_preservation: str = model_choice("yes", "no", "keep what the model makes of the class prompt", ("yes", "no"))
+    prior_weight: float = model_setting(0.2, 1.0, "weight of the class images' loss", 0, 2, 0.1)
+    class_prompt: str = setting("", "prompt of the class images, such as a photo of a dog; empty is none")
+    class_images: int = setting(64, "class images that the base model generates", 1, 200, 1)
     class_batch_size: int = setting(1, "class images in a training step", 1, 16, 1)
     train_text_encoder: bool = setting(False, "train the text encoder as well")
 
@@ -58,7 +60,7 @@ class SubjectRecipe(Recipe):
 
         A model without prompts has no classes, and nothing to preserve.
         """
-        if self.prior_weight == 0 or not model.takes_prompts:
+        if self.prior_preservation != "yes" or not model.takes_prompts:
             return None
         key = (self.class_prompt, self.class_images, seed)
         latents = recall(
@@ -66,16 +68,22 @@ class SubjectRecipe(Recipe):
         )
         return Prior(latents, self.class_prompt, self.prior_weight, self.class_batch_size)
 
-    def sampling_before(self, steps: int) -> int:
+    def sampling_before(self, small: bool, steps: int) -> int:
         """See `Recipe.sampling_before`: those of the class images, a batch at a time."""
-        return -(-self.class_images // self.batch_size) * steps if self.prior_weight else 0
+        if self.prior_preservation != "yes":
+            return 0
+        return -(-self.class_images // self._class_batch(small)) * (CLASS_SAMPLING[0] if small else steps)
+
+    def _class_batch(self, small: bool) -> int:
+        return CLASS_BATCH if small else self.batch_size
 
     @torch.no_grad()
     def _class_latents(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> torch.Tensor:
         # Seeds far from those that a trial samples with: the class images are no part of what it shows.
         seeds = [10_000 * (seed + 1) + index for index in range(self.class_images)]
         steps, guidance = CLASS_SAMPLING if model.small else own_sampling(model.small)
-        batches = [seeds[start : start + self.batch_size] for start in range(0, len(seeds), self.batch_size)]
+        size = self._class_batch(model.small)
+        batches = [seeds[start : start + size] for start in range(0, len(seeds), size)]
         images = [
             image
             for batch in batches

@@ -20,9 +20,9 @@ STEPS = (
 LIMITS = (
     "<b>It raises the cost of imitation; it is no guarantee.</b> The perturbation is made against one model. Another model, "
     "longer training or a later method may learn from it all the same.",
-    "<b>How the imitator trains and samples decides a good deal.</b> In our trials without prior preservation, the default here, "
-    "detail is lost while shape and colour stay. With it and a guidance of 7.5, guidance also multiplies what the change has "
-    "taught, and more pictures fall apart.",
+    "<b>How the imitator trains and samples decides a good deal.</b> By default an imitator of a small model preserves what it "
+    "made of no prompt (prior preservation), and guidance then multiplies all that the photos taught, the change too. In our "
+    "trials without it the clean pictures were softer and the protected ones lost detail only, while shape and colour stayed.",
     "<b>Cleaning can undo it.</b> JPEG, resizing, denoising and diffusion purification weaken perturbations of this "
     'kind; the first author of the method showed so later (<a href="https://arxiv.org/abs/2312.00084" target="_blank" '
     'rel="noopener">arXiv&nbsp;2312.00084</a>). The tab Robustness measures it for your photos.',
@@ -55,8 +55,8 @@ STEPS_ZH = (
 
 LIMITS_ZH = (
     "<b>它提高模仿的代价，但不是保证。</b>扰动是针对一个模型做的。换一个模型、训练更久，或用以后出现的方法，仍可能从中学到东西。",
-    "<b>模仿者如何训练和采样，影响很大。</b>在我们的试验中，不用先验保留（这里的默认设置）时，丢失的是细节，形状和颜色仍在。使用先验保留并把引导强度设为 "
-    "7.5 时，引导也会成倍放大改动所教给模型的内容，更多的图片会崩坏。",
+    "<b>模仿者如何训练和采样，影响很大。</b>默认情况下，小模型的模仿者会保留模型在没有提示词时所生成的内容（先验保留），引导于是会成倍放大照片所教的一切，"
+    "改动也在其中。在我们不用先验保留的试验中，原图一组的图片更柔和，受保护的一组只丢失细节，形状和颜色仍在。",
     "<b>净化可以使它失效。</b>JPEG、缩放、去噪和扩散净化都会削弱这类扰动；该方法的第一作者后来也证明了这一点（"
     '<a href="https://arxiv.org/abs/2312.00084" target="_blank" rel="noopener">arXiv&nbsp;2312.00084</a>）。'
     "“稳健性”标签页会针对您的照片进行测量。",

@@ -18,7 +18,8 @@ from udp.lab import Lab, LabReport
 from udp.metrics_pretrained import Pretrained, load_pretrained
 from udp.models import load_model
 from udp.protect import ProtectionMethod, RandomNoise
-from udp.types import OnProgress, Photo, Progress
+from udp.types import OnProgress, Photo, Progress, for_model
+from udp.ui.sampling import taken_for_small
 
 ARMS = ("clean", "random", "protected")
 PROMPT = Trial().instance_prompt
@@ -157,7 +158,7 @@ class AttackWork:
 
     def _attack_units(self) -> float:
         arms, trial = len(self.arms), self.trial
-        before = self.recipe.sampling_before(trial.sampling_steps)
+        before = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
         return trial.seeds * (before + arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
 
     def _protection_units(self) -> float:
@@ -186,7 +187,7 @@ class RobustnessWork:
     def units(self) -> float:
         """Cost in fine-tuning steps, sampling included."""
         cells, steps = (1 + len(self.cleanings)) * len(ARMS), self.trial.sampling_steps
-        return self.trial.seeds * (self.recipe.sampling_before(steps) + cells * (self.recipe.steps + steps) + steps)
+        return self.trial.seeds * (class_sampling(self.recipe, self.model_name, steps) + cells * (self.recipe.steps + steps) + steps)
 
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""
@@ -206,6 +207,12 @@ class RobustnessWork:
 def measuring_models(wanted: bool) -> Pretrained | None:
     """CLIP and DINOv2, kept for the next run, or None. Raises `ModelUnavailable`."""
     return load_pretrained() if wanted else None
+
+
+def class_sampling(recipe: Recipe, model_name: str, steps: int) -> int:
+    """Sampling steps of the class images, `steps` a picture of a large model."""
+    small = taken_for_small(model_name)
+    return for_model(recipe, small).sampling_before(small, steps)
 
 
 def protection_units(method: ProtectionMethod, photos: int) -> float:

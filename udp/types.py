@@ -127,7 +127,9 @@ def model_preset(kind: type, name: str, small: float, published: float, besides:
 def model_choice(small: str, published: str, help: str, choices: tuple[str, ...]) -> Any:
     """A `setting` with `choices` and one more, "auto", the default: `for_model` puts in `small` or `published`."""
     metadata = setting("auto", help, choices=("auto", *choices)).metadata
-    help = f"{help}; auto is {small} for a small model such as the embedded one, {published} for Stable Diffusion's size"
+    help = (
+        f"{help}; auto is {small} for a small model such as the embedded one, {published} for Stable Diffusion's size"
+    )
     own = {"what": metadata["help"], "help": help, "own": Own(small, published), "besides": None}
     return field(default="auto", metadata={**metadata, **own})
 

@@ -187,7 +187,8 @@ class RobustnessWork:
     def units(self) -> float:
         """Cost in fine-tuning steps, sampling included."""
         cells, steps = (1 + len(self.cleanings)) * len(ARMS), self.trial.sampling_steps
-        return self.trial.seeds * (class_sampling(self.recipe, self.model_name, steps) + cells * (self.recipe.steps + steps) + steps)
+        before = class_sampling(self.recipe, self.model_name, steps)
+        return self.trial.seeds * (before + cells * (self.recipe.steps + steps) + steps)
 
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""

@@ -64,7 +64,7 @@ def shown_default(item: dataclasses.Field) -> str:
         return "yes" if value else "no"
     if meta["levels"]:
         return f"{value * 255:g}/255"
-    return f"{value:g}" if isinstance(value, (int, float)) else value
+    return f"{value:g}" if isinstance(value, (int, float)) else value or "empty"
 
 
 def levels(text: str) -> float:

@@ -37,7 +37,9 @@ class SubjectRecipe(Recipe):
 
     prior_preservation: str = model_choice("yes", "no", "keep what the model makes of the class prompt", ("yes", "no"))
     prior_weight: float = model_setting(0.2, 1.0, "weight of the class images' loss", 0, 2, 0.1)
-    class_prompt: str = setting("", "prompt of the class images, such as a photo of a dog; empty keeps what no prompt gives")
+    class_prompt: str = setting(
+        "", "prompt of the class images, such as a photo of a dog; empty keeps what no prompt gives"
+    )
     class_images: int = setting(64, "class images that the base model generates", 1, 200, 1)
     class_batch_size: int = setting(1, "class images in a training step", 1, 16, 1)
     train_text_encoder: bool = setting(False, "train the text encoder as well")

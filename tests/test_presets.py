@@ -76,7 +76,8 @@ def test_a_setting_at_0_is_the_models_own(kind: Callable, name: str, small: floa
     assert getattr(for_model(kind(), small=True), name) == small
     assert getattr(for_model(kind(), small=False), name) == published
     chosen = kind(**{name: 2e-5})
-    assert getattr(for_model(chosen, small=False), name) == 2e-5
+    filled = for_model(chosen, small=False)
+    assert getattr(filled, name) == 2e-5 and for_model(filled, small=True) is filled
     help = {item.name: item.metadata["help"] for item in dataclasses.fields(kind())}[name]
     assert f"{small:g}" in help and f"{published:g}" in help
     with pytest.raises(InvalidInput, match=f"expected {name} between"):
@@ -167,9 +168,9 @@ def test_a_preset_sets_prompts_and_word_together() -> None:
 
 def test_flags_that_are_given_win_over_the_preset() -> None:
     options = options_of("attack", "--instance", "p", "--preset", "style", "--instance-prompt", "art of qz",
-                         "--initial-word", "art")  # fmt: skip
+                         "--initial-word", "art", "--class-prompt", "art")  # fmt: skip
     assert options.instance_prompt == options.prompt == "art of qz"
-    assert from_flags(TextualInversion, options).initial_word == "art"
+    assert from_flags(TextualInversion, options).initial_word == from_flags(LoRA, options).class_prompt == "art"
     assert options_of("attack", "--instance", "p", "--prompt", "a dog").prompt == "a dog"
     assert options_of("evaluate", "p", "--recipe-initial-word", "art").__dict__["recipe-initial_word"] == "art"
 

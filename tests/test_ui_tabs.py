@@ -92,7 +92,7 @@ def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> N
     found = attack.preset.fill("style")
     boxes = [(name, box) for name, box in attack.controls() if name == "initial_word"]
     assert {attack.instance_prompt: style.instance_prompt, attack.prompt: style.prompt}.items() <= found.items()
-    assert boxes and all(found[box] == getattr(style, name) for name, box in boxes)
+    assert len(boxes) == 1 and all(found[box] == getattr(style, name) for name, box in boxes)
     assert len(found) == 2 + len(boxes)
     assert attack.preset.named(style.instance_prompt) == "style" and attack.preset.named("my own words") is None
     # A link brings the boxes back, and the menu follows the prompt: it needs no name there.

@@ -10,8 +10,9 @@ try:
 except ImportError:
     spaces = None
 
-from udp.ui import build, launch_options, owner_from
-from udp.ui.work import gpu_seconds, run_here, run_streamed, stream
+from udp.ui.page import build, launch_options
+from udp.ui.state.owner import owner_from
+from udp.ui.state.work import gpu_seconds, run_here, run_streamed, stream
 
 runner = run_here
 if spaces is not None:

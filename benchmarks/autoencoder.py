@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from udp.images import list_photos, read_photo, to_pixels, to_tensor
-from udp.models import LatentDiffusionModel, load_model
-from udp.pgd import PGD, PGDSettings
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
+from udp.photos import list_photos, read_photo
+from udp.protection.pgd import PGD, PGDSettings
+from udp.tensors import to_pixels, to_tensor
 
 STEPS = 40
 

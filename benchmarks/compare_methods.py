@@ -21,15 +21,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from udp.cleaning import parse_cleaning
 from udp.errors import InvalidInput, UDPError
-from udp.evaluate import Trial, imitator_photos
-from udp.finetune import RECIPES, Recipe
-from udp.images import list_photos, read_photos
-from udp.metrics import clean_loss, visibility
-from udp.models import load_model
-from udp.protect import METHODS, ProtectionMethod
-from udp.types import Photo, check_settings, describe_settings
+from udp.evaluation.metrics.features import clean_loss
+from udp.evaluation.trial import Trial, imitator_photos
+from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.recipes import RECIPES
+from udp.imitation.recipes.base import Recipe
+from udp.models.loading import load_model
+from udp.photos import Photo, list_photos, read_photos
+from udp.protection.base import ProtectionMethod
+from udp.protection.methods import METHODS
+from udp.protection.visibility import visibility
+from udp.settings import check_settings, describe_settings
 
 CLEAN = "clean"
 SWITCH = {"true": True, "false": False}
@@ -127,7 +130,7 @@ def cell(path: Path, photos: list[Photo], method: ProtectionMethod | None, optio
 
 
 def learned(figures: dict, clean: dict) -> float:
-    """The share of the clean arm's learning that an arm reached (see `udp.verdicts`); NaN if that learned nothing."""
+    """The share of the clean arm's learning that an arm reached (see `udp.evaluation.verdict`); NaN if that learned nothing."""
     gain = clean["base_loss"] - clean["clean_loss"]
     return (clean["base_loss"] - figures["clean_loss"]) / gain if gain > 0 else float("nan")
 

@@ -22,12 +22,14 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from udp.finetune import DreamBooth, LoRA
-from udp.images import list_photos, read_photos
-from udp.mini.text import build_tokenizer
-from udp.models import DiffusionModel, MemoryOptions, StableDiffusion, load_model, peak_memory, reset_peak_memory
-from udp.models.memory import apply
-from udp.protect import EUDP, AdvDM
+from recipe.text import build_tokenizer
+from udp.imitation.recipes import DreamBooth, LoRA
+from udp.models.base import DiffusionModel
+from udp.models.latent import StableDiffusion
+from udp.models.loading import load_model
+from udp.models.memory import MemoryOptions, apply, peak_memory, reset_peak_memory
+from udp.photos import list_photos, read_photos
+from udp.protection.methods import EUDP, AdvDM
 
 OPTIONS = {
     "none": MemoryOptions(),

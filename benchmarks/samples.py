@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from udp.generate import generate
-from udp.models import load_model
+from udp.models.loading import load_model
+from udp.models.sampling import generate
 
 # One word changes at a time: object, colour, material, ground, place, style.
 PROMPTS = (

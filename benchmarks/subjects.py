@@ -30,12 +30,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
 from udp.errors import UDPError
-from udp.evaluate import Trial, attack
-from udp.images import fit_square, list_photos, read_photos, to_pixels, to_tensor
-from udp.metrics import visibility
-from udp.models import load_model
-from udp.protect import METHODS, RandomNoise
-from udp.types import describe_settings, for_model, parse_levels
+from udp.evaluation.trial import Trial, run_trial
+from udp.models.loading import load_model
+from udp.photos import list_photos, read_photos
+from udp.protection.methods import METHODS, RandomNoise
+from udp.protection.visibility import visibility
+from udp.settings import describe_settings, for_model, parse_levels
+from udp.tensors import fit_square, to_pixels, to_tensor
 
 ARMS = ("clean", "random", "protected")
 # Of quality and diversity: 1 where more is better, -1 where less is. Texture is in dB, noise in levels of 255.
@@ -61,7 +62,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         arms[text] = rival(photos, model, seed=options.seed)
     start_of_attack = time.monotonic()
     trial = Trial.for_model(model, seed=options.seed, pictures=options.pictures, guidance=options.guidance)
-    report = attack(arms, model, recipe, trial)
+    report = run_trial(arms, model, recipe, trial)
     end = time.monotonic()
     seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
     row = {

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from udp.mini.render_meshes import Mesh, box, lathe
-from udp.mini.render_objects import Surface
+from recipe.render_meshes import Mesh, box, lathe
+from recipe.render_objects import Surface
 
 from .toy import RED, at
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image
 
 from udp import attack, load_model, protect
-from udp.evaluate import Trial
-from udp.images import write_png
+from udp.evaluation.trial import Trial
+from udp.photos import write_png
 
 SUBJECT = Path(__file__).parent / "subject"
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from udp.mini.render_meshes import Mesh, rotation, write_ply
-from udp.mini.render_objects import Surface
-from udp.mini.render_scenes import Camera, bsdf, crop_backdrop, denoise, rgb, to_linear, to_srgb, view
+from recipe.render_meshes import Mesh, rotation, write_ply
+from recipe.render_objects import Surface
+from recipe.render_scenes import Camera, bsdf, crop_backdrop, denoise, rgb, to_linear, to_srgb, view
 
 from .artworks import ARTWORKS
 from .places import beach, blanket, garden, lawn, room, seaside, snow, studio, table, woods

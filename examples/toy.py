@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from udp.mini.render_meshes import Mesh, ball, box, cylinder, ring, rotation
-from udp.mini.render_objects import Surface, Thing
+from recipe.render_meshes import Mesh, ball, box, cylinder, ring, rotation
+from recipe.render_objects import Surface, Thing
 
 TURQUOISE, ORANGE, CREAM = (0.05, 0.62, 0.62), (0.96, 0.47, 0.06), (0.96, 0.90, 0.76)
 RED, WHITE, BLACK = (0.82, 0.10, 0.12), (0.95, 0.94, 0.92), (0.03, 0.03, 0.04)

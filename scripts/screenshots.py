@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Page, sync_playwright
 
-from udp.ui import Owner, build, launch_options
+from udp.ui.page import build, launch_options
+from udp.ui.state.owner import Owner
 
 WIDTH, HEIGHT = 1200, 1440
 PATIENCE_MS = 30 * 60 * 1000

@@ -14,13 +14,13 @@ from diffusers import AutoencoderTiny, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from udp.images import read_photos
-from udp.mini.denoiser import assemble, build_scheduler
-from udp.mini.text import LENGTH, build_tokenizer
-from udp.models import LatentDiffusionModel, load_model
-from udp.protect import pgd_method
-from udp.timesteps import greedy_distribution
-from udp.types import Photo
+from recipe.denoiser import assemble, build_scheduler
+from recipe.text import LENGTH, build_tokenizer
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
+from udp.models.timesteps import greedy_distribution
+from udp.photos import Photo, read_photos
+from udp.protection import pgd_method
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +92,8 @@ def quick_search() -> Iterator[None]:
 @contextmanager
 def served(model_folder: Path, temporary: Path) -> Iterator[str]:
     """The running app's address, with that model; its files lie under `temporary`."""
-    from udp.ui import Owner, build, launch_options  # here, because gradio is slow to import and few tests need it
+    from udp.ui.page import build, launch_options  # here, because gradio is slow to import and few tests need it
+    from udp.ui.state.owner import Owner  # here, because gradio is slow to import and few tests need it
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(temporary))

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from udp.protect import (
-    ASPL,
-    EUDP,
-    FSMG,
-    SDS,
-    UDP,
-    AdvDM,
-    EUDPTarget,
-    Mist,
-    PhotoGuard,
-    ProtectionMethod,
-    RandomNoise,
-    SimAC,
-)
+from udp.protection.base import ProtectionMethod
+from udp.protection.methods import ASPL, EUDP, FSMG, SDS, UDP, AdvDM, EUDPTarget, Mist, PhotoGuard, RandomNoise, SimAC
 
 # Every method with settings small enough for a test; `test_methods.py` fails for one that is missing here.
 ROUNDS = {"rounds": 2, "surrogate_steps": 1, "pgd_steps": 2, "step_size": 3 / 255}

@@ -11,10 +11,10 @@ import pytest
 from examples import quickstart
 from udp import attack, protect
 from udp.errors import InvalidInput
-from udp.evaluate import Trial
-from udp.models import DiffusionModel
-from udp.projection import largest_difference
-from udp.types import Photo
+from udp.evaluation.trial import Trial
+from udp.models.base import DiffusionModel
+from udp.photos import Photo
+from udp.protection.budget import largest_difference
 
 SMALL = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2}
 
@@ -22,10 +22,9 @@ SMALL = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2}
 def test_import_is_light_and_protect_is_callable_in_any_order() -> None:
     code = (
         "import sys, udp; assert 'torch' not in sys.modules, 'import udp must stay light'\n"
-        "from udp.protect import EUDP\n"
-        "from udp import attack, load_model, protect\n"
-        "import udp.protect as package\n"
-        "assert callable(protect) and package is protect and protect.METHODS['eudp'] is EUDP and callable(attack)\n"
+        "from udp.protection.methods import EUDP\n"
+        "from udp import METHODS, attack, load_model, protect\n"
+        "assert callable(protect) and callable(attack) and METHODS['eudp'] is EUDP\n"
         "assert not hasattr(udp, 'nonsense')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

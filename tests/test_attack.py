@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from udp.errors import InvalidInput, NothingLearned, Stopped
-from udp.evaluate import Trial, attack, imitator_photos
-from udp.finetune import RECIPES, LoRA, Recipe
-from udp.models import DiffusionModel
-from udp.protect import RandomNoise
-from udp.types import Photo, Progress
+from udp.evaluation.trial import Trial, imitator_photos, run_trial
+from udp.imitation.recipes import RECIPES, LoRA
+from udp.imitation.recipes.base import Recipe
+from udp.models.base import DiffusionModel
+from udp.photos import Photo
+from udp.progress import Progress
+from udp.protection.methods import RandomNoise
 
 TABLE: dict[str, Recipe] = {name: kind(steps=30, batch_size=3, learning_rate=2e-3) for name, kind in RECIPES.items()}
 each_recipe = pytest.mark.parametrize("recipe", TABLE.values(), ids=TABLE)
@@ -35,9 +37,9 @@ def test_it_learns_and_leaves_the_base_alone(recipe: Recipe, tiny_model: Diffusi
 def test_same_seed_same_pictures(recipe: Recipe, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     recipe = dataclasses.replace(recipe, steps=10)
     torch.manual_seed(1)
-    first = attack({"clean": photos}, tiny_model, recipe, SMALL)
+    first = run_trial({"clean": photos}, tiny_model, recipe, SMALL)
     torch.manual_seed(2)
-    second = attack({"clean": photos}, tiny_model, recipe, SMALL)
+    second = run_trial({"clean": photos}, tiny_model, recipe, SMALL)
     assert first.arms[0].losses == second.arms[0].losses
     assert all(np.array_equal(a, b) for a, b in zip(first.arms[0].images, second.arms[0].images, strict=True))
     assert first.arms[0].metrics == second.arms[0].metrics
@@ -45,7 +47,7 @@ def test_same_seed_same_pictures(recipe: Recipe, tiny_model: DiffusionModel, pho
 
 def test_arms_with_equal_photos_come_out_equal(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     """Fairness: the arm's name and place in the order must change nothing."""
-    report = attack({"clean": photos, "random": photos}, tiny_model, LoRA(steps=10), SMALL)
+    report = run_trial({"clean": photos, "random": photos}, tiny_model, LoRA(steps=10), SMALL)
     clean, other = report.arms
     assert clean.losses == other.losses
     assert all(np.array_equal(a, b) for a, b in zip(clean.images, other.images, strict=True))
@@ -54,7 +56,7 @@ def test_arms_with_equal_photos_come_out_equal(tiny_model: DiffusionModel, photo
 def test_progress_shows_every_arm_and_never_goes_back(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     seen: list[Progress] = []
     noisy = RandomNoise()(photos, tiny_model)
-    attack({"clean": photos, "random": noisy}, tiny_model, LoRA(steps=10), SMALL, seen.append)
+    run_trial({"clean": photos, "random": noisy}, tiny_model, LoRA(steps=10), SMALL, seen.append)
     assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
     finished = [p for p in seen if p.images]
     assert [p.arm for p in finished] == ["base", "clean", "random"] and all(len(p.images) == 2 for p in finished)
@@ -66,7 +68,7 @@ def test_it_stops_when_asked(tiny_model: DiffusionModel, photos: list[Photo]) ->
             raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        attack({"clean": photos}, tiny_model, LoRA(steps=10), SMALL, stop)
+        run_trial({"clean": photos}, tiny_model, LoRA(steps=10), SMALL, stop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,16 +95,16 @@ def test_no_photos_and_no_arms_are_refused(tiny_model: DiffusionModel) -> None:
     with pytest.raises(InvalidInput, match="at least one photo"):
         LoRA(steps=10).fit([], tiny_model, "a")
     with pytest.raises(InvalidInput, match="at least one arm"):
-        attack({}, tiny_model, LoRA(steps=10))
+        run_trial({}, tiny_model, LoRA(steps=10))
 
 
 def test_seeds_repeat_the_trial_and_give_mean_and_spread(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     arms = {"clean": photos}
     trial = dataclasses.replace(SMALL, seeds=2, seed=5)
     seen: list[Progress] = []
-    report = attack(arms, tiny_model, LoRA(steps=10), trial, seen.append)
+    report = run_trial(arms, tiny_model, LoRA(steps=10), trial, seen.append)
     assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
-    second = attack({"clean": photos}, tiny_model, LoRA(steps=10), dataclasses.replace(SMALL, seed=6))
+    second = run_trial({"clean": photos}, tiny_model, LoRA(steps=10), dataclasses.replace(SMALL, seed=6))
     clean = report.arm("clean")
     assert len(clean.images) == 4 and len(clean.runs) == 2 and len(clean.losses) == 10
     assert clean.metrics["blur"] == pytest.approx(np.mean([run["blur"] for run in clean.runs]))
@@ -118,7 +120,7 @@ def test_unprotected_share_swaps_in_clean_photos(tiny_model: DiffusionModel, pho
         found = imitator_photos(arms, tiny_model, Trial(unprotected_share=share))
         same = [np.array_equal(a.pixels, b.pixels) for a, b in zip(found["protected"], photos, strict=True)]
         assert same == [True] * count + [False] * (3 - count)
-    report = attack(arms, tiny_model, LoRA(steps=10), dataclasses.replace(SMALL, unprotected_share=1.0))
+    report = run_trial(arms, tiny_model, LoRA(steps=10), dataclasses.replace(SMALL, unprotected_share=1.0))
     assert report.arm("protected").losses == report.arm("clean").losses
     with pytest.raises(InvalidInput, match="expected a clean arm"):
         imitator_photos({"protected": noisy}, tiny_model, Trial(unprotected_share=0.5))
@@ -144,4 +146,4 @@ def test_cleaning_meets_every_arm_alike(tiny_model: DiffusionModel, photos: list
 )
 def test_a_bad_trial_is_refused(trial: Trial, words: str, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     with pytest.raises(InvalidInput, match=words):
-        attack({"clean": photos}, tiny_model, LoRA(steps=10), trial)
+        run_trial({"clean": photos}, tiny_model, LoRA(steps=10), trial)

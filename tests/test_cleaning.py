@@ -10,13 +10,15 @@ import torch
 from scipy import ndimage
 
 from tests.conftest import picture
-from udp.cleaning import CLEANINGS, Chain, Cleaning, parse_cleaning
-from udp.cleaning.filters import JPEG, Crop, GaussianBlur, GaussianNoise, Median, Resize
-from udp.cleaning.purify import in_squares, purify, starts
 from udp.errors import InvalidInput
-from udp.images import to_tensor
-from udp.models import LatentDiffusionModel
-from udp.types import Photo, Progress
+from udp.imitation.cleaning import CLEANINGS, Chain, parse_cleaning
+from udp.imitation.cleaning.base import Cleaning
+from udp.imitation.cleaning.filters import JPEG, Crop, GaussianBlur, GaussianNoise, Median, Resize
+from udp.imitation.cleaning.purify import in_squares, purify, starts
+from udp.models.latent import LatentDiffusionModel
+from udp.photos import Photo
+from udp.progress import Progress
+from udp.tensors import to_tensor
 
 each = pytest.mark.parametrize("cleaning", CLEANINGS.values(), ids=CLEANINGS)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recipe.render_cutouts import NOUNS, bled, dominant_colour, inflated, open_cutouts, recoloured
 from udp.errors import InvalidInput
-from udp.mini.render_cutouts import NOUNS, bled, dominant_colour, inflated, open_cutouts, recoloured
 
 
 def disc(colour: tuple[int, int, int] = (220, 30, 30), radius: float = 90) -> np.ndarray:

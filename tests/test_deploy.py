@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from udp.cli import main
-from udp.deploy import MOST_BYTES, ROOT, THUMBNAIL, deploy, front_matter, plan
+from udp.cli.deploy import MOST_BYTES, ROOT, THUMBNAIL, deploy, front_matter, plan
 from udp.errors import InvalidInput
 
 

@@ -17,16 +17,16 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 
 from tests.families import PIPELINES, SIDE, build
 from udp.errors import ModelUnavailable
-from udp.evaluate import Trial, attack
-from udp.finetune import DreamBooth, LoRA
-from udp.generate import generate
-from udp.images import to_pixels, to_tensor
-from udp.losses import DenoisingLoss
-from udp.metrics import features
-from udp.models import FAMILIES, DiffusionModel, load_model
-from udp.models.loading import explain
-from udp.timesteps import timestep_distribution
-from udp.types import Photo
+from udp.evaluation.metrics.features import features
+from udp.evaluation.trial import Trial, run_trial
+from udp.imitation.recipes import DreamBooth, LoRA
+from udp.models.base import DiffusionModel
+from udp.models.loading import FAMILIES, explain, load_model
+from udp.models.loss import DenoisingLoss
+from udp.models.sampling import generate
+from udp.models.timesteps import timestep_distribution
+from udp.photos import Photo
+from udp.tensors import to_pixels, to_tensor
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -120,7 +120,7 @@ def test_pixels_get_a_gradient_that_raises_the_loss(model: DiffusionModel, photo
 def test_full_fine_tune_and_lora_attack(model: DiffusionModel, photos: list[Photo]) -> None:
     trial = Trial(pictures=2, sampling_steps=2)
     for recipe in (DreamBooth(steps=10, learning_rate=3e-3), LoRA(steps=10, scope="attention", learning_rate=1e-2)):
-        report = attack({"clean": photos}, model, recipe, trial)
+        report = run_trial({"clean": photos}, model, recipe, trial)
         (arm,) = report.arms
         assert arm.metrics["clean_loss"] < report.base.metrics["clean_loss"]
         assert all(image.shape == (SIDE, SIDE, 3) for image in arm.images)

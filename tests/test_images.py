@@ -15,9 +15,9 @@ from PIL import Image
 
 from tests.conftest import picture
 from udp.errors import InvalidInput, UnreadablePhoto
-from udp.images import fit_square, list_photos, read_photo, read_photos, resize, to_pixels, to_tensor, write_png
-from udp.metrics import visibility
-from udp.types import Photo
+from udp.photos import Photo, list_photos, read_photo, read_photos, write_png
+from udp.protection.visibility import visibility
+from udp.tensors import fit_square, resize, to_pixels, to_tensor
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))

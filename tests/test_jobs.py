@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from udp.errors import InvalidInput, Stopped
-from udp.evaluate import Trial
-from udp.finetune import LoRA
-from udp.jobs import Job, JobLine, State
-from udp.models import LatentDiffusionModel
-from udp.protect import EUDP
-from udp.types import OnProgress, Photo, Progress
-from udp.ui.sessions import MOST_JOBS, Sessions
-from udp.ui.work import AttackWork, RobustnessWork, gpu_seconds, limited, run_streamed, stream
+from udp.evaluation.trial import Trial
+from udp.imitation.recipes import LoRA
+from udp.models.latent import LatentDiffusionModel
+from udp.photos import Photo
+from udp.progress import OnProgress, Progress
+from udp.protection.methods import EUDP
+from udp.ui.state.jobs import Job, JobLine, State
+from udp.ui.state.sessions import MOST_JOBS, Sessions
+from udp.ui.state.work import AttackWork, RobustnessWork, gpu_seconds, limited, run_streamed, stream
 
 
 def slow(on_progress: OnProgress) -> str:
@@ -83,7 +84,7 @@ def test_stop_takes_less_than_two_seconds_and_frees_the_line() -> None:
 
 def test_the_time_left_does_not_count_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("udp.jobs.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("udp.ui.state.jobs.time.monotonic", lambda: clock[0])
     left = []
 
     def work(on_progress: OnProgress) -> None:
@@ -188,9 +189,9 @@ def test_the_control_may_change_no_more_than_the_method_where_texture_decides(
     photos: list[Photo], tiny_model: LatentDiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, seen = EUDP(perceptual="texture"), {}
-    monkeypatch.setattr("udp.ui.work.load_model", lambda name: tiny_model)
-    monkeypatch.setattr("udp.ui.work.evaluate.attack", lambda arms, *rest: seen.update(arms))
-    monkeypatch.setattr("udp.ui.work.Lab.run", lambda lab, *rest: seen.update(lab=lab.arms["random"]))
+    monkeypatch.setattr("udp.ui.state.work.load_model", lambda name: tiny_model)
+    monkeypatch.setattr("udp.ui.state.work.run_trial", lambda arms, *rest: seen.update(arms))
+    monkeypatch.setattr("udp.ui.state.work.Lab.run", lambda lab, *rest: seen.update(lab=lab.arms["random"]))
     AttackWork(photos, None, method, ("random",), LoRA(), Trial(), "tiny")(lambda progress: None)
     RobustnessWork(photos, photos, method, LoRA(), (), Trial(), "tiny")(lambda progress: None)
     for arm in ("random", "lab"):

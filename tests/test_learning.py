@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from udp.errors import InvalidInput
-from udp.images import to_tensor
-from udp.losses import DenoisingLoss
-from udp.models import LatentDiffusionModel
-from udp.pgd import PGD, PGDSettings
-from udp.timesteps import WEIGHTS, TimestepDistribution, timestep_distribution
-from udp.training import Trainer, TrainingSettings
-from udp.types import Photo
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loss import DenoisingLoss
+from udp.models.timesteps import WEIGHTS, TimestepDistribution, timestep_distribution
+from udp.models.training import Trainer, TrainingSettings
+from udp.photos import Photo
+from udp.protection.pgd import PGD, PGDSettings
+from udp.tensors import to_tensor
 
 
 def generator(seed: int = 0) -> torch.Generator:

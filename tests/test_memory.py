@@ -10,17 +10,19 @@ import pytest
 import torch
 
 from tests.families import build
-from udp.cleaning import parse_cleaning
 from udp.errors import OutOfMemory
-from udp.finetune import LoRA
-from udp.generate import generate
-from udp.images import to_tensor
-from udp.losses import DenoisingLoss
-from udp.models import DiffusionModel, LatentDiffusionModel, MemoryOptions, load_model, peak_memory
-from udp.models.memory import enough_memory
-from udp.protect import EUDP
-from udp.timesteps import timestep_distribution
-from udp.types import Photo
+from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.recipes import LoRA
+from udp.models.base import DiffusionModel
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
+from udp.models.loss import DenoisingLoss
+from udp.models.memory import MemoryOptions, enough_memory, peak_memory
+from udp.models.sampling import generate
+from udp.models.timesteps import timestep_distribution
+from udp.photos import Photo
+from udp.protection.methods import EUDP
+from udp.tensors import to_tensor
 
 
 @pytest.fixture(scope="module")

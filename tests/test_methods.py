@@ -19,14 +19,18 @@ import torch
 from tests.families import PIPELINES, pipeline
 from tests.methods import ADAPTERS, TABLE, VARIANTS
 from udp.errors import InvalidInput, Stopped
-from udp.images import read_photo, to_tensor, write_png
-from udp.losses import DenoisingLoss
-from udp.models import FAMILIES, DiffusionModel, LatentDiffusionModel
-from udp.projection import largest_difference
-from udp.protect import METHODS, SDS, Mist, ProtectionMethod
-from udp.protect.pgd_method import Run
-from udp.timesteps import timestep_distribution
-from udp.types import Photo, Progress
+from udp.models.base import DiffusionModel
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import FAMILIES
+from udp.models.loss import DenoisingLoss
+from udp.models.timesteps import timestep_distribution
+from udp.photos import Photo, read_photo, write_png
+from udp.progress import Progress
+from udp.protection.base import ProtectionMethod
+from udp.protection.budget import largest_difference
+from udp.protection.methods import METHODS, SDS, Mist
+from udp.protection.pgd_method import Run
+from udp.tensors import to_tensor
 
 EMBEDDED = "embedded"  # the embedded model's architecture; variants of methods run on it alone
 WITH_ADAPTERS = (EMBEDDED, "sd1", "ddpm")  # one family with prompts and one of pixels

@@ -11,11 +11,11 @@ from skimage.filters import gaussian
 
 from tests.conftest import picture
 from udp.errors import InvalidInput
-from udp.figures import Reference, pattern_figures
-from udp.metrics_quality import blur, squares, texture, texture_distance
-from udp.metrics_sets import bootstrap, frechet_distance, kernel_distance, precision_recall
-from udp.models import DiffusionModel
-from udp.types import Photo
+from udp.evaluation.metrics.figures import Reference, pattern_figures
+from udp.evaluation.metrics.quality import blur, squares, texture, texture_distance
+from udp.evaluation.metrics.sets import bootstrap, frechet_distance, kernel_distance, precision_recall
+from udp.models.base import DiffusionModel
+from udp.photos import Photo
 
 
 def noisy(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:

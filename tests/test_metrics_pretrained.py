@@ -22,21 +22,23 @@ from transformers import (
     Dinov2Model,
 )
 
+from recipe.text import build_tokenizer
 from tests.conftest import picture
 from udp import api, cli
 from udp.errors import InvalidInput, ModelUnavailable
-from udp.evaluate import Arm, Trial, make_report
-from udp.figures_pretrained import PretrainedReference
-from udp.finetune import LoRA
-from udp.metrics_pretrained import Pretrained, load_pretrained, mean_cosine
-from udp.metrics_quality import squares
-from udp.mini.text import build_tokenizer
-from udp.models import DiffusionModel
-from udp.protect import RandomNoise
-from udp.types import Photo, ignore_progress
-from udp.ui import work
-from udp.ui.owner import owner_from
-from udp.ui.tables import attack_table
+from udp.evaluation.arms import Arm, make_report
+from udp.evaluation.metrics.figures_pretrained import PretrainedReference
+from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained, mean_cosine
+from udp.evaluation.metrics.quality import squares
+from udp.evaluation.trial import Trial
+from udp.imitation.recipes import LoRA
+from udp.models.base import DiffusionModel
+from udp.photos import Photo
+from udp.progress import ignore_progress
+from udp.protection.methods import RandomNoise
+from udp.ui.parts.tables import attack_table
+from udp.ui.state import work
+from udp.ui.state.owner import owner_from
 
 NAMES = {"clip_image_similarity", "dinov2_image_similarity", "clip_prompt_agreement"}
 SMALL = Trial(pictures=2, sampling_steps=2)
@@ -231,7 +233,7 @@ def test_evaluate_command_adds_the_figures_to_finished_cells(
     command += ["--pictures", "2", "--sampling-steps", "2", "--cleaning", "none"]
     with monkeypatch.context() as patch:
         patch.setattr(cli, "load_pretrained", lambda *names: pytest.fail("loaded without being asked"))
-        patch.setattr("udp.metrics_pretrained.snapshot_download", lambda *names: pytest.fail("downloaded"))
+        patch.setattr("udp.evaluation.metrics.pretrained.snapshot_download", lambda *names: pytest.fail("downloaded"))
         assert cli.main(command) == 0
     plain = json.loads((tmp_path / "report.json").read_text())
     assert plain["extractors"] == {} and "CLIP" not in (tmp_path / "report.html").read_text()
@@ -262,7 +264,7 @@ def test_model_flags_want_the_option(
 def test_the_interface_loads_the_usual_models_only_if_asked(
     photos: list[Photo], tiny_model: DiffusionModel, pretrained: Pretrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.evaluate, "attack", lambda *arguments: arguments[-1])
+    monkeypatch.setattr(api, "run_trial", lambda *arguments: arguments[-1])
     monkeypatch.setattr(api, "load_pretrained", lambda *names: ("loaded", names))
     for given, expected in ((False, None), (True, ("loaded", ())), (pretrained, pretrained)):
         assert api.attack(photos, None, tiny_model, trial=SMALL, pretrained_metrics=given) == expected

@@ -15,12 +15,12 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 from PIL import Image
 
+from recipe import autoencoder, denoiser, refine, transform
+from recipe.data import ALLOWED, licence_of, read_copyright, read_rcc
+from recipe.pictures import NARROWEST, pack, squares, view
+from recipe.text import EXTRA_WORDS, build_tokenizer
 from tests.conftest import picture
 from udp.errors import InvalidInput
-from udp.mini import autoencoder, denoiser, refine, transform
-from udp.mini.data import ALLOWED, licence_of, read_copyright, read_rcc
-from udp.mini.pictures import NARROWEST, pack, squares, view
-from udp.mini.text import EXTRA_WORDS, build_tokenizer
 from udp.models.registry import EMBEDDED_WEIGHTS
 
 COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/

@@ -13,9 +13,9 @@ from PIL import Image
 from tests.conftest import picture
 from udp.cli import main
 from udp.errors import InvalidInput
-from udp.pairs import differences, pair_warnings
-from udp.protect import RandomNoise
-from udp.types import Photo
+from udp.evaluation.pairs import differences, pair_warnings
+from udp.photos import Photo
+from udp.protection.methods import RandomNoise
 
 
 def test_a_protected_set_is_taken_without_a_word(photos: list[Photo]) -> None:

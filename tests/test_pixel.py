@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from recipe import clock, pixel
 from tests.conftest import picture
-from udp.generate import generate
-from udp.mini import clock, pixel
-from udp.models import MODELS, PixelDiffusion, load_model
+from udp.models.loading import load_model
+from udp.models.registry import MODELS
+from udp.models.sampling import generate
+from udp.models.unconditional import PixelDiffusion
 
 
 def test_shrinking_is_the_mean_of_sixteen_pixels() -> None:

@@ -15,15 +15,18 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from udp.cli import apply_preset, build_parser, main
+from udp.cli.flags import from_flags
 from udp.errors import InvalidInput
-from udp.evaluate import Trial
-from udp.finetune import RECIPES, DreamBooth, LoRA, TextualInversion
-from udp.flags import from_flags
-from udp.models import MODELS, DiffusionModel, available_models, is_small, load_model
-from udp.presets import PRESETS
-from udp.protect import ASPL, EUDP
-from udp.training import Trainer, TrainingSettings
-from udp.types import Photo, check_settings, for_model
+from udp.evaluation.trial import Trial
+from udp.imitation.prompts import PRESETS
+from udp.imitation.recipes import RECIPES, DreamBooth, LoRA, TextualInversion
+from udp.models.base import DiffusionModel
+from udp.models.loading import is_small, load_model
+from udp.models.registry import MODELS, available_models
+from udp.models.training import Trainer, TrainingSettings
+from udp.photos import Photo
+from udp.protection.methods import ASPL, EUDP
+from udp.settings import check_settings, for_model
 
 
 def test_a_model_without_weights_is_offered_once_they_are_there(

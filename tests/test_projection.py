@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from udp.errors import BudgetExceeded, InvalidInput
-from udp.projection import check_budget, largest_difference, project, to_8_bits, whole_levels
+from udp.protection.budget import check_budget, largest_difference, project, to_8_bits, whole_levels
 
 SHAPE = st.tuples(st.integers(1, 12), st.integers(1, 12), st.just(3))
 

@@ -13,11 +13,13 @@ from tests.conftest import picture
 from tests.families import build
 from tests.methods import TABLE
 from udp.errors import InvalidInput
-from udp.images import to_tensor
-from udp.models import LatentDiffusionModel, load_model
-from udp.protect import EUDP, SDS, UDP, AdvDM, ProtectionMethod
-from udp.protect.targets import target_latents
-from udp.types import Photo
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
+from udp.photos import Photo
+from udp.protection.base import ProtectionMethod
+from udp.protection.methods import EUDP, SDS, UDP, AdvDM
+from udp.protection.targets import target_latents
+from udp.tensors import to_tensor
 
 pytestmark = pytest.mark.usefixtures("quick_search")
 

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from tests.conftest import picture
-from udp.augment import AUGMENTATIONS, blur, crop, down_and_up, draw_transformation, jpeg
 from udp.errors import InvalidInput
-from udp.images import to_pixels, to_tensor
-from udp.models import LatentDiffusionModel
-from udp.protect import AdvDM
-from udp.types import Photo
+from udp.models.latent import LatentDiffusionModel
+from udp.photos import Photo
+from udp.protection.augment import AUGMENTATIONS, blur, crop, down_and_up, draw_transformation, jpeg
+from udp.protection.methods import AdvDM
+from udp.tensors import to_pixels, to_tensor
 
 
 def generator(seed: int = 0) -> torch.Generator:

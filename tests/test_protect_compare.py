@@ -12,10 +12,10 @@ from benchmarks import compare_methods
 from benchmarks.compare_methods import gradients_of, learned, main, parse_method, parse_recipe
 from benchmarks.subjects import tiled
 from udp.errors import InvalidInput
-from udp.finetune import LoRA
-from udp.models import LatentDiffusionModel
-from udp.protect import METHODS
-from udp.types import Photo
+from udp.imitation.recipes import LoRA
+from udp.models.latent import LatentDiffusionModel
+from udp.photos import Photo
+from udp.protection.methods import METHODS
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "random"])

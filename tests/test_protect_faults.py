@@ -17,13 +17,15 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from tests.conftest import picture
 from udp.errors import InvalidInput
-from udp.finetune import LoRA
-from udp.losses import DenoisingLoss
-from udp.models import LatentDiffusionModel, load_model
-from udp.projection import to_8_bits
-from udp.protect import ASPL, EUDP, FSMG, SDS, AdvDM, PhotoGuard, ProtectionMethod
-from udp.timesteps import TimestepDistribution, greedy_distribution, timestep_distribution
-from udp.types import Photo
+from udp.imitation.recipes import LoRA
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
+from udp.models.loss import DenoisingLoss
+from udp.models.timesteps import TimestepDistribution, greedy_distribution, timestep_distribution
+from udp.photos import Photo
+from udp.protection.base import ProtectionMethod
+from udp.protection.budget import to_8_bits
+from udp.protection.methods import ASPL, EUDP, FSMG, SDS, AdvDM, PhotoGuard
 
 ROUNDS = {"rounds": 2, "surrogate_steps": 1, "pgd_steps": 2}
 WITH_SURROGATE = [EUDP(**ROUNDS), ASPL(**ROUNDS), FSMG(surrogate_steps=1, pgd_steps=2)]

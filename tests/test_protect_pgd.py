@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from udp.errors import InvalidInput, UnusableGradient
-from udp.pgd import PGD, PGDSettings
+from udp.protection.pgd import PGD, PGDSettings
 
 
 def photos(count: int, seed: int = 0) -> list[torch.Tensor]:

@@ -11,12 +11,11 @@ from PIL import Image
 from tests.conftest import picture
 from udp.cli import main
 from udp.errors import BudgetExceeded, InvalidInput
-from udp.images import read_photo, write_png
-from udp.models import LatentDiffusionModel
-from udp.perceptual import LEAST, texture_map
-from udp.projection import check_budget
-from udp.protect import AdvDM, RandomNoise
-from udp.types import Photo
+from udp.models.latent import LatentDiffusionModel
+from udp.photos import Photo, read_photo, write_png
+from udp.protection.budget import check_budget
+from udp.protection.methods import AdvDM, RandomNoise
+from udp.protection.texture import LEAST, texture_map
 
 
 def half_textured() -> np.ndarray:

@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 
-from udp.finetune import LoRA, subject
-from udp.models import LatentDiffusionModel
+from udp.imitation.recipes import LoRA, subject
 from udp.models.base import MOST_PROMPTS
+from udp.models.latent import LatentDiffusionModel
 from udp.models.recent import recall
 
 

@@ -12,15 +12,16 @@ from diffusers import DiffusionPipeline
 
 from tests.families import SIDE, build
 from udp.errors import InvalidInput
-from udp.finetune import DreamBooth, FineTuned, LoRA, TextualInversion
-from udp.finetune.base import high_timesteps
-from udp.generate import generate
-from udp.images import to_pixels
-from udp.losses import DenoisingLoss
-from udp.models import DiffusionModel, load_model
-from udp.models.base import side_by_side
-from udp.training import Trainer, TrainingSettings
-from udp.types import Photo, check_settings, for_model
+from udp.imitation.recipes import DreamBooth, LoRA, TextualInversion
+from udp.imitation.recipes.base import FineTuned, high_timesteps
+from udp.models.base import DiffusionModel, side_by_side
+from udp.models.loading import load_model
+from udp.models.loss import DenoisingLoss
+from udp.models.sampling import generate
+from udp.models.training import Trainer, TrainingSettings
+from udp.photos import Photo
+from udp.settings import check_settings, for_model
+from udp.tensors import to_pixels
 
 PROMPT = "a photo of sks"
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from udp.cli import main
-from udp.evaluate import Arm, Trial, make_report
-from udp.lab import LabReport, _row
-from udp.lab_report import table, warnings
-from udp.report_html import curves, page
+from udp.evaluation.arms import Arm, make_report
+from udp.evaluation.lab import LabReport, _row
+from udp.evaluation.trial import Trial
+from udp.reports.html import curves, page
+from udp.reports.lab import table, warnings
 
 QUICK = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "2", "--recipe-steps", "10"]
 QUICK += ["--pictures", "2", "--sampling-steps", "2", "--recipe-batch-size", "1"]

@@ -9,17 +9,22 @@ import pytest
 import torch
 
 from tests.families import build
-from udp.images import to_tensor
-from udp.losses import DenoisingLoss
-from udp.models import DiffusionModel, LatentDiffusionModel, MemoryOptions, load_model
 from udp.models.adapters import RANK, WIDE, adapters
-from udp.pgd import PGD, PGDSettings
-from udp.protect import ASPL, EUDP, UDP
-from udp.protect.pgd_method import Run
-from udp.protect.surrogate import SurrogateMethod
-from udp.timesteps import timestep_distribution
-from udp.training import Trainer, TrainingSettings
-from udp.types import Photo, for_model, ignore_progress
+from udp.models.base import DiffusionModel
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
+from udp.models.loss import DenoisingLoss
+from udp.models.memory import MemoryOptions
+from udp.models.timesteps import timestep_distribution
+from udp.models.training import Trainer, TrainingSettings
+from udp.photos import Photo
+from udp.progress import ignore_progress
+from udp.protection.methods import ASPL, EUDP, UDP
+from udp.protection.pgd import PGD, PGDSettings
+from udp.protection.pgd_method import Run
+from udp.protection.surrogate import SurrogateMethod
+from udp.settings import for_model
+from udp.tensors import to_tensor
 
 PROMPT = "a toy"
 ROUNDS = {"rounds": 2, "surrogate_steps": 2, "pgd_steps": 2, "step_size": 3 / 255}

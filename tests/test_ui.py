@@ -14,31 +14,32 @@ import pytest
 from gradio.data_classes import FileData, ListFiles
 from PIL import Image
 
-from udp import report_html
 from udp.errors import InvalidInput
-from udp.evaluate import Arm, Report, Trial
-from udp.finetune import RECIPES, LoRA
-from udp.images import read_photos
-from udp.jobs import Update
-from udp.models import MODELS
-from udp.protect import EUDP, METHODS, RandomNoise
-from udp.reports import grid
-from udp.types import Photo, Progress
-from udp.ui import layout, tables
-from udp.ui import progress as show
-from udp.ui.about import about
-from udp.ui.attack_source import uploaded_source
-from udp.ui.context import example_files, example_name, note_uploads, whole_seed
-from udp.ui.errors import friendly
-from udp.ui.fields import Choice, build_settings, control, from_names, parse
-from udp.ui.layout import file_box
-from udp.ui.owner import Owner, owner_from
-from udp.ui.phrases import spoken
-from udp.ui.results import amplify, safe_names, save_attack, save_protection, take_photos
-from udp.ui.sessions import UPLOADS, Session, Sessions
-from udp.ui.tables import attack_table, visibility_table
-from udp.ui.work import within
-from udp.verdicts import Verdict
+from udp.evaluation.arms import Arm, Report
+from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import Verdict
+from udp.imitation.recipes import RECIPES, LoRA
+from udp.models.registry import MODELS
+from udp.photos import Photo, read_photos
+from udp.progress import Progress
+from udp.protection.methods import EUDP, METHODS, RandomNoise
+from udp.reports import html as report_html
+from udp.reports.pictures import grid
+from udp.ui.language.phrases import spoken
+from udp.ui.parts import layout, tables
+from udp.ui.parts import progress as show
+from udp.ui.parts.errors import friendly
+from udp.ui.parts.fields import Choice, build_settings, control, from_names, parse
+from udp.ui.parts.layout import file_box
+from udp.ui.parts.tables import attack_table, visibility_table
+from udp.ui.state.context import example_files, example_name, note_uploads, whole_seed
+from udp.ui.state.jobs import Update
+from udp.ui.state.owner import Owner, owner_from
+from udp.ui.state.results import amplify, safe_names, save_attack, save_protection, take_photos
+from udp.ui.state.sessions import UPLOADS, Session, Sessions
+from udp.ui.state.source import uploaded_source
+from udp.ui.state.work import within
+from udp.ui.tabs.about import about
 
 EVERYTHING = [*METHODS.values(), *RECIPES.values()]
 
@@ -297,7 +298,7 @@ def test_example_photos_are_copied_into_the_session(
     (place / "subject").mkdir(parents=True)
     for path in photo_files:
         (place / "subject" / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr("udp.ui.context.EXAMPLES", place)
+    monkeypatch.setattr("udp.ui.state.context.EXAMPLES", place)
     sessions = Sessions(tmp_path)
     session = sessions.get("a")
     files = [Path(file) for file in example_files(session, "subject")]

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from gradio.state_holder import StateHolder
 
-from udp.ui import Owner, build, launch_options, page
-from udp.ui.sessions import Sessions
+from udp.ui import page
+from udp.ui.page import build, launch_options
+from udp.ui.state.owner import Owner
+from udp.ui.state.sessions import Sessions
 
 
 def gone(known: StateHolder, key: str, seconds: float = 10) -> bool:

@@ -17,14 +17,14 @@ from PIL import Image
 
 from tests.conftest import picture
 from udp.errors import InvalidInput, ModelUnavailable, UDPError
-from udp.models import load_model
-from udp.protect import RandomNoise
-from udp.ui.context import MOST_PROMPT, clean_prompt
-from udp.ui.errors import friendly, without_folders
-from udp.ui.layout import model_box
-from udp.ui.link import settings_updates
-from udp.ui.owner import Owner
-from udp.ui.results import safe_names, save_protection, take_photos
+from udp.models.loading import load_model
+from udp.protection.methods import RandomNoise
+from udp.ui.parts.errors import friendly, without_folders
+from udp.ui.parts.layout import model_box
+from udp.ui.parts.link import settings_updates
+from udp.ui.state.context import MOST_PROMPT, clean_prompt
+from udp.ui.state.owner import Owner
+from udp.ui.state.results import safe_names, save_protection, take_photos
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 

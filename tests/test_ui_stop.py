@@ -11,14 +11,14 @@ import gradio as gr
 import pytest
 
 from udp.errors import Stopped
-from udp.jobs import Job
-from udp.types import OnProgress
-from udp.ui.context import Context
-from udp.ui.job_tab import STOPPED
-from udp.ui.owner import Owner
-from udp.ui.protect_tab import ProtectTab
-from udp.ui.sessions import Session, Sessions
-from udp.ui.work import Work
+from udp.progress import OnProgress
+from udp.ui.state.context import Context
+from udp.ui.state.jobs import Job
+from udp.ui.state.owner import Owner
+from udp.ui.state.sessions import Session, Sessions
+from udp.ui.state.work import Work
+from udp.ui.tabs.job_tab import STOPPED
+from udp.ui.tabs.protect import ProtectTab
 
 VISITOR = SimpleNamespace(session_hash="a")
 
@@ -72,7 +72,7 @@ def test_stop_while_the_photos_are_read_stops_that_run(
     press, begin = handlers(tab)
     session = tab.context.session(VISITOR)
     values = [[str(path) for path in photo_files], "mini", "", 0, *(part.value for part in tab.methods.components)]
-    monkeypatch.setattr("udp.ui.protect_tab.take_photos", lambda paths: tab._on_stop(VISITOR) and [])
+    monkeypatch.setattr("udp.ui.tabs.protect.take_photos", lambda paths: tab._on_stop(VISITOR) and [])
 
     run = press(VISITOR)[tab.run]
     seen = []
@@ -85,7 +85,7 @@ def test_stop_while_the_photos_are_read_stops_that_run(
 
     jobs = []
     monkeypatch.setattr(tab.context.line, "submit", jobs.append)
-    monkeypatch.setattr("udp.ui.protect_tab.take_photos", lambda paths: [])
+    monkeypatch.setattr("udp.ui.tabs.protect.take_photos", lambda paths: [])
     run = press(VISITOR)[tab.run]
     (updates,) = begin(VISITOR, run, *values)
     assert updates == {tab.job_id: jobs[0].id} and not jobs[0].ended
@@ -96,7 +96,9 @@ def test_a_stopped_run_leaves_the_page_to_the_one_that_was_begun_after_it(
 ) -> None:
     press, begin = handlers(tab)
     values = [[str(path) for path in photo_files], "mini", "", 0, *(part.value for part in tab.methods.components)]
-    monkeypatch.setattr("udp.ui.protect_tab.take_photos", lambda paths: tab._on_stop(VISITOR) and press(VISITOR) and [])
+    monkeypatch.setattr(
+        "udp.ui.tabs.protect.take_photos", lambda paths: tab._on_stop(VISITOR) and press(VISITOR) and []
+    )
     with pytest.raises(gr.Error):
         assert not list(begin(VISITOR, press(VISITOR)[tab.run], *values))
     assert "protect" not in tab.context.session(VISITOR).jobs

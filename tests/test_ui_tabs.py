@@ -8,23 +8,24 @@ import gradio as gr
 import pytest
 
 from udp.errors import InvalidInput
-from udp.evaluate import Arm, Report, Trial
-from udp.finetune import RECIPES
-from udp.lab import LabReport, Row
-from udp.presets import PRESETS
-from udp.protect import EUDP
-from udp.ui.attack_source import Source
-from udp.ui.attack_tab import AttackTab, Saved
-from udp.ui.context import Context
-from udp.ui.link import settings_query, settings_updates
-from udp.ui.owner import Owner
-from udp.ui.protect_tab import ProtectTab
-from udp.ui.robustness_tab import RobustnessTab
-from udp.ui.robustness_tab import Saved as SavedRobustness
-from udp.ui.sampling import Sampling
-from udp.ui.sessions import Session, Sessions
-from udp.ui.work import run_here
-from udp.verdicts import Verdict
+from udp.evaluation.arms import Arm, Report
+from udp.evaluation.lab import LabReport, Row
+from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import Verdict
+from udp.imitation.prompts import PRESETS
+from udp.imitation.recipes import RECIPES
+from udp.protection.methods import EUDP
+from udp.ui.parts.link import settings_query, settings_updates
+from udp.ui.parts.sampling import Sampling
+from udp.ui.state.context import Context
+from udp.ui.state.owner import Owner
+from udp.ui.state.sessions import Session, Sessions
+from udp.ui.state.source import Source
+from udp.ui.state.work import run_here
+from udp.ui.tabs.attack import AttackTab, Saved
+from udp.ui.tabs.protect import ProtectTab
+from udp.ui.tabs.robustness import RobustnessTab
+from udp.ui.tabs.robustness import Saved as SavedRobustness
 
 
 @pytest.mark.parametrize(("model", "recipe"), [("mini", "dreambooth"), ("sd15", "lora")])

@@ -10,24 +10,26 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from udp import ui, verdicts
-from udp.figures import Reference
-from udp.finetune import LoRA
-from udp.models import DiffusionModel
-from udp.pairs import pair_warnings
-from udp.protect import EUDP
-from udp.types import Photo
-from udp.ui import attack_source, progress, tables
-from udp.ui.about import about
-from udp.ui.fields import control, settings_of
-from udp.ui.job_tab import STOPPED
-from udp.ui.layout import plot_of
-from udp.ui.pace import Pace
-from udp.ui.phrases import LANGUAGE, PHRASES, chinese, spoken
-from udp.ui.robustness_tab import KEPT
-from udp.ui.theme import HEAD
-from udp.ui.words import WELCOME, ZH, key_of, translations, word
-from udp.verdicts import Interval
+from udp import ui
+from udp.evaluation import verdict as verdicts
+from udp.evaluation.metrics.figures import Reference
+from udp.evaluation.pairs import pair_warnings
+from udp.evaluation.verdict import Interval
+from udp.imitation.recipes import LoRA
+from udp.models.base import DiffusionModel
+from udp.photos import Photo
+from udp.protection.methods import EUDP
+from udp.ui.language.phrases import LANGUAGE, PHRASES, chinese, spoken
+from udp.ui.language.words import WELCOME, ZH, key_of, translations, word
+from udp.ui.parts import progress, tables
+from udp.ui.parts.fields import control, settings_of
+from udp.ui.parts.layout import plot_of
+from udp.ui.parts.theme import HEAD
+from udp.ui.state import source as attack_source
+from udp.ui.state.pace import Pace
+from udp.ui.tabs.about import about
+from udp.ui.tabs.job_tab import STOPPED
+from udp.ui.tabs.robustness import KEPT
 
 UI = Path(ui.__file__).parent
 SOURCES = [p.read_text() for p in UI.parent.rglob("*.py") if p.name not in ("words.py", "phrases.py")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udp.verdicts import (
+from udp.evaluation.verdict import (
     COLLAPSED,
     DEGRADED,
     NO_CONTROL,

@@ -15,14 +15,26 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["attack", "load_model", "protect"]
 
-_PLACES = {"attack": "udp.api", "load_model": "udp.models"}
+_PLACES = {
+    "METHODS": "udp.protection.methods",
+    "RECIPES": "udp.imitation.recipes",
+    "Photo": "udp.photos",
+    "Trial": "udp.evaluation.trial",
+    "attack": "udp.api",
+    "load_model": "udp.models.loading",
+    "protect": "udp.api",
+    "read_photos": "udp.photos",
+    "write_png": "udp.photos",
+}
+__all__ = [*_PLACES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "protect":  # the package of the methods, which is callable
-        return importlib.import_module("udp.protect")
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'udp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,22 +1,68 @@
-"""Attacking in one call, for a notebook; `udp.protect` is the other half."""
+"""Protecting and attacking in one call each, for a notebook: names instead of objects, folders instead of photos."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from udp import evaluate
 from udp.errors import InvalidInput
-from udp.evaluate import Report, Trial
-from udp.finetune import RECIPES
-from udp.metrics_pretrained import Pretrained, load_pretrained
-from udp.models import DiffusionModel
-from udp.projection import largest_difference
-from udp.protect import RandomNoise
-from udp.protect.quick import Photos, as_model, as_photos, with_settings
-from udp.types import OnProgress, ignore_progress
+from udp.evaluation.arms import Report
+from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
+from udp.evaluation.trial import Trial, run_trial
+from udp.imitation.recipes import RECIPES
+from udp.models.base import DiffusionModel
+from udp.models.loading import load_model
+from udp.photos import Photo, list_photos, read_photos
+from udp.progress import OnProgress, ignore_progress
+from udp.protection.budget import largest_difference
+from udp.protection.methods import METHODS, RandomNoise
 
 # The smallest budget that the control accepts, in levels of 255.
 LEAST_LEVELS = 2
+# A folder, a file, or a sequence of files and photos that were read already.
+Photos = str | Path | Sequence[str | Path | Photo]
+
+
+def as_photos(photos: Photos) -> list[Photo]:
+    """Read what is a path; a folder counts with all of its photos. Raises `UnreadablePhoto` or `InvalidInput`."""
+    if isinstance(photos, (str, Path)):
+        return read_photos(list_photos(Path(photos)))
+    return [photo if isinstance(photo, Photo) else read_photos([Path(photo)])[0] for photo in photos]
+
+
+def as_model(model: str | DiffusionModel) -> DiffusionModel:
+    """A model, or the one that `load_model` finds by its name. Raises `ModelUnavailable`."""
+    return load_model(model) if isinstance(model, str) else model
+
+
+def protect(
+    photos: Photos,
+    model: str | DiffusionModel = "mini",
+    method: str = "eudp",
+    prompt: str = "a photo of sks",
+    seed: int = 0,
+    on_progress: OnProgress = ignore_progress,
+    **settings: Any,
+) -> list[Photo]:
+    """Protected copies of `photos`: same names and sizes, no pixel changed by more than the budget.
+
+    `settings` are the fields of the method, such as `budget=8 / 255` (in [0, 1] pixel units) or `rounds=20`. Write the
+    results with `udp.write_png`: a lossy file would erase the perturbation. Raises `InvalidInput` for unknown
+    methods, settings or values, `UnreadablePhoto`, and `ModelUnavailable`.
+    """
+    if method not in METHODS:
+        raise InvalidInput(f"expected a method among {', '.join(METHODS)}, got {method!r}")
+    return with_settings(METHODS[method], settings)(as_photos(photos), as_model(model), prompt, seed, on_progress)
+
+
+def with_settings(kind: type, settings: dict[str, Any]) -> Any:
+    """`kind(**settings)`. Raises `InvalidInput` that lists the fields if one is unknown."""
+    fields = kind.__dataclass_fields__
+    unknown = sorted(set(settings) - set(fields))
+    if unknown:
+        raise InvalidInput(f"expected settings among {', '.join(fields)}, got {', '.join(unknown)}")
+    return kind(**settings)
 
 
 def attack(
@@ -35,7 +81,7 @@ def attack(
     are the fields of the recipe, such as `steps=300`; `trial` holds prompts, seeds and sampling. The report has an arm
     a set of photos (`report.arm("protected").images`, uint8) and says in `report.verdict` what the controls allow to
     say. `pretrained_metrics` adds CLIP and DINOv2 figures: True takes the usual models, which are downloaded unless they
-    are here, and what `udp.metrics_pretrained.load_pretrained` gives takes others. Raises `InvalidInput` for unknown
+    are here, and what `udp.evaluation.metrics.pretrained.load_pretrained` gives takes others. Raises `InvalidInput` for unknown
     recipes, settings or photos that do not match, `NothingLearned` if a fine-tune changed nothing, and
     `ModelUnavailable`.
     """
@@ -53,4 +99,4 @@ def attack(
         noise = RandomNoise(budget=max(levels, LEAST_LEVELS) / 255)
         arms["random"] = noise(arms["clean"], model, trial.instance_prompt, trial.seed)
         arms["protected"] = after
-    return evaluate.attack(arms, model, chosen, trial, on_progress, pretrained or None)
+    return run_trial(arms, model, chosen, trial, on_progress, pretrained or None)

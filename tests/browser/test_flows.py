@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import SECONDS
-from udp.ui import protect_tab
+from udp.ui.tabs import protect as protect_tab
 
 Visit = Callable[..., Page]
 LONG = "protect.rounds=100&protect.pgd_steps=50&protect.draws=1"

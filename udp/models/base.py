@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline
 
-from udp.images import fit_square
 from udp.models.recent import recall
+from udp.tensors import fit_square
 
 # U-Nets with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
 SMALL_UNET = 100_000_000
@@ -86,7 +86,7 @@ class DiffusionModel(abc.ABC):
         """Whether it is of the embedded model's size, and takes other learning rates and sampling than published ones.
 
         Small networks need learning rates a hundred times those published for Stable Diffusion, which theirs would wreck.
-        Settings that differ are made by `udp.types.model_setting`.
+        Settings that differ are made by `udp.settings.model_setting`.
         """
         return sum(parameter.numel() for parameter in self.unet.parameters()) < SMALL_UNET
 

@@ -8,22 +8,22 @@ from urllib.parse import parse_qs
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from udp.jobs import JobLine
-from udp.ui.about import about
-from udp.ui.api import add_endpoints
-from udp.ui.attack_tab import AttackTab
-from udp.ui.context import Context
-from udp.ui.layout import QUICK
-from udp.ui.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_updates
-from udp.ui.owner import Owner
-from udp.ui.preset_menu import EXAMPLE_PRESETS
-from udp.ui.progress import message
-from udp.ui.protect_tab import ProtectTab
-from udp.ui.robustness_tab import RobustnessTab
-from udp.ui.sessions import Sessions
-from udp.ui.theme import CSS, HEAD, theme
-from udp.ui.words import WELCOME, translations, word
-from udp.ui.work import Runner, run_here
+from udp.ui.endpoints import add_endpoints
+from udp.ui.language.words import WELCOME, translations, word
+from udp.ui.parts.layout import QUICK
+from udp.ui.parts.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_updates
+from udp.ui.parts.preset_menu import EXAMPLE_PRESETS
+from udp.ui.parts.progress import message
+from udp.ui.parts.theme import CSS, HEAD, theme
+from udp.ui.state.context import Context
+from udp.ui.state.jobs import JobLine
+from udp.ui.state.owner import Owner
+from udp.ui.state.sessions import Sessions
+from udp.ui.state.work import Runner, run_here
+from udp.ui.tabs.about import about
+from udp.ui.tabs.attack import AttackTab
+from udp.ui.tabs.protect import ProtectTab
+from udp.ui.tabs.robustness import RobustnessTab
 
 TITLE = "Unlearnable photos"
 GONE = "The run in this link is gone, or it belongs to another browser: runs are private, and deleted soon after their tab."

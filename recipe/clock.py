@@ -1,0 +1,59 @@
+"""The embedded models' training loop: it follows the wall clock, logs, and writes a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from udp.models.training import Trainer
+
+SAVE_EVERY = 60.0  # seconds between checkpoints
+
+
+def train_by_clock(
+    trainer: Trainer,
+    loss: Callable[[int], torch.Tensor],
+    minutes: float,
+    spent: float,
+    every: int,
+    checkpoint: Path,
+    state: Callable[[], dict[str, Any]],
+    on_step: Callable[[int], None] | None = None,
+) -> None:
+    """Descend `loss` until `minutes` have gone by, of which `spent` seconds already have; the schedule follows the clock.
+
+    After every `every` steps a line of the log; about every minute and at the end `checkpoint`, with `state()`, the
+    trainer's state and the seconds spent. It replaces the last one only when it is complete: a killed run never leaves
+    half a file.
+    """
+    start = time.monotonic() - spent
+    saved = time.monotonic()
+    recent: list[float] = []
+
+    def save(seconds: float) -> None:
+        whole = {**state(), "trainer": trainer.state_dict(), "spent": seconds}
+        torch.save(whole, checkpoint.with_suffix(".new"))
+        checkpoint.with_suffix(".new").replace(checkpoint)
+
+    def report(step: int, value: float) -> None:
+        nonlocal saved
+        if on_step:
+            on_step(step)
+        recent.append(value)
+        if step % every == 0:
+            now = time.monotonic()
+            print(f"step {step} loss {sum(recent) / len(recent):.4f} after {(now - start) / 60:.1f} min", flush=True)
+            recent.clear()
+            if now - saved >= SAVE_EVERY:
+                save(now - start)
+                saved = now
+
+    begun = trainer.step
+    while time.monotonic() - start < minutes * 60:
+        trainer.run(loss, every, report, progress=lambda step: (time.monotonic() - start) / (minutes * 60))
+    if trainer.step > begun:
+        save(time.monotonic() - start)

@@ -1,0 +1,33 @@
+"""Short names for contents: what was made from equal things needs no second making."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from udp.photos import Photo
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of a JSON value, in hexadecimal; equal content gives equal text."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def photos_digest(photos: Sequence[Photo]) -> str:
+    """SHA-256 of the pixels of photos, in order."""
+    found = hashlib.sha256()
+    for photo in photos:
+        found.update(str(photo.pixels.shape).encode() + photo.pixels.tobytes())
+    return found.hexdigest()
+
+
+@torch.no_grad()
+def weights_digest(modules: Iterable[torch.nn.Module]) -> str:
+    """A short name for a model's weights, so that results of a retrained model are not taken for the old one's."""
+    parameters = [p.double() for module in modules for p in module.parameters()]
+    sums = [[float(p.sum()), float(p.square().sum())] for p in parameters]
+    return digest(sums)[:16]

@@ -1,0 +1,1 @@
+"""What came out: trials of several sets of photos, figures of their pictures, and verdicts."""

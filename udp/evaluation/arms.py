@@ -1,0 +1,102 @@
+"""What one set of photos led to, and all of them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from udp.evaluation.metrics.figures import Intervals, pattern_figures
+from udp.evaluation.metrics.figures_pretrained import PretrainedReference
+from udp.evaluation.verdict import Figures, Interval, Verdict, judge
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The outcome for one set of photos: generated pictures (uint8), training losses and figures (`metrics`).
+
+    With several seeds `images` has the pictures of all runs in order, `losses` and `metrics` are means over the runs,
+    and `runs` has the figures of each. `intervals` are (low, high) of 95%: over the pictures of a single run
+    (bootstrap), over the runs where there are several (Student's t).
+    """
+
+    name: str
+    images: tuple[np.ndarray, ...]
+    losses: tuple[float, ...]
+    metrics: Figures
+    runs: tuple[Figures, ...] = ()
+    intervals: Intervals = field(default_factory=dict)
+
+    @property
+    def spread(self) -> Figures:
+        """Sample standard deviation over the runs of every figure; empty for a single run."""
+        if len(self.runs) < 2:
+            return {}
+        return {key: float(np.std([run[key] for run in self.runs], ddof=1)) for key in self.metrics}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Arms in the order they were run, the base model's own pictures as `base`, and what they amount to.
+
+    `basis` says which feature extractor and how many samples the figures rest on; `extractors` says it of each figure
+    from a pretrained model.
+    """
+
+    base: Arm
+    arms: tuple[Arm, ...]
+    judgement: Verdict
+    basis: str = ""
+    extractors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """The judgement as one sentence."""
+        return self.judgement.sentence
+
+    def arm(self, name: str) -> Arm | None:
+        """The arm called `name`, if it was run."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+
+def combine(arms: Sequence[Arm]) -> Arm:
+    """The same arm of several runs as one."""
+    if len(arms) == 1:
+        return arms[0]
+    runs = tuple(arm.metrics for arm in arms)
+    means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+    losses = tuple(float(x) for x in np.mean([arm.losses for arm in arms], axis=0))
+    over = {key: Interval.over([run[key] for run in runs]) for key in means}
+    intervals = {key: (interval.low, interval.high) for key, interval in over.items()}
+    return Arm(arms[0].name, tuple(image for arm in arms for image in arm.images), losses, means, runs, intervals)
+
+
+def beside_clean(arm: Arm, clean: Arm) -> Arm:
+    """One run of an arm with the figures that compare its pictures with those of the clean arm's same run."""
+    return with_more(arm, *pattern_figures(arm.images, clean.images))
+
+
+def with_more(arm: Arm, figures: Figures, intervals: Intervals) -> Arm:
+    """One run of an arm with further figures of its pictures."""
+    metrics = {**arm.metrics, **figures}
+    return replace(arm, metrics=metrics, runs=(metrics,), intervals={**arm.intervals, **intervals})
+
+
+def make_report(
+    base: Sequence[Arm],
+    arms: Sequence[Sequence[Arm]],
+    basis: str = "",
+    pretrained: PretrainedReference | None = None,
+) -> Report:
+    """A report from the base and the arms, each given as its runs, with figures of `pretrained` models if it is given."""
+    extractors: dict[str, str] = {}
+    if pretrained:
+        base, *arms = ([with_more(arm, *pretrained.measure(arm.images)) for arm in runs] for runs in (base, *arms))
+        basis, extractors = f"{basis} {pretrained.basis()}", pretrained.extractors(len(base[0].images))
+    clean = next((runs for runs in arms if runs[0].name == "clean"), None)
+    if clean:
+        arms = [[beside_clean(*pair) for pair in zip(runs, clean, strict=True)] for runs in arms]
+    merged = tuple(combine(runs) for runs in arms)
+    first = combine(base)
+    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis, extractors)

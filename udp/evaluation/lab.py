@@ -1,0 +1,221 @@
+"""The attack lab: recipes x cleanings x arms x seeds, each cell once, and how much of the effect each cleaning leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from udp.digests import digest, photos_digest, weights_digest
+from udp.errors import InvalidInput
+from udp.evaluation.arms import Arm, Report, make_report
+from udp.evaluation.cells import Store
+from udp.evaluation.metrics.figures_pretrained import PretrainedReference
+from udp.evaluation.metrics.pretrained import Pretrained
+from udp.evaluation.trial import Bench, Trial, imitator_photos
+from udp.evaluation.verdict import LEAST_EFFECT, Figures, Interval, learned
+from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.recipes.base import Recipe
+from udp.models.base import DiffusionModel
+from udp.photos import Photo
+from udp.progress import OnProgress, Progress, ignore_progress
+from udp.settings import describe_settings, for_model
+
+DEFAULT_CLEANINGS = ("none", "jpeg75", "half")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe under one cleaning.
+
+    `effect` is what the protection takes away beyond random noise of the same budget: the lesson that the random arm
+    learned minus what the protected arm learned, as shares of what the clean, uncleaned photos teach. `kept` is the
+    part of the uncleaned effect that is left. Both are None where there is nothing to divide by, or no control.
+    """
+
+    recipe: str
+    cleaning: str
+    report: Report
+    effect: Interval | None
+    kept: Interval | None
+
+
+@dataclass(frozen=True)
+class LabReport:
+    """All rows, recipes outermost, "none" the first cleaning of each."""
+
+    rows: tuple[Row, ...]
+    model: str
+    trial: Trial
+
+    def row(self, recipe: str, cleaning: str = "none") -> Row | None:
+        """The row of a recipe and a cleaning, if it was run."""
+        return next((row for row in self.rows if (row.recipe, row.cleaning) == (recipe, cleaning)), None)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What a run of the lab tries. `arms` need a clean one; `cleanings` are names or chains; "none" is added.
+
+    Figures of `pretrained` models are made from the cells' pictures whenever a report is, and are not part of a cell.
+    """
+
+    arms: Mapping[str, Sequence[Photo]]
+    model: DiffusionModel
+    recipes: Sequence[Recipe]
+    cleanings: Sequence[str] = DEFAULT_CLEANINGS
+    trial: Trial = field(default_factory=Trial)
+    pretrained: Pretrained | None = None
+
+    def run(self, store: Store | None = None, on_progress: OnProgress = ignore_progress) -> LabReport:
+        """Run every cell that `store` does not have yet.
+
+        Progress carries the finished pictures of every cell, with `arm` as in `attack` and the recipe and cleaning in
+        `stage`. Raises `InvalidInput` for bad settings, `NothingLearned` if a fine-tune changed nothing, and whatever
+        `on_progress` raises to stop.
+        """
+        cleanings = self._check()
+        count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)
+        fingerprint = self._fingerprint()
+        benches, bases = [], []
+        for run in range(self.trial.seeds):
+            count.next()
+            bench, base = self._bench(run, fingerprint, store, count.listener("base model", on_progress))
+            benches.append(bench)
+            bases.append(base)
+        basis, beside = benches[0].reference.basis(self.trial.pictures), None
+        if self.pretrained:
+            beside = PretrainedReference.of(self.pretrained, self.model, self.arms["clean"], self.trial.prompt)
+        reports: dict[tuple[str, str], Report] = {}
+        for cleaning in cleanings:
+            photos = _Once(self, cleaning)
+            for recipe in self.recipes:
+                runs: dict[str, list[Arm]] = {name: [] for name in self.arms}
+                for bench in benches:
+                    for name in self.arms:
+                        count.next()
+                        listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
+                        cell = _Cell(for_model(recipe, self.model.small), cleaning, name)
+                        runs[name].append(cell.run(bench, photos, fingerprint, store, listener))
+                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis, beside)
+        rows = [
+            _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
+            for recipe in self.recipes for cleaning in cleanings
+        ]  # fmt: skip
+        return LabReport(tuple(rows), self.model.name, self.trial)
+
+    def _check(self) -> list[str]:
+        self.trial.check()
+        if "clean" not in self.arms or not self.recipes:
+            raise InvalidInput(
+                f"expected a clean arm and at least one recipe, got {', '.join(self.arms) or 'no arms'} and "
+                f"{len(self.recipes)} recipes"
+            )
+        names = [recipe.name for recipe in self.recipes]
+        if len(set(names)) < len(names):
+            raise InvalidInput(f"expected every recipe once, got {', '.join(names)}")
+        return list(dict.fromkeys(["none", *(parse_cleaning(text).name for text in self.cleanings)]))
+
+    def _bench(
+        self, run: int, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress
+    ) -> tuple[Bench, Arm]:
+        name, key = f"base-run{run}", digest({**fingerprint, "arm": "base", "run": run})
+        kept = store.load(name, key) if store else None
+        if kept:
+            on_progress(Progress("finished", 1, 1, None, "base", 1.0, kept.images))
+            return Bench.resume(self.model, self.arms["clean"], self.trial, run, kept.images), kept
+        bench = Bench.start(self.model, self.arms["clean"], self.trial, run, on_progress)
+        base = bench.base()
+        if store:
+            store.save(name, key, base)
+        return bench, base
+
+    def _fingerprint(self) -> dict[str, Any]:
+        trial = {key: value for key, value in describe_settings(self.trial).items() if key not in ("seeds", "cleaning")}
+        photos = {name: photos_digest(photos) for name, photos in self.arms.items()}
+        return {
+            "trial": trial,
+            "photos": photos,
+            "model": self.model.name,
+            "weights": weights_digest(self.model.modules),
+        }
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One arm of one recipe under one cleaning."""
+
+    recipe: Recipe
+    cleaning: str
+    arm: str
+
+    def run(
+        self, bench: Bench, photos: _Once, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress
+    ) -> Arm:
+        # Other arms' photos must not make this cell stale; the clean ones are its reference and may stand in for some.
+        found = {name: fingerprint["photos"][name] for name in ("clean", self.arm)}
+        key = digest({
+            **fingerprint, "photos": found, "arm": self.arm, "run": bench.run,
+            "recipe": [self.recipe.name, describe_settings(self.recipe)],
+            "cleaning": repr(parse_cleaning(self.cleaning)),
+        })  # fmt: skip
+        name = f"{self.recipe.name}-{self.cleaning}-{self.arm}-run{bench.run}"
+        if store and (kept := store.load(name, key)):
+            on_progress(Progress("finished", 1, 1, None, self.arm, 1.0, kept.images))
+            return kept
+        arm = bench.train(self.arm, photos.of(self.arm), self.recipe, on_progress)
+        if store:
+            store.save(name, key, arm)
+        return arm
+
+
+class _Once:
+    """The arms' photos under one cleaning, computed when the first cell asks and shared by the others."""
+
+    def __init__(self, lab: Lab, cleaning: str) -> None:
+        self._lab, self._trial = lab, replace(lab.trial, cleaning=cleaning)
+        self._found: dict[str, list[Photo]] | None = None
+
+    def of(self, arm: str) -> list[Photo]:
+        """What the imitator trains on in this arm."""
+        if self._found is None:
+            self._found = imitator_photos(self._lab.arms, self._lab.model, self._trial)
+        return self._found[arm]
+
+
+class _Count:
+    """Which of `total` cells is being run, for progress over all of them."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._at = total, -1
+
+    def next(self) -> None:
+        """Go on to the next cell."""
+        self._at += 1
+
+    def listener(self, label: str, on_progress: OnProgress) -> OnProgress:
+        """Passes on one cell's progress, named and as a part of the whole."""
+        at = self._at
+        return lambda p: on_progress(
+            replace(p, stage=f"{label}: {p.stage}", fraction=(at + min(1.0, p.overall)) / self._total)
+        )
+
+
+def _row(recipe: str, cleaning: str, report: Report, uncleaned: Report) -> Row:
+    effects, before = list(_effects(report, uncleaned)), list(_effects(uncleaned, uncleaned))
+    if not effects:
+        return Row(recipe, cleaning, report, None, None)
+    kept = None
+    if Interval.over(before).mean >= LEAST_EFFECT and all(value > 0 for value in before):
+        kept = Interval.over([now / then for now, then in zip(effects, before, strict=True)])
+    return Row(recipe, cleaning, report, Interval.over(effects), kept)
+
+
+def _effects(report: Report, uncleaned: Report) -> Iterator[float]:
+    """The effect in each run; nothing where an arm is missing or the clean, uncleaned arm learned nothing."""
+    random, protected, clean = report.arm("random"), report.arm("protected"), uncleaned.arm("clean")
+    if not random or not protected or not uncleaned.judgement.learned:
+        return
+    runs: Iterator[tuple[Figures, ...]] = zip(uncleaned.base.runs, random.runs, protected.runs, clean.runs, strict=True)
+    for base, noise, shield, taught in runs:
+        yield learned(base, noise, taught) - learned(base, shield, taught)

@@ -1,0 +1,1 @@
+"""Figures about pictures and about what a fine-tune learned."""

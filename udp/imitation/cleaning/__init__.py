@@ -1,0 +1,78 @@
+"""What an imitator does to photos before training. To add a cleaning: a frozen dataclass, and a line in `CLEANINGS`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from udp.errors import InvalidInput
+from udp.imitation.cleaning.base import Cleaning
+from udp.imitation.cleaning.filters import (
+    JPEG,
+    Bilateral,
+    Crop,
+    GaussianBlur,
+    GaussianNoise,
+    Guided,
+    Median,
+    Nothing,
+    Resize,
+)
+from udp.imitation.cleaning.purify import Autoencoder, GridPurification, NoisyUpscaling
+from udp.models.base import DiffusionModel
+
+CLEANINGS: dict[str, Cleaning] = {
+    cleaning.name: cleaning
+    for cleaning in (
+        Nothing(), JPEG(95), JPEG(75), JPEG(50), Resize(), Crop(), GaussianBlur(), GaussianNoise(), Median(),
+        Bilateral(), Guided(), Autoencoder(), NoisyUpscaling(), GridPurification(),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chain(Cleaning):
+    """Cleanings one after the other."""
+
+    parts: tuple[Cleaning, ...]
+
+    @property
+    def name(self) -> str:
+        """See `Cleaning.name`; the parts' names joined by plus signs."""
+        return "+".join(part.name for part in self.parts)
+
+    @property
+    def title(self) -> str:
+        """See `Cleaning.title`."""
+        return ", then ".join(part.title for part in self.parts)
+
+    @property
+    def reference(self) -> str:
+        """See `Cleaning.reference`."""
+        return "; ".join(part.reference for part in self.parts)
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether any part needs a model."""
+        return any(part.needs_model for part in self.parts)
+
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+        """See `Cleaning.run`."""
+        for part in self.parts:
+            pixels = part.run(pixels, model, generator)
+        return pixels
+
+
+def parse_cleaning(text: str) -> Cleaning:
+    """The cleaning called `text`, or a chain such as "jpeg75+half". Raises `InvalidInput` naming the known ones."""
+    names = [name.strip() for name in text.split("+")]
+    for name in names:
+        if name not in CLEANINGS:
+            raise InvalidInput(f"expected cleanings out of {', '.join(CLEANINGS)}, joined by +, got {name!r}")
+    parts = tuple(CLEANINGS[name] for name in names)
+    return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+__all__ = ["CLEANINGS", "Chain", "parse_cleaning"]

@@ -1,0 +1,72 @@
+"""The contract of a cleaning: what an imitator does to found photos before training on them."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+
+from udp.errors import InvalidInput
+from udp.models.base import DiffusionModel
+from udp.models.memory import enough_memory
+from udp.photos import Photo
+from udp.progress import OnProgress, Progress, ignore_progress
+from udp.settings import check_settings
+
+
+@dataclass(frozen=True)
+class Cleaning(abc.ABC):
+    """Base of every cleaning: strength as fields made by `setting`, and `run` for one picture.
+
+    `name` is the key in `CLEANINGS` and on the command line; `reference` says who used it against protections.
+    """
+
+    needs_model: ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Short key, without spaces or plus signs."""
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """For people."""
+
+    @property
+    @abc.abstractmethod
+    def reference(self) -> str:
+        """Where it comes from."""
+
+    @abc.abstractmethod
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+        """uint8 (H, W, 3) to uint8, of the same size unless the cleaning is a crop; `generator` lives on the CPU."""
+
+    @final
+    @enough_memory("cleaning", "Smaller photos or a smaller model need less.")
+    def __call__(
+        self,
+        photos: Sequence[Photo],
+        model: DiffusionModel | None = None,
+        generator: torch.Generator | None = None,
+        on_progress: OnProgress = ignore_progress,
+    ) -> list[Photo]:
+        """Cleaned copies of `photos`; the same generator state gives the same bytes. The model's weights stay.
+
+        Raises `InvalidInput` for settings out of range or a missing model, `OutOfMemory`.
+        """
+        check_settings(self)
+        if self.needs_model and model is None:
+            raise InvalidInput(f"expected a model for the cleaning {self.name!r}, got None")
+        generator = generator or torch.Generator().manual_seed(0)
+        cleaned = []
+        for index, photo in enumerate(photos):
+            pixels = np.ascontiguousarray(self.run(photo.pixels, model, generator))
+            alpha = photo.alpha if pixels.shape == photo.pixels.shape else None
+            cleaned.append(replace(photo, pixels=pixels, alpha=alpha))
+            on_progress(Progress(f"cleaning: {self.title}", index + 1, len(photos)))
+        return cleaned

@@ -1,0 +1,156 @@
+"""Cleanings by a diffusion model: its autoencoder alone, or noise and denoising.
+
+A model works at one resolution and a photo has another, so all of these run on overlapping squares of a photo whose
+shorter side was brought to at most `WORKING_SCALE` times the model's resolution; overlaps are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+
+from udp.imitation.cleaning.base import Cleaning
+from udp.models.base import DiffusionModel
+from udp.settings import setting
+from udp.tensors import resize, to_pixels, to_tensor
+
+# Twice the model's resolution: more squares cost time and the fine-tune throws the extra detail away.
+WORKING_SCALE = 2
+SQUARES_AT_ONCE = 16
+
+# Squares (N, 3, S, S) in [0, 1] -> the same shape.
+OnSquares = Callable[[torch.Tensor], torch.Tensor]
+
+
+def starts(length: int, side: int) -> list[int]:
+    """Where squares of `side` start along `length`: half a side apart, the last one flush with the end."""
+    return sorted({*range(0, length - side, max(1, side // 2)), length - side})
+
+
+@torch.no_grad()
+def in_squares(image: torch.Tensor, side: int, work: OnSquares) -> torch.Tensor:
+    """Apply `work` to overlapping squares of `image` (1, 3, H, W), H and W at least `side`, and average the overlaps."""
+    corners = [(top, left) for top in starts(image.shape[-2], side) for left in starts(image.shape[-1], side)]
+    total, count = torch.zeros_like(image), torch.zeros_like(image[:, :1])
+    for first in range(0, len(corners), SQUARES_AT_ONCE):
+        group = corners[first : first + SQUARES_AT_ONCE]
+        results = work(torch.cat([image[..., y : y + side, x : x + side] for y, x in group])).cpu()
+        for (y, x), result in zip(group, results, strict=True):
+            total[0, :, y : y + side, x : x + side] += result
+            count[0, :, y : y + side, x : x + side] += 1
+    return total / count
+
+
+def at_working_size(pixels: np.ndarray, side: int, work: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    """Run `work` on a float copy (1, 3, H', W') at the working size and bring the result back to the photo's size."""
+    image = to_tensor(pixels)[None]
+    height, width = image.shape[-2:]
+    target = min(max(min(height, width), side), WORKING_SCALE * side)
+    scale = target / min(height, width)
+    small = resize(image, max(side, round(height * scale)), max(side, round(width * scale)))
+    return to_pixels(resize(work(small), height, width)[0])
+
+
+@torch.no_grad()
+def purify(
+    model: DiffusionModel, squares: torch.Tensor, start: int, steps: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Noise squares up to timestep `start` and denoise them in about `steps` DDIM steps, without a prompt.
+
+    `squares` (N, 3, S, S) in [0, 1]; returns the same shape (SDEdit, Meng et al. 2022; DiffPure, Nie et al. 2022).
+    """
+    scheduler = DDIMScheduler.from_config(model.noise_scheduler.config)
+    stride = max(1, start // steps)
+    scheduler.set_timesteps(len(model.alphas_cumprod) // stride)
+    timesteps = [int(t) for t in scheduler.timesteps if t <= start] or [int(scheduler.timesteps[-1])]
+    latents = model.encode(squares.to(model.device))
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    current = model.add_noise(latents, noise, torch.full((len(latents),), timesteps[0], device=latents.device))
+    for timestep in timesteps:
+        at = torch.full((len(latents),), timestep)
+        prediction = model.denoise(model.unet, current, at, model.embed_nothing())
+        current = scheduler.step(prediction, timestep, current).prev_sample
+    return model.decode(current)
+
+
+@dataclass(frozen=True)
+class Autoencoder(Cleaning):
+    """Encoded to latents and decoded again: what the latent space does not hold is gone."""
+
+    name = "vae"
+    title = "Autoencoder round trip"
+    reference = "Cao et al. 2023 (IMPRESS), arXiv 2310.19248"
+    needs_model: ClassVar[bool] = True
+
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+        """See `Cleaning.run`."""
+        side = model.resolution
+        return at_working_size(
+            pixels,
+            side,
+            lambda image: in_squares(image, side, lambda s: model.decode(model.encode(s.to(model.device)))),
+        )
+
+
+@dataclass(frozen=True)
+class NoisyUpscaling(Cleaning):
+    """Gaussian noise on the photo, then image-to-image by the base model.
+
+    Hoenig et al. use a Stable Diffusion upscaler; a model library need not have one, so the base model denoises.
+    """
+
+    sigma: float = setting(0.1, "noise before, standard deviation", 0.0, 0.5, 1 / 255, levels=True)
+    strength: float = setting(0.25, "part of the timesteps that image-to-image undoes", 0.02, 0.9, 0.01)
+    steps: int = setting(8, "denoising steps", 1, 100, 1)
+
+    name = "upscale"
+    title = "Noise, then image-to-image"
+    reference = "Hoenig et al. 2024, arXiv 2406.12027"
+    needs_model: ClassVar[bool] = True
+
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+        """See `Cleaning.run`."""
+        start = round(self.strength * len(model.alphas_cumprod))
+
+        def work(image: torch.Tensor) -> torch.Tensor:
+            noisy = (image + self.sigma * torch.randn(image.shape, generator=generator)).clamp(0, 1)
+            return in_squares(noisy, model.resolution, lambda s: purify(model, s, start, self.steps, generator))
+
+        return at_working_size(pixels, model.resolution, work)
+
+
+@dataclass(frozen=True)
+class GridPurification(Cleaning):
+    """Diffusion purification in overlapping squares, a little at a time, blended with the last result.
+
+    After GrIDPure (Zhao et al. 2024), which runs an unconditional pixel-space model on squares of 256; here the base
+    model does it on squares of its own resolution. `iterations` of theirs are 10 to 20: fewer by default, for the time.
+    """
+
+    timestep: int = setting(100, "timestep up to which a square is noised", 5, 500, 5)
+    steps: int = setting(4, "denoising steps of an iteration", 1, 100, 1)
+    iterations: int = setting(3, "times the photo is purified", 1, 20, 1)
+    gamma: float = setting(0.1, "part of the last iteration's picture that is kept", 0.0, 1.0, 0.05)
+
+    name = "gridpure"
+    title = "Diffusion purification in grids"
+    reference = "Zhao et al. 2024 (GrIDPure), arXiv 2312.00084"
+    needs_model: ClassVar[bool] = True
+
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+        """See `Cleaning.run`."""
+
+        def work(image: torch.Tensor) -> torch.Tensor:
+            for _ in range(self.iterations):
+                pure = in_squares(
+                    image, model.resolution, lambda s: purify(model, s, self.timestep, self.steps, generator)
+                )
+                image = (1 - self.gamma) * pure + self.gamma * image
+            return image
+
+        return at_working_size(pixels, model.resolution, work)

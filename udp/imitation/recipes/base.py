@@ -1,0 +1,174 @@
+"""The contract of a fine-tuning recipe: what an imitator does with somebody's photos."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, final
+
+import torch
+
+from udp.errors import InvalidInput, NothingLearned
+from udp.models.base import Conditioning, DiffusionModel, side_by_side
+from udp.models.loss import DenoisingLoss
+from udp.models.memory import enough_memory
+from udp.models.timesteps import TimestepDistribution
+from udp.models.training import Trainer, TrainingSettings
+from udp.photos import Photo
+from udp.progress import OnProgress, Progress, ignore_progress
+from udp.settings import check_settings, for_model, model_setting, setting
+from udp.tensors import to_tensor
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A fine-tuned U-Net in evaluation mode, the loss of every step, and how far the weights moved.
+
+    `weight_change` is the L2 norm of the change over the L2 norm of the trained weights' starting values (for an
+    adapter, which starts at zero effect, over the norm of the layers it adapts). `model` is what to prompt the U-Net
+    through: the base model, or one with the words and text encoders that were trained.
+    """
+
+    unet: torch.nn.Module
+    losses: tuple[float, ...]
+    weight_change: float
+    model: DiffusionModel
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Pictures of the subject's class that the fine-tune must still get right: latents (N, C, h, w), prompt, weight of
+    their loss, and how many of them a training step takes."""  # fmt: skip
+
+    latents: torch.Tensor
+    prompt: str
+    weight: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Recipe(abc.ABC):
+    """Base of every recipe: hyperparameters as fields made by `setting`, and `trainable`."""
+
+    steps: int = setting(400, "training steps", 10, 4000, 10, advanced=False)
+    learning_rate: float = model_setting(1e-3, 5e-6, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
+    batch_size: int = setting(4, "photos in a training step", 1, 16, 1)
+    first_timestep: float = setting(0.0, "train only on timesteps above this share of all (0 is all)", 0, 0.9, 0.1)
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    reference: ClassVar[str]
+
+    @abc.abstractmethod
+    def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
+        """The U-Net to fine-tune, a copy unless all of it stays frozen; its `requires_grad` parameters are trained.
+
+        `seed` starts what is new in it.
+        """
+
+    @abc.abstractmethod
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
+        """See `FineTuned.weight_change`; 0 means that nothing was learned."""
+
+    def words(self, model: DiffusionModel, prompt: str, seed: int) -> DiffusionModel:
+        """What turns prompts into conditioning: `model` itself, or its copy with text parameters to train."""
+        return model
+
+    def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
+        """Class images to preserve, or None."""
+        return None
+
+    def sampling_before(self, small: bool, steps: int) -> int:
+        """Sampling steps that come before the first arm's training; none without a prior.
+
+        `small` is `DiffusionModel.small`, `steps` are those of a large model's picture. Settings that are the model's
+        own are filled in already.
+        """
+        return 0
+
+    def save(self, tuned: FineTuned, folder: Path) -> Path:
+        """Write what was learned to `folder`; by default the whole pipeline, which `load_model(folder)` reads."""
+        tuned.model.replaced(unet=tuned.unet).pipeline.save_pretrained(folder)
+        return folder
+
+    @final
+    @enough_memory("fine-tuning", "LoRA needs less than DreamBooth; a smaller batch or model needs less too.")
+    def fit(
+        self,
+        photos: Sequence[Photo],
+        model: DiffusionModel,
+        prompt: str,
+        seed: int = 0,
+        on_progress: OnProgress = ignore_progress,
+        arm: str = "",
+    ) -> FineTuned:
+        """Fine-tune on `photos` (centre crops and their mirror images) under the instance prompt.
+
+        Settings at 0 that are the model's own are filled in here. Batches, timesteps and noise depend on `seed` alone,
+        so arms of a comparison see the same draws. Raises `InvalidInput` for bad settings, `NothingLearned` if the
+        weights did not move, `OutOfMemory`.
+        """
+        own = for_model(self, model.small)
+        if own is not self:
+            return own.fit(photos, model, prompt, seed, on_progress, arm)
+        check_settings(self)
+        if not photos:
+            raise InvalidInput("expected at least one photo to fine-tune on, got none")
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            squares = model.prepare([to_tensor(photo.pixels)[None] for photo in photos])
+            latents = torch.cat([model.encode(squares), model.encode(squares.flip(-1))])
+        unet, words = self.trainable(model, seed), self.words(model, prompt, seed)
+        prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
+        timesteps = high_timesteps(self.first_timestep, len(model.alphas_cumprod))
+
+        def draw(of: torch.Tensor, count: int) -> torch.Tensor:
+            chosen = torch.randperm(len(of), generator=generator)[:count]
+            if len(chosen) < count:
+                chosen = torch.randint(len(of), (count,), generator=generator)
+            return of[chosen]
+
+        def told(text: str) -> Conditioning:
+            # Text that learns is encoded anew in every step; frozen text once.
+            return model.embed(text) if words is model else words.encode_prompt(text)
+
+        def step_loss(step: int) -> torch.Tensor:
+            if not prior:
+                return DenoisingLoss(model, told(prompt), timesteps)(unet, draw(latents, self.batch_size), generator)
+            # Photos and class images in one batch: two would cost a third more.
+            sizes = self.batch_size, prior.batch_size
+            batch = torch.cat([draw(latents, sizes[0]), draw(prior.latents, sizes[1])])
+            texts = side_by_side([(told(prompt), sizes[0]), (told(prior.prompt), sizes[1])])
+            loss = DenoisingLoss(model, texts, timesteps)
+            drawn, noise = loss.draw(batch, generator)
+            photos_loss, prior_loss = loss.at(unet, batch, noise, drawn).split(sizes)
+            return photos_loss.mean() + prior.weight * prior_loss.mean()
+
+        def report(step: int, value: float) -> None:
+            on_progress(Progress("fine-tuning", step, self.steps, value, arm))
+
+        parameters = [p for m in (unet, *(words.modules if words is not model else ())) for p in m.parameters()]
+        trainer = Trainer(
+            dict.fromkeys(parameters),
+            TrainingSettings(self.learning_rate, weight_decay=1e-2, schedule="cosine", warmup=0.05),
+        )
+        losses = trainer.run(step_loss, self.steps, report)
+        for module in (unet, *words.modules):
+            module.requires_grad_(False).eval()
+        change = self.weight_change(model, unet, words)
+        if not change > 0:
+            raise NothingLearned(f"expected {self.name} to change the weights, got a relative change of {change:g}")
+        return FineTuned(unet, tuple(losses), change, words)
+
+
+def high_timesteps(first: float, count: int) -> TimestepDistribution:
+    """Uniform over the timesteps from the share `first` of `count` upwards; the high ones decide layout and subject."""
+    return TimestepDistribution("uniform", (torch.arange(count) >= round(first * count)).float())
+
+
+def relative_change(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:
+    """L2 norm of the difference over the L2 norm of `before`, over all tensors together."""
+    moved = sum(float((a.detach() - b).square().sum()) for b, a in zip(before, after, strict=True))
+    return (moved / sum(float(b.square().sum()) for b in before)) ** 0.5

@@ -1,0 +1,70 @@
+"""LoRA: low-rank adapters on attention and convolutions (Hu et al. 2021, arXiv 2106.09685), with peft."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from diffusers.utils import convert_state_dict_to_diffusers
+from peft.utils import get_peft_model_state_dict
+
+from udp.errors import InvalidInput
+from udp.imitation.recipes.base import FineTuned
+from udp.imitation.recipes.subject import SubjectRecipe
+from udp.models.adapters import ATTENTION, RANK, TEXT, WIDE, add_adapters
+from udp.models.base import DiffusionModel
+from udp.settings import model_preset, setting
+
+
+@dataclass(frozen=True)
+class LoRA(SubjectRecipe):
+    """Adapters only; the base weights stay frozen. `scope` "attention" is the usual choice for Stable Diffusion.
+
+    The public trainer of diffusers uses rank 4, attention only, and a learning rate of 1e-4.
+    """
+
+    learning_rate: float = model_preset(SubjectRecipe, "learning_rate", 4e-3, 1e-4)
+    rank: int = setting(RANK, "rank of the adapters", 1, 64, 1)
+    scope: str = setting("wide", "layers with an adapter", choices=("wide", "attention"))
+
+    name: ClassVar[str] = "lora"
+    title: ClassVar[str] = "LoRA (adapters)"
+    reference: ClassVar[str] = "arXiv 2106.09685"
+
+    def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
+        """See `Recipe.trainable`. Raises `InvalidInput` if the U-Net has no layer of the scope."""
+        unet = model.copy_unet(trainable=False)
+        add_adapters(unet, WIDE if self.scope == "wide" else ATTENTION, self.rank, seed)
+        return unet
+
+    def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
+        """See `SubjectRecipe.open_text_encoder`: adapters on its attention."""
+        add_adapters(encoder, TEXT, self.rank, seed)
+
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
+        """See `FineTuned.weight_change`."""
+        moved = total = 0.0
+        for module in unet.modules():
+            if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
+                moved += float(module.get_delta_weight("default").detach().square().sum())
+                total += float(module.base_layer.weight.detach().square().sum())
+        return (moved / total) ** 0.5 if total else 0.0
+
+    def save(self, tuned: FineTuned, folder: Path) -> Path:
+        """Adapters alone, in the file that `pipeline.load_lora_weights(folder)` of diffusers reads.
+
+        Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
+        """
+        pipeline = tuned.model.pipeline
+        if not hasattr(pipeline, "save_lora_weights"):
+            raise InvalidInput(f"expected a pipeline that loads adapters, got {type(pipeline).__name__}")
+        # The U-Net's stay in peft's own naming: the older one has no names for convolutions, and a file of both naming
+        # styles loads only in part, without an error.
+        states = {"unet_lora_layers": get_peft_model_state_dict(tuned.unet)}
+        for _, name in tuned.model.texts if self.train_text_encoder else ():
+            adapters = get_peft_model_state_dict(getattr(pipeline, name))
+            states[f"{name}_lora_layers"] = convert_state_dict_to_diffusers(adapters)
+        type(pipeline).save_lora_weights(folder, **states, safe_serialization=True)
+        return folder

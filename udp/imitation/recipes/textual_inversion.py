@@ -1,0 +1,97 @@
+"""Textual inversion: one new word learns the subject, no weight of the model changes (Gal et al. 2023, arXiv 2208.01618)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors.torch import save_file
+
+from udp.errors import InvalidInput
+from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
+from udp.imitation.recipes.subject import text_copy
+from udp.models.base import DiffusionModel
+from udp.settings import model_setting, setting
+
+FILE = "learned_embeds.safetensors"
+
+
+class LearnedToken(torch.nn.Module):
+    """A frozen token embedding in which one id, old or new, has a vector of its own, the only parameter to train."""
+
+    def __init__(self, embedding: torch.nn.Embedding, token: int, start: torch.Tensor) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.token = token
+        self.register_buffer("start", start.detach().clone())
+        self.vector = torch.nn.Parameter(start.detach().clone())
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Ids (N, L) to embeddings (N, L, D)."""
+        known = self.embedding(ids.clamp(max=self.embedding.num_embeddings - 1))
+        return torch.where((ids == self.token)[..., None], self.vector, known)
+
+
+@dataclass(frozen=True)
+class TextualInversion(Recipe):
+    """The word `word` of the prompts gets an embedding of its own, which starts as that of `initial_word`.
+
+    The result is prompted through `FineTuned.model`, where the word means the subject. The public
+    trainer of diffusers takes 3,000 steps for Stable Diffusion, and a rate of 5e-4 that it multiplies by the batch size.
+    """
+
+    learning_rate: float = model_setting(5e-3, 5e-4, "AdamW learning rate", 1e-7, 1e-1, 1e-7)
+    word: str = setting("sks", "the word that learns; the instance prompt must contain it")
+    initial_word: str = setting("toy", "the word that it starts from")
+
+    name: ClassVar[str] = "textual_inversion"
+    title: ClassVar[str] = "Textual inversion (one word)"
+    reference: ClassVar[str] = "arXiv 2208.01618"
+
+    def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
+        """See `Recipe.trainable`: the base's own U-Net, all of it frozen."""
+        return model.unet
+
+    def words(self, model: DiffusionModel, prompt: str, seed: int) -> DiffusionModel:
+        """See `Recipe.words`. Raises `InvalidInput` for a model without prompts, or a prompt without the word."""
+        own = text_copy(model)
+        for tokenizer, encoder in zip(own.tokenizers, own.text_encoders, strict=True):
+            embedding = encoder.get_input_embeddings()
+            start = embedding.weight[self._ids(tokenizer, self.initial_word)].mean(0)
+            ids = self._ids(tokenizer, self.word)
+            if len(ids) > 1:
+                tokenizer.add_tokens([self.word])
+                ids = self._ids(tokenizer, self.word)
+            if len(ids) != 1 or ids[0] not in self._ids(tokenizer, prompt):
+                raise InvalidInput(f"expected a prompt with the word {self.word!r}, which is to learn, got {prompt!r}")
+            encoder.set_input_embeddings(LearnedToken(embedding, ids[0], start))
+            # Old CLIP configurations find the end of the text as the largest id, which a new token would be.
+            encoder.config.eos_token_id = tokenizer.eos_token_id
+            for module in encoder.modules():
+                if hasattr(module, "eos_token_id"):
+                    module.eos_token_id = tokenizer.eos_token_id
+        return own
+
+    def _ids(self, tokenizer, word: str) -> list[int]:
+        ids = tokenizer(word, add_special_tokens=False).input_ids
+        if not ids:
+            raise InvalidInput(f"expected a word, got {word!r}")
+        return ids
+
+    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
+        """See `FineTuned.weight_change`."""
+        learned = [encoder.get_input_embeddings() for encoder in words.text_encoders]
+        return relative_change([token.start for token in learned], [token.vector for token in learned])
+
+    def save(self, tuned: FineTuned, folder: Path) -> Path:
+        """The vector alone, for `pipeline.load_textual_inversion(folder, weight_name=..., token=word)` of diffusers.
+
+        `learned_embeds.safetensors` holds the first text encoder's, `learned_embeds_2.safetensors` that of SDXL's second.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, encoder in enumerate(tuned.model.text_encoders):
+            name = FILE if index == 0 else FILE.replace(".", f"_{index + 1}.", 1)
+            save_file({self.word: encoder.get_input_embeddings().vector.detach().cpu()}, folder / name)
+        return folder

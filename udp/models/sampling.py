@@ -1,0 +1,51 @@
+"""Sampling pictures from a base model or a fine-tune."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from udp.errors import InvalidInput
+from udp.models.base import DiffusionModel
+from udp.models.memory import enough_memory
+from udp.progress import OnProgress, Progress, ignore_progress
+from udp.tensors import to_pixels
+
+SMALL_SAMPLING = 20, 5.0  # steps and guidance that were chosen for the embedded model
+
+
+def own_sampling(small: bool) -> tuple[int, float]:
+    """Sampling steps and guidance that suit a model; `small` is `DiffusionModel.small`.
+
+    Large ones get the defaults of diffusers' StableDiffusionPipeline; the embedded model's were chosen for it.
+    """
+    return SMALL_SAMPLING if small else (50, 7.5)
+
+
+@enough_memory("generating", "Fewer pictures at a time or a smaller model need less.")
+def generate(
+    model: DiffusionModel,
+    unet: torch.nn.Module,
+    prompt: str,
+    seeds: Sequence[int],
+    steps: int = SMALL_SAMPLING[0],
+    guidance: float = SMALL_SAMPLING[1],
+    on_progress: OnProgress = ignore_progress,
+    arm: str = "",
+) -> list[np.ndarray]:
+    """One uint8 picture (S, S, 3) a seed, all in one batch; the same seed starts from the same noise in every arm.
+
+    For a recipe that trained words or text encoders, `model` is the fine-tune's own (`FineTuned.model`). Raises
+    `InvalidInput` for no seeds or no steps, `OutOfMemory`.
+    """
+    if not seeds or steps < 1:
+        raise InvalidInput(f"expected at least one seed and one step, got {len(seeds)} and {steps}")
+
+    def report(done: int, total: int) -> None:
+        # Some schedulers call the U-Net more often than asked; progress counts in the steps that were asked for.
+        on_progress(Progress("generating", round(done * steps / total), steps, None, arm))
+
+    images = model.sample(unet, prompt, seeds, steps, guidance, report)
+    return [to_pixels(image) for image in images]

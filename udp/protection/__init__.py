@@ -1,0 +1,1 @@
+"""How photos are protected: one PGD loop, and a method a file in `methods`."""

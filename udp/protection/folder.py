@@ -1,0 +1,91 @@
+"""A protected set on disk: the photos, the controls of a trial beside them, and a manifest of every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from udp.digests import digest, photos_digest, weights_digest
+from udp.files import MANIFEST, versions, write_json, write_whole
+from udp.models.base import DiffusionModel
+from udp.photos import Photo, list_photos, read_photos, write_png
+from udp.progress import OnProgress, Progress, ignore_progress
+from udp.protection.base import ProtectionMethod
+from udp.protection.methods import RandomNoise
+from udp.protection.visibility import visibility
+from udp.settings import describe_settings, for_model
+
+CONTROLS = "controls"
+
+
+def protection_manifest(
+    originals: Sequence[Photo], protected: Sequence[Photo], method: ProtectionMethod, model: str, prompt: str, seed: int
+) -> dict[str, Any]:
+    """Every setting, and the visibility of every photo's perturbation, as JSON values."""
+    return {
+        "method": method.name,
+        "reference": method.reference,
+        "settings": describe_settings(method),
+        "budget_levels_of_255": round(method.budget * 255, 3),
+        "model": Path(model).name,
+        "prompt": prompt,
+        "seed": seed,
+        "versions": versions(),
+        "photos": [
+            {"file": f"{after.name}.png", "size": list(before.size), "notes": list(before.notes),
+             **visibility(before, after)}
+            for before, after in zip(originals, protected, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def write_protection(
+    folder: Path,
+    originals: Sequence[Photo],
+    protected: Sequence[Photo],
+    random: Sequence[Photo],
+    manifest: dict[str, Any],
+) -> None:
+    """Protected PNGs and the manifest in `folder`; clean and random-noise PNGs for a trial in `folder`/controls."""
+    for place, photos in ((folder, protected), (folder / CONTROLS / "clean", originals),
+                          (folder / CONTROLS / "random", random)):  # fmt: skip
+        place.mkdir(parents=True, exist_ok=True)
+        for photo in photos:
+            write_png(place / f"{photo.name}.png", photo)
+    write_json(folder / MANIFEST, manifest)
+
+
+def protect_once(
+    folder: Path,
+    photos: Sequence[Photo],
+    method: ProtectionMethod,
+    model: DiffusionModel,
+    prompt: str,
+    seed: int,
+    on_progress: OnProgress = ignore_progress,
+) -> dict[str, list[Photo]]:
+    """The arms clean, random and protected; the protected set is computed once and read from `folder` after that.
+
+    `folder` is one that `python -m udp attack --instance` reads too. Another method, seed, model or photo makes a new
+    set.
+    """
+    method = for_model(method, model.small)
+    key = digest({
+        "method": [method.name, describe_settings(method)], "photos": photos_digest(photos), "prompt": prompt,
+        "seed": seed, "weights": weights_digest(model.modules),
+    })  # fmt: skip
+    mark = folder / "key.txt"
+    random = RandomNoise.beside(method)(photos, model, prompt, seed)
+    if mark.is_file() and mark.read_text().strip() == key:
+        by_name = {photo.name: photo for photo in read_photos(list_photos(folder))}
+        on_progress(Progress("protected earlier", 1, 1))
+        return {"clean": list(photos), "random": random, "protected": [by_name[photo.name] for photo in photos]}
+    protected = method(photos, model, prompt, seed, on_progress)
+    mark.unlink(missing_ok=True)
+    for stale in [*folder.glob("*.png"), *(folder / CONTROLS).glob("*/*.png")]:
+        stale.unlink()
+    manifest = protection_manifest(photos, protected, method, model.name, prompt, seed)
+    write_protection(folder, photos, protected, random, manifest)
+    write_whole(mark, key + "\n")
+    return {"clean": list(photos), "random": random, "protected": protected}

@@ -1,0 +1,241 @@
+"""What every method on the PGD loop shares: the start, the rounds, the imitator's view of the photos, the loss.
+
+A method chooses an objective and a direction; surrogate methods add a phase before each round of PGD steps.
+"""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+
+from udp.models.base import Conditioning, DiffusionModel
+from udp.models.loss import DenoisingLoss
+from udp.models.timesteps import (
+    GREEDY,
+    TIMESTEP_CHOICES,
+    TimestepDistribution,
+    greedy_distribution,
+    timestep_distribution,
+)
+from udp.progress import OnProgress, Progress
+from udp.protection.augment import AUGMENTATIONS, draw_transformation
+from udp.protection.base import ProtectionMethod
+from udp.protection.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
+from udp.protection.targets import TARGETS, target_latents
+from udp.settings import setting
+
+# A look turns photos (each (1, 3, H, W) in [0, 1]) into latents, one crop and one transformation a photo.
+Look = Callable[[Sequence[torch.Tensor]], torch.Tensor]
+# stage -> a listener for the loops' (step, loss)
+OnStep = Callable[[int, float | None], None]
+Reporter = Callable[[str], OnStep]
+PERTURBING, CHOOSING = "perturbing the photos", "choosing timesteps"
+AWAY = "clean"
+ENCODER_TARGETS = (AWAY, *TARGETS)
+# Units of progress for the greedy search; with its defaults it takes about 30 to 50 comparisons.
+SEARCH_UNITS = 50
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run works with: the model, its opaque conditioning on the prompt, the photos, the generator.
+
+    `unet` is the network under attack: the base model's own, or a surrogate that a method trains. `timesteps` is the
+    distribution from which the photos' loss draws, `augment` what photos go through before the imitator sees them.
+    """
+
+    model: DiffusionModel
+    conditioning: Conditioning
+    images: Sequence[torch.Tensor]
+    generator: torch.Generator
+    unet: torch.nn.Module
+    timesteps: TimestepDistribution
+    augment: str = "none"
+
+    def look(self, count: int) -> Look:
+        """Draw how the imitator may see `count` photos: every part of a long photo gets its turn in the crop."""
+        positions = torch.rand(count, generator=self.generator).tolist()
+        changes = [draw_transformation(self.augment, self.generator) for _ in range(count)]
+
+        def see(photos: Sequence[torch.Tensor]) -> torch.Tensor:
+            changed = [change(photo) if change else photo for photo, change in zip(photos, changes, strict=True)]
+            return self.model.encode(self.model.prepare(changed, positions))
+
+        return see
+
+
+@dataclass(frozen=True)
+class PGDMethod(ProtectionMethod):
+    """Base of the PGD methods: `objective` is the loss that the photos move, in `direction`."""
+
+    pgd_steps: int = setting(100, "PGD steps", 1, 2000, 1)
+    step_size: float = setting(1 / 255, "PGD step size", 0.1 / 255, 8 / 255, 0.1 / 255, levels=True)
+    step_schedule: str = setting("constant", "step size over the run: constant, or falling to zero", choices=SCHEDULES)
+    momentum: float = setting(0.0, "memory of past gradients (MI-FGSM's mu); 0 is plain PGD", 0, 2, 0.05)
+    augment: str = setting("none", "what the perturbation should survive (EOT)", choices=tuple(AUGMENTATIONS))
+
+    rounds: ClassVar[int] = 1
+    random_start: ClassVar[bool] = True
+
+    @property
+    def direction(self) -> Direction:
+        """See `ProtectionMethod.direction`."""
+        return "ascend"
+
+    @abc.abstractmethod
+    def objective(self, run: Run) -> Objective:
+        """The scalar that PGD moves; every random draw comes from `run.generator`."""
+
+    def attacked_unet(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
+        """The network that the photos are perturbed against; the base model's own unless a method trains a surrogate."""
+        return model.unet
+
+    def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
+        """How the objective draws timesteps, if it does."""
+        return run.timesteps
+
+    def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
+        """What happens before the PGD steps of each round; by default nothing."""
+        return lambda: None
+
+    @property
+    def loop_steps(self) -> int:
+        """Steps of all rounds, of a surrogate or of PGD, each one unit of progress."""
+        return self.rounds * self.pgd_steps
+
+    @property
+    def all_steps(self) -> int:
+        """Units of progress of the whole run."""
+        return self.loop_steps
+
+    def run(
+        self,
+        images: Sequence[torch.Tensor],
+        limits: Sequence[torch.Tensor],
+        model: DiffusionModel,
+        prompt: str,
+        generator: torch.Generator,
+        on_progress: OnProgress,
+    ) -> list[torch.Tensor]:
+        """See `ProtectionMethod.run`."""
+        uniform = timestep_distribution("uniform", model.alphas_cumprod)
+        unet = self.attacked_unet(model, generator)
+        run = Run(model, model.embed(prompt), images, generator, unet, uniform, self.augment)
+        settings = PGDSettings(
+            self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
+            total_steps=self.rounds * self.pgd_steps,
+        )  # fmt: skip
+        # A random start: at zero the gradient's sign is no better than a coin's.
+        scale = 1.0 if self.random_start else 0.0
+        start = [
+            (torch.rand(image.shape, generator=generator) * 2 - 1) * limit * scale
+            for image, limit in zip(images, limits, strict=True)
+        ]
+        attack = PGD(images, start, limits, settings)
+        done = 0
+
+        def report(stage: str) -> OnStep:
+            def on_step(step: int, value: float | None) -> None:
+                nonlocal done
+                done += 1
+                on_progress(Progress(stage, done, self.all_steps, value))
+
+            return on_step
+
+        run = replace(run, timesteps=self.timesteps(run, report))
+        objective, phase = self.objective(run), self.surrogate_phase(run, attack, report)
+        for _ in range(self.rounds):
+            phase()
+            attack.run(objective, self.pgd_steps, report(PERTURBING))
+        return attack.perturbations
+
+
+@dataclass(frozen=True)
+class TimestepMethod(PGDMethod):
+    """A PGD method that looks at photos through noise: how many draws a step, and from which timesteps."""
+
+    draws: int = setting(1, "timesteps and noises drawn for each photo in a PGD step", 1, 16, 1)
+    timestep_weights: str = setting("uniform", "how timesteps are drawn", choices=TIMESTEP_CHOICES)
+
+    @property
+    def all_steps(self) -> int:
+        """See `PGDMethod.all_steps`: the greedy search comes before the rounds."""
+        return self.loop_steps + SEARCH_UNITS * (self.timestep_weights == GREEDY)
+
+    def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
+        """The distribution called `timestep_weights`; "greedy" is found by the gradients of the clean photos."""
+        alphas_cumprod = run.model.alphas_cumprod
+        if self.timestep_weights != GREEDY:
+            return timestep_distribution(self.timestep_weights, alphas_cumprod)
+        strength, on_step, units = gradient_strength(run), report(CHOOSING), iter(range(SEARCH_UNITS))
+
+        def score(timesteps: torch.Tensor) -> torch.Tensor:
+            if (unit := next(units, None)) is not None:
+                on_step(unit, None)
+            return strength(timesteps)
+
+        found = greedy_distribution(score, len(alphas_cumprod), run.generator)
+        for unit in units:
+            on_step(unit, None)
+        return found
+
+
+def gradient_strength(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A score for `greedy_distribution`: the L1 norm of the denoising loss's gradient at each timestep, (K,) -> (K,).
+
+    Gradients with respect to the latents of one photo after another, in one batch a call. SimAC takes them with respect
+    to the pixels, and searches anew for every photo; both cost as much as the attack itself.
+    """
+    uniform = timestep_distribution("uniform", run.model.alphas_cumprod)
+    loss, turn = DenoisingLoss(run.model, run.conditioning, uniform), itertools.cycle(run.images)
+
+    def score(timesteps: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            latents = run.look(1)([next(turn)])
+        leaves = latents.repeat(len(timesteps), 1, 1, 1).requires_grad_()
+        noise = torch.randn(leaves.shape, generator=run.generator).to(leaves.device)
+        losses = loss.at(run.model.unet, leaves, noise, timesteps.to(leaves.device))
+        (gradient,) = torch.autograd.grad(losses.sum(), leaves)
+        return gradient.abs().flatten(1).sum(1).cpu()
+
+    return score
+
+
+@dataclass(frozen=True)
+class DenoisingMethod(TimestepMethod):
+    """A method whose loss is the denoising loss of `run.unet`, optionally with a distance of the latents.
+
+    `encoder_weight` adds that many times a distance of the latents to what the photos pursue, so that the encoder alone
+    carries part of the attack: away from the clean photo's latents in the same crop, or towards a target that all
+    photos share (as Mist's fused loss, arXiv 2305.12683). A shared target is what a fine-tune then learns from all of them.
+    A model of pixels has no encoder, and neither setting any effect there.
+    """
+
+    encoder_weight: float = setting(0.0, "weight of the latents' distance", 0, 10, 0.1)
+    encoder_target: str = setting("clean", "away from the clean latents, or towards a target", choices=ENCODER_TARGETS)
+
+    def objective(self, run: Run) -> Objective:
+        """See `PGDMethod.objective`."""
+        loss = DenoisingLoss(run.model, run.conditioning, run.timesteps)
+        sign = 1.0 if self.direction == "ascend" else -1.0
+        weight = self.encoder_weight if run.model.has_encoder else 0.0
+        away = self.encoder_target == AWAY
+        target = None if away or not weight else target_latents(run.model, self.encoder_target)
+
+        def denoising(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
+            see = run.look(len(perturbed))
+            latents = see(perturbed)
+            value = loss(run.unet, latents.repeat(self.draws, 1, 1, 1), run.generator)
+            if weight:
+                with torch.no_grad():
+                    reference = see(clean) if away else target
+                distance = (latents - reference).square().mean()
+                value = value + sign * weight * (distance if away else -distance)
+            return value
+
+        return denoising

@@ -1,0 +1,64 @@
+"""Writing results to disk: PNGs, a manifest of every setting and figure, picture grids.
+
+No times and no absolute paths go into a manifest, so the same seed on the same machine gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from udp.evaluation.arms import Report
+from udp.evaluation.trial import Trial
+from udp.files import MANIFEST, versions, write_json
+from udp.imitation.recipes.base import Recipe
+from udp.reports.pictures import grid
+from udp.settings import describe_settings
+
+
+def attack_manifest(
+    report: Report, recipe: Recipe, trial: Trial, model: str, warnings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Every setting, every arm's figures and the verdict, as JSON values; `warnings` are about the photos."""
+    return {
+        "recipe": recipe.name,
+        "reference": recipe.reference,
+        "settings": describe_settings(recipe),
+        "trial": asdict(trial),
+        "model": Path(model).name,
+        "versions": versions(),
+        "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
+        "intervals": {arm.name: arm.intervals for arm in (report.base, *report.arms)},
+        "basis": report.basis,
+        "extractors": dict(report.extractors),
+        "spread": {arm.name: arm.spread for arm in (report.base, *report.arms) if arm.spread},
+        "verdict": asdict(report.judgement),
+        "warnings": list(warnings),
+    }
+
+
+def write_attack(folder: Path, report: Report, manifest: dict[str, Any]) -> None:
+    """Pictures of every arm, a grid, the losses as CSV and the manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = {}
+    for arm in (report.base, *report.arms):
+        rows[arm.name] = list(arm.images)
+        for index, image in enumerate(arm.images):
+            Image.fromarray(image).save(folder / f"{arm.name}-{index}.png")
+    grid(rows).save(folder / "grid.png")
+    write_losses(folder / "losses.csv", report)
+    write_json(folder / MANIFEST, manifest)
+
+
+def write_losses(path: Path, report: Report) -> None:
+    """The training loss of every step, a column an arm."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", *(arm.name for arm in report.arms)])
+        for step, values in enumerate(zip(*(arm.losses for arm in report.arms), strict=True), 1):
+            writer.writerow([step, *(f"{value:.6f}" for value in values)])

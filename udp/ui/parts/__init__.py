@@ -1,0 +1,1 @@
+"""The pieces that tabs are built from."""

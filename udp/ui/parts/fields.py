@@ -1,0 +1,170 @@
+"""UI controls from a settings dataclass, and a settings object back from the controls' values.
+
+The metadata written by `udp.settings.setting` decides everything: adding a field to a method adds a control here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from udp.errors import InvalidInput
+from udp.settings import check_settings
+from udp.ui.language.words import word
+
+Settings = TypeVar("Settings")
+# Above this ratio of high to low, a slider cannot reach the small values: a number box it is.
+WIDEST_SLIDER = 1000
+MOST_RADIO = 4  # more entries make a menu
+
+
+def settings_of(kind: type, advanced: bool) -> list[dataclasses.Field]:
+    """The fields of a dataclass made by `setting`, either the everyday or the advanced ones."""
+    return [item for item in dataclasses.fields(kind) if item.metadata.get("advanced") is advanced]
+
+
+def control(item: dataclasses.Field, high: float | None = None) -> gr.components.Component:
+    """A slider, number box, choice or checkbox for one field, at the field's default; `high` lowers its upper end."""
+    meta, value = item.metadata, item.default
+    label = word(item.name.replace("_", " ").capitalize().replace("Pgd", "PGD"))
+    help = meta["help"][:1].upper() + meta["help"][1:]
+    if meta["choices"]:
+        return gr.Dropdown(list(meta["choices"]), value=value, label=label, info=help, interactive=True)
+    if isinstance(value, bool):
+        return gr.Checkbox(value, label=label, info=help, interactive=True)
+    if meta["low"] is None:
+        kind = gr.Textbox if isinstance(value, str) else gr.Number
+        return kind(value, label=label, info=help, interactive=True)
+    scale = 255 if meta["levels"] else 1
+    low, high = meta["low"] * scale, (meta["high"] if high is None else high) * scale
+    if meta["levels"]:
+        help = f"{help}, in levels of 255"
+    if low > 0 and high / low > WIDEST_SLIDER:
+        return gr.Number(value * scale, label=label, info=f"{help}, {low:g} to {high:g}", interactive=True)
+    step = round(meta["step"] * scale, 9) if meta["step"] else None
+    return gr.Slider(
+        round(low, 9),
+        round(high, 9),
+        round(value * scale, 9),
+        step=step,
+        label=label,
+        info=word(help),
+        interactive=True,
+    )
+
+
+def parse(item: dataclasses.Field, value: Any) -> Any:
+    """A control's value as the field's own type and unit. Raises `InvalidInput` if it is empty or not of that type."""
+    meta, default = item.metadata, item.default
+    if isinstance(default, (bool, str)):
+        if not isinstance(value, type(default)):
+            raise InvalidInput(f"expected {item.name} to be a {type(default).__name__}, got {value!r}")
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidInput(f"expected {item.name} to be a number, got {'nothing' if value is None else repr(value)}")
+    if meta["levels"]:
+        return value / 255
+    if isinstance(default, int):
+        if not float(value).is_integer():
+            raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
+        return int(value)
+    return float(value)
+
+
+def from_values(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """`kind` with `values` by field name, in the controls' units, every other field at its default, checked."""
+    items = {item.name: item for item in dataclasses.fields(kind)}
+    return build_settings(kind, [items[name] for name in values], list(values.values()))
+
+
+def build_settings(kind: type[Settings], items: Iterable[dataclasses.Field], values: Sequence[Any]) -> Settings:
+    """`kind` with `items` set from the controls' values and every other field at its default, checked."""
+    known = {item.name for item in dataclasses.fields(kind)}
+    chosen = {i.name: parse(i, v) for i, v in zip(items, values, strict=True) if i.name in known}
+    instance = kind(**chosen)
+    check_settings(instance)
+    return instance
+
+
+class Choice:
+    """A radio (or a menu) over a registry (methods or recipes), the everyday controls they share, and each one's advanced ones.
+
+    Call `choose` and `advanced` inside the layout, then pass `components` as the last inputs of an event and give the
+    values that arrive to `read`.
+    """
+
+    def __init__(
+        self, registry: dict[str, type], highs: dict[str, float] | None = None, first: str | None = None
+    ) -> None:
+        self.registry, self.highs = registry, highs or {}
+        self.first = first or next(iter(registry))  # what is chosen before anybody chooses
+        self.everyday = settings_of(next(iter(registry.values())), advanced=False)
+        self._groups: list[gr.Column] = []
+        self._advanced: dict[str, list[gr.components.Component]] = {}
+
+    def choose(self, label: str, info: str) -> None:
+        """The radio and the everyday controls."""
+        names = [(f"{word(kind.title)}", name) for name, kind in self.registry.items()]
+        kind = gr.Radio if len(names) <= MOST_RADIO else gr.Dropdown
+        self.radio = kind(names, value=self.first, label=word(label), info=word(info))
+        self._shared = [control(item, self.highs.get(item.name)) for item in self.everyday]
+
+    def advanced(self) -> None:
+        """The advanced controls, a column for each entry of the registry, of which one shows."""
+        for name, kind in self.registry.items():
+            with gr.Column(visible=name == self.first, elem_classes="fields") as column:
+                self._advanced[name] = [control(item) for item in settings_of(kind, advanced=True)]
+            self._groups.append(column)
+        self.radio.change(self._show, self.radio, self._groups, queue=False, api_visibility="private")
+
+    def _show(self, name: str) -> list[gr.Column]:
+        return [gr.Column(visible=name == other) for other in self.registry]
+
+    def everyday_control(self, name: str) -> gr.components.Component:
+        """The control of one of the fields that all entries share."""
+        return next(c for item, c in zip(self.everyday, self._shared, strict=True) if item.name == name)
+
+    @property
+    def components(self) -> list[gr.components.Component]:
+        """Every control, in the order that `read` expects."""
+        return [self.radio, *self._shared, *(c for group in self._advanced.values() for c in group)]
+
+    def named(self, name: str) -> list[tuple[str, gr.components.Component]]:
+        """The same with names for a link: `name` for the radio, field names for the rest."""
+        shared = zip(self.everyday, self._shared, strict=True)
+        groups = [
+            (item.name, control)
+            for entry, controls in self._advanced.items()
+            for item, control in zip(settings_of(self.registry[entry], advanced=True), controls, strict=True)
+        ]
+        return [(name, self.radio), *((item.name, control) for item, control in shared), *groups]
+
+    def read(self, values: Sequence[Any]) -> Any:
+        """The chosen entry's settings object. Raises `InvalidInput` if a value is outside its range."""
+        name, rest = values[0], list(values[1:])
+        if name not in self.registry:
+            raise InvalidInput(f"expected one of {', '.join(self.registry)}, got {name!r}")
+        shared, rest = rest[: len(self.everyday)], rest[len(self.everyday) :]
+        for other, group in self._advanced.items():
+            mine, rest = rest[: len(group)], rest[len(group) :]
+            if other == name:
+                items = [*self.everyday, *settings_of(self.registry[name], advanced=True)]
+                return build_settings(self.registry[name], items, [*shared, *mine])
+        raise AssertionError("every registry entry has a group")
+
+
+def from_names(registry: dict[str, type], name: str, values: dict[str, Any]) -> Any:
+    """A settings object from an API call: registry name, and values by field name in the controls' units (levels of 255).
+
+    Raises `InvalidInput` for unknown names and values outside their range.
+    """
+    if name not in registry:
+        raise InvalidInput(f"expected one of {', '.join(registry)}, got {name!r}")
+    known = [item.name for item in dataclasses.fields(registry[name])]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InvalidInput(f"expected settings among {', '.join(known)}, got {', '.join(unknown)}")
+    return from_values(registry[name], values)

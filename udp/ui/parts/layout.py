@@ -1,0 +1,116 @@
+"""Small pieces of layout that both tabs use."""
+
+from __future__ import annotations
+
+from abc import ABCMeta
+
+import gradio as gr
+from gradio.data_classes import FileData, ListFiles
+
+from udp.ui.language.phrases import speech
+from udp.ui.language.words import word
+from udp.ui.parts.progress import LossLog
+from udp.ui.state.owner import Owner, title
+
+# Handlers that submit or watch jobs cost next to nothing: the model's own line (udp.ui.state.jobs.JobLine) does the queueing.
+WATCH = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+# Events that only move things on the screen: no queue, not in the public API.
+QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+MOST_PICTURES = 8
+
+
+def section(title: str, text: str = "") -> None:
+    """A heading with a line of explanation: two pieces, because the browser translates one text a piece."""
+    with gr.Column(elem_classes="section"):
+        gr.HTML(f"<h2>{word(title)}</h2>", padding=False)
+        if text:
+            gr.HTML(f"<p>{word(text)}</p>", padding=False)
+
+
+def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
+    """A live plot of losses, hidden until `plot_of` fills it. No fixed height: gradio would cut off the legend."""
+    return gr.LinePlot(
+        LossLog(colours).frame(),
+        x="step",
+        y="loss",
+        color="series",
+        color_map=colours,
+        color_title=legend,
+        x_title="Step",
+        y_title="Loss",
+        label=word(label),
+        buttons=[],
+        visible=False,
+    )
+
+
+def plot_of(log: LossLog, legend: str, request: gr.Request) -> gr.LinePlot:
+    """The update that shows a loss log; the step axis spans the whole run from the start.
+
+    In the visitor's language: the browser translates a plot's label and nothing in it.
+    """
+    say = speech(request.headers.get("accept-language", ""))
+    return gr.LinePlot(
+        log.frame().assign(series=lambda frame: frame["series"].map(say)),
+        color_map={say(series): colour for series, colour in log.colours.items()},
+        color_title=say(legend),
+        x_title=say("Step"),
+        y_title=say("Loss"),
+        x_lim=[0, log.total],
+        visible=not log.empty,
+    )
+
+
+def photo_gallery(label: str, **options: object) -> gr.Gallery:
+    """A static PNG gallery for a handful of pictures."""
+    settings = {
+        "columns": 4,
+        "height": "auto",
+        "object_fit": "contain",
+        "allow_preview": False,
+        "buttons": [],
+        **options,
+    }
+    return gr.Gallery(label=label, format="png", interactive=False, **settings)
+
+
+def file_box(label: str, height: int = 190) -> gr.File:
+    """Where photos are dropped; the bytes arrive as they are."""
+    return upload_box(label, file_types=["image"], height=height, interactive=True)
+
+
+def upload_box(label: str, **options: object) -> gr.File:
+    """A box for several files, which arrive as paths."""
+    return UploadBox(label=label, file_count="multiple", type="filepath", **options)
+
+
+def paths_of(box: gr.File, payload: ListFiles | FileData | None) -> list[str] | None:
+    """What `gr.File` hands over, unchecked: `take_photos` looks at the contents, not at the names."""
+    if payload is None:
+        return None
+    return [file.path for file in (payload if isinstance(payload, ListFiles) else [payload])]
+
+
+# gradio's own `preprocess` leaves an empty temporary file behind for every path of every event. Its metaclass would write
+# a stub beside this file for a subclass, so this one is made past it; `is_template` keeps the browser's part.
+UploadBox = ABCMeta.__new__(
+    type(gr.File), "UploadBox", (gr.File,), {"preprocess": paths_of, "is_template": True, "__module__": __name__}
+)
+
+
+def seed_box(label: str = "Seed", info: str = "The same seed and settings give the same result") -> gr.Number:
+    """A whole number of 0 or more."""
+    return gr.Number(0, label=label, info=info, precision=0, minimum=0, maximum=2**31 - 1, interactive=True)
+
+
+def model_box(owner: Owner) -> gr.Dropdown:
+    """The models on offer, the owner's choice first; free text where any is allowed."""
+    help = (
+        "A name from the list, a local diffusers folder or a Hub id"
+        if owner.any_model
+        else "What protects, and what the imitator fine-tunes"
+    )
+    return gr.Dropdown(
+        [(title(name), name) for name in owner.names], value=next(iter(owner.names)), label="Model", info=help,
+        allow_custom_value=owner.any_model, interactive=owner.any_model or len(owner.offered) > 1,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""What every handler shares: the visitors' sessions, the model's name, and how long work is run."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from udp.errors import InvalidInput
+from udp.evaluation.trial import Trial
+from udp.photos import list_photos
+from udp.progress import OnProgress, Progress
+from udp.ui.parts.fields import from_values
+from udp.ui.state.jobs import Job, JobLine
+from udp.ui.state.owner import Owner
+from udp.ui.state.pace import Pace
+from udp.ui.state.sessions import Session, Sessions
+from udp.ui.state.work import Runner, Work, limited
+
+MOST_PROMPT = 500
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+@dataclass(frozen=True)
+class Context:
+    """`runner` runs work (see `udp.ui.state.work.run_here`), one after the other in `line`."""
+
+    sessions: Sessions
+    owner: Owner
+    runner: Runner
+    line: JobLine = field(default_factory=JobLine)
+    pace: Pace = field(default_factory=Pace)
+
+    def session(self, request: gr.Request) -> Session:
+        """The visitor's own session."""
+        return self.sessions.get(request.session_hash)
+
+    def submit(self, session: Session, kind: str, work: Work, save: Callable[[Any], Any]) -> Job:
+        """Start work in the background; the job's result is what `save` makes of the work's.
+
+        Saving is part of the job, so that results are complete even if nobody watches. Raises `InvalidInput` if too
+        much is running already.
+        """
+
+        def run(on_progress: OnProgress) -> Any:
+            start = time.monotonic()
+            result = self.runner(work, limited(on_progress, self.owner.most_minutes))
+            self.pace.note(work.model_name, work.units(), time.monotonic() - start)
+            on_progress(Progress("measuring and saving", 1, 1, fraction=1.0))
+            return save(result)
+
+        job: Job[Any] = Job(run, work)
+        self.line.submit(job)
+        try:
+            session.add_job(kind, job)
+        except InvalidInput:
+            job.stop()
+            raise
+        return job
+
+
+def note_uploads(session: Session, files: Sequence[str] | None) -> list[Path]:
+    """The files of an upload box as paths, remembered so that they are deleted with the session."""
+    paths = [Path(str(file)) for file in files or []]
+    session.add_uploads(paths)
+    return paths
+
+
+def example_files(session: Session, name: str) -> list[str]:
+    """The session's own copies of an example set ("subject" or "style"). Raises `InvalidInput` if it is not here."""
+    if not (EXAMPLES / name).is_dir():
+        raise InvalidInput(f"expected the example photos in examples/{name}, got no such folder")
+    folder = session.folder / f"example-{name}"
+    folder.mkdir(exist_ok=True)
+    return [str(shutil.copy(path, folder)) for path in list_photos(EXAMPLES / name)]
+
+
+def example_name(files: Sequence[Path]) -> str:
+    """Return "subject" or "style" if all files are of that example set, else ""."""
+    names = {path.parent.name for path in files}
+    name = names.pop() if len(names) == 1 else ""
+    return name.removeprefix("example-") if name.startswith("example-") else ""
+
+
+def clean_prompt(text: str | None, default: str) -> str:
+    """A visitor's prompt on one line, `default` if it is empty.
+
+    Raises `InvalidInput` if it is longer than a prompt or has characters that nobody sees.
+    """
+    prompt = " ".join((text or "").split())
+    if len(prompt) > MOST_PROMPT:
+        raise InvalidInput(f"expected a prompt of at most {MOST_PROMPT} characters, got {len(prompt)}")
+    if hidden := next((letter for letter in prompt if not letter.isprintable()), ""):
+        raise InvalidInput(f"expected a prompt of characters that can be seen, got U+{ord(hidden):04X} in it")
+    return prompt or default
+
+
+def whole_seed(value: float | None) -> int:
+    """A seed from a number box. Raises `InvalidInput` unless it is one that a trial takes."""
+    return from_values(Trial, {"seed": value}).seed

@@ -1,0 +1,254 @@
+"""Results on disk: PNGs, previews, and ZIP archives with the full settings beside the pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from udp.errors import InvalidInput, UnreadablePhoto
+from udp.evaluation.arms import Report
+from udp.evaluation.lab import Lab, LabReport
+from udp.evaluation.trial import Trial
+from udp.files import MANIFEST
+from udp.imitation.recipes.base import Recipe
+from udp.models.loading import is_small
+from udp.photos import Photo, read_photo, read_photos, write_png
+from udp.protection.base import ProtectionMethod
+from udp.protection.budget import whole_levels
+from udp.protection.folder import protection_manifest
+from udp.reports.lab import lab_manifest, write_lab
+from udp.reports.pictures import grid
+from udp.reports.trial import attack_manifest, write_losses
+from udp.settings import describe_settings, for_model
+from udp.ui.parts.progress import ARM_TITLES
+
+MOST_PHOTOS = 16
+MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
+PREVIEW_SIDE = 1400
+THUMBNAIL_SIDE = 320
+NAME_LENGTH = 80
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+KINDS = ("clean", "protected", "before", "after", "perturbation", "thumbnail")
+
+
+@dataclass(frozen=True)
+class SavedPhoto:
+    """One photo before and after, as full-size PNGs, with previews no larger than `PREVIEW_SIDE`."""
+
+    name: str
+    size: tuple[int, int]
+    clean: Path
+    protected: Path
+    before: Path
+    after: Path
+    perturbation: Path
+    thumbnail: Path
+    figures: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SavedProtection:
+    """A finished protection and where it lies.
+
+    `gain` is how much the perturbation pictures are amplified; `example` names the example set, if it was one.
+    """
+
+    photos: tuple[SavedPhoto, ...]
+    method: ProtectionMethod
+    gain: float
+    archive: Path
+    prompt: str
+    seed: int
+    example: str = ""
+
+    def load(self) -> tuple[list[Photo], list[Photo]]:
+        """The clean and the protected photos, read back."""
+        return [read_photo(p.clean) for p in self.photos], [read_photo(p.protected) for p in self.photos]
+
+
+def take_photos(paths: Sequence[str | Path] | None) -> list[Photo]:
+    """Open a visitor's files, named safely. Raises `InvalidInput` for none, too many or too large, and for bad files."""
+    for path in paths or []:
+        _refuse_heic(Path(path))
+    photos = read_photos(paths or [], most=MOST_PHOTOS)
+    pixels = sum(photo.size[0] * photo.size[1] for photo in photos)
+    if pixels > MOST_MEGAPIXELS * 1_000_000:
+        raise InvalidInput(
+            f"expected at most {MOST_MEGAPIXELS} megapixels in all photos together, got {pixels / 1e6:.0f}: use fewer or "
+            "smaller photos"
+        )
+    return [replace(photo, name=name) for photo, name in zip(photos, safe_names(p.name for p in photos), strict=True)]
+
+
+def _refuse_heic(path: Path) -> None:
+    """A phone's own format deserves a better answer than "cannot be read". Raises `UnreadablePhoto`."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        raise UnreadablePhoto(
+            f"expected {path.name!r} to be a PNG, JPEG, WebP, AVIF, TIFF or BMP photo, got HEIC: export it as JPEG, or set "
+            "the phone's camera to its most compatible format"
+        )
+
+
+def safe_names(names: Iterable[str]) -> list[str]:
+    """File names (no suffix) safe on every system: letters, digits, ".", "-", "_", unique whatever the case."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        base = re.sub(r"[^\w.-]+", "_", name).strip("._-")[:NAME_LENGTH] or "photo"
+        candidate, number = base, 2
+        while candidate.lower() in taken:
+            candidate, number = f"{base}-{number}", number + 1
+        taken.add(candidate.lower())
+        result.append(candidate)
+    return result
+
+
+def shrink(pixels: np.ndarray, longest: int) -> Image.Image:
+    """An image no larger than `longest` on its longer side."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return image
+
+
+def save_thumbnails(photos: Sequence[Photo], folder: Path) -> list[Path]:
+    """Small upright PNGs for a gallery."""
+    paths = [folder / f"{photo.name}.png" for photo in photos]
+    for path, photo in zip(paths, photos, strict=True):
+        shrink(photo.pixels, THUMBNAIL_SIDE).save(path)
+    return paths
+
+
+def amplify(original: np.ndarray, protected: np.ndarray, gain: float) -> np.ndarray:
+    """Mid-gray plus the perturbation times `gain`, uint8."""
+    difference = protected.astype(np.float32) - original
+    return np.clip(np.rint(128 + gain * difference), 0, 255).astype(np.uint8)
+
+
+def save_protection(
+    originals: Sequence[Photo],
+    protected: Sequence[Photo],
+    method: ProtectionMethod,
+    model: str,
+    prompt: str,
+    seed: int,
+    folder: Path,
+    example: str = "",
+) -> SavedProtection:
+    """Write PNGs, previews and the ZIP (protected PNGs and the manifest) into `folder`."""
+    method = for_model(method, is_small(model)) if method.uses_model else method
+    gain = 127 / whole_levels(method.budget)
+    manifest = protection_manifest(originals, protected, method, model, prompt, seed)
+    for kind in KINDS:
+        (folder / kind).mkdir()
+    saved = []
+    for old, new, figures in zip(originals, protected, manifest["photos"], strict=True):
+        at = {kind: folder / kind / f"{new.name}.png" for kind in KINDS}
+        write_png(at["clean"], old)
+        write_png(at["protected"], new)
+        shrink(old.pixels, PREVIEW_SIDE).save(at["before"])
+        shrink(new.pixels, PREVIEW_SIDE).save(at["after"])
+        shrink(amplify(old.pixels, new.pixels, gain), PREVIEW_SIDE).save(at["perturbation"])
+        shrink(new.pixels, THUMBNAIL_SIDE).save(at["thumbnail"])
+        saved.append(SavedPhoto(new.name, old.size, figures=figures, notes=old.notes, **at))
+    archive = folder / "protected-photos.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:  # a PNG does not compress further
+        for photo in saved:
+            bundle.write(photo.protected, f"{photo.name}.png")
+        bundle.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
+    return SavedProtection(tuple(saved), method, gain, archive, prompt, seed, example)
+
+
+def save_attack(
+    report: Report,
+    recipe: Recipe,
+    trial: Trial,
+    model: str,
+    protection: ProtectionMethod | None,
+    folder: Path,
+    warnings: Sequence[str] = (),
+) -> tuple[dict[str, list[Path]], Path]:
+    """Write every arm's pictures, a grid, losses.csv and report.json into a ZIP. Returns pictures by arm, and the ZIP."""
+    arms = (report.base, *report.arms)
+    pictures: dict[str, list[Path]] = {}
+    for arm in arms:
+        (folder / arm.name).mkdir()
+        pictures[arm.name] = [folder / arm.name / f"seed-{trial.seed + index}.png" for index in range(len(arm.images))]
+        for path, image in zip(pictures[arm.name], arm.images, strict=True):
+            Image.fromarray(image).save(path)
+    grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(folder / "grid.png")
+    write_losses(folder / "losses.csv", report)
+    content = attack_manifest(report, for_model(recipe, is_small(model)), trial, model, warnings)
+    if protection:  # one that was never saved by itself still has zeros where the model's own values were used
+        used = for_model(protection, is_small(model)) if protection.uses_model else protection
+        content["protection"] = {"method": used.name, "settings": describe_settings(used)}
+    archive = folder / "attack.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
+        for arm_name, paths in pictures.items():
+            for path in paths:
+                bundle.write(path, f"pictures/{arm_name}/{path.name}")
+        for name in ("grid.png", "losses.csv"):
+            bundle.write(folder / name, name)
+        bundle.writestr("report.json", json.dumps(content, indent=2, ensure_ascii=False))
+    return pictures, archive
+
+
+def robustness_rows(report: LabReport) -> list[dict[str, Any]]:
+    """Every cleaning's effect, effect kept and verdict as JSON values; None where there is nothing to say."""
+    return [
+        {
+            "recipe": row.recipe,
+            "cleaning": row.cleaning,
+            "effect": asdict(row.effect) if row.effect else None,
+            "kept": asdict(row.kept) if row.kept else None,
+            "verdict": row.report.judgement.word,
+        }
+        for row in report.rows
+    ]
+
+
+def save_robustness(
+    report: LabReport,
+    lab: Lab,
+    method: ProtectionMethod,
+    known: bool,
+    model: str,
+    folder: Path,
+    warnings: Sequence[str] = (),
+) -> tuple[list[tuple[Path, str]], Path]:
+    """A grid of pictures for every cleaning, and a ZIP with the grids, report.html and report.json.
+
+    `known` is False if the protection was made elsewhere, so that `method` tells its budget alone. Returns the grids with
+    their cleanings, and the ZIP.
+    """
+    grids = []
+    for row in report.rows:
+        arms = (row.report.base, *row.report.arms)
+        path = folder / f"{row.recipe}-{row.cleaning}.png"
+        grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(path)
+        grids.append((path, row.cleaning))
+    lab = replace(lab, recipes=[for_model(recipe, is_small(model)) for recipe in lab.recipes])
+    manifest = lab_manifest(report, lab, method, model, "How well the protection lasts", warnings)
+    if not known:
+        manifest["method"] = {"name": "unknown: uploaded photos", "budget": method.budget}
+    write_lab(folder, report, manifest, {ARM_TITLES[name]: photos for name, photos in lab.arms.items()})
+    files = [*(path for path, _ in grids), folder / "report.html", folder / "report.json"]
+    return grids, pack(files, folder / "robustness.zip")
+
+
+def pack(paths: Sequence[Path], archive: Path) -> Path:
+    """A ZIP of files, flat."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
+        for path in paths:
+            bundle.write(path, path.name)
+    return archive

@@ -1,0 +1,101 @@
+"""Which photos an attack uses: the session's protected ones, the example, or a visitor's own two sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from udp.errors import InvalidInput
+from udp.evaluation.pairs import MOST_LEVELS, differences, pair_warnings
+from udp.photos import Photo
+from udp.protection.base import ProtectionMethod
+from udp.protection.methods import EUDP
+from udp.ui.language.phrases import spoken
+from udp.ui.state.results import SavedProtection, take_photos
+from udp.ui.state.sessions import Session
+from udp.ui.state.work import PROMPT
+
+NO_PHOTOS = (
+    "expected protected photos to attack, got none: protect some first, try the example, or upload a clean and a "
+    "protected set"
+)
+NOTHING = "Nothing is protected in this session yet. Start on the tab Protect, with your photos or an example."
+
+
+@dataclass(frozen=True)
+class Source:
+    """The photos of a trial, and how they were protected.
+
+    `protected` None means that they are still to be protected with `method`; `known` is False for uploaded sets, of
+    which only the budget is known, so that nothing else of `method` counts, and `warnings` are about those.
+    """
+
+    clean: list[Photo]
+    protected: list[Photo] | None
+    method: ProtectionMethod
+    known: bool = True
+    prompt: str = PROMPT
+    seed: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def saved_source(saved: SavedProtection) -> Source:
+    """A protection made in this session."""
+    clean, protected = saved.load()
+    return Source(clean, protected, saved.method, True, saved.prompt, saved.seed)
+
+
+def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequence[str]) -> Source:
+    """A visitor's own sets, paired in the order of their file names; the budget is their largest difference.
+
+    `Source.warnings` say what speaks against their belonging together. Raises `InvalidInput` unless there is a protected
+    photo for every clean one, or if either set is missing.
+    """
+    if "protected" not in arms:
+        return Source(take_photos(clean), None, EUDP(), False)
+    if not clean or not protected:
+        raise InvalidInput(
+            f"expected clean photos and the same photos protected, got {len(clean)} clean and {len(protected)} protected"
+        )
+    originals, changed = (take_photos(sorted(paths, key=lambda path: path.name)) for paths in (clean, protected))
+    warnings = pair_warnings(originals, changed)
+    known = [levels for levels in differences(originals, changed) if levels is not None]
+    budget = min(MOST_LEVELS, max(2, *known)) / 255 if known else EUDP().budget
+    return Source(originals, changed, EUDP(budget=budget), False, warnings=warnings)
+
+
+def session_source(session: Session, otherwise: str = NO_PHOTOS) -> Source:
+    """The photos protected in this session, else the example attacked in it.
+
+    Raises `InvalidInput` if there are none, with what to do `otherwise`.
+    """
+    saved = session.protection or session.example
+    if saved is None:
+        raise InvalidInput(otherwise)
+    return saved_source(saved)
+
+
+def saved_example(session: Session) -> SavedProtection | None:
+    """The example subject, if it is protected already."""
+    made = session.protection
+    return made if made and made.example == "subject" else session.example
+
+
+def describe(session: Session, clean: Sequence[Path], protected: Sequence[Path]) -> tuple[str, list[tuple[str, str]]]:
+    """What an attack would use now, as HTML, with thumbnails."""
+    if clean or protected:
+        return _paragraph(f"Using your own sets: {len(clean)} clean and {len(protected)} protected."), []
+    saved = session.protection or session.example
+    if saved is None:
+        return _paragraph(NOTHING), []
+    what = f"the example {saved.example}" if saved.example else f"the {len(saved.photos)} photos"
+    if not saved.example and len(saved.photos) == 1:
+        what = "the photo"
+    title = saved.method.title.split(" (")[0]
+    text = f"Using {what} protected in this session: {title}, budget {saved.method.budget * 255:g}/255."
+    return _paragraph(text), [(str(photo.thumbnail), photo.name) for photo in saved.photos]
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{spoken(text)}</p>"

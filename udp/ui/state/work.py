@@ -1,0 +1,232 @@
+"""The long work behind the two tabs, as plain functions that can run in a thread or in another process."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from udp.errors import InvalidInput
+from udp.evaluation.arms import Report
+from udp.evaluation.lab import Lab, LabReport
+from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
+from udp.evaluation.trial import Trial, run_trial
+from udp.imitation.recipes.base import Recipe
+from udp.models.loading import load_model
+from udp.photos import Photo
+from udp.progress import OnProgress, Progress
+from udp.protection.base import ProtectionMethod
+from udp.protection.methods import RandomNoise
+from udp.settings import for_model
+from udp.ui.parts.sampling import taken_for_small
+from udp.ui.state.jobs import Job
+
+ARMS = ("clean", "random", "protected")
+PROMPT = Trial().instance_prompt
+# A PGD step differentiates through encoder and U-Net: about this many fine-tuning steps.
+PROTECTION_STEP_COST = 2.0
+STREAM_SECONDS = 0.2
+# An anonymous visitor has 120 s of ZeroGPU a day. The cost of a unit there is a guess, not a measurement.
+MOST_GPU_SECONDS, LOADING_GPU_SECONDS, GPU_SECONDS_A_UNIT = 115, 30, 0.15
+
+
+Work = Callable[[OnProgress], Any]
+Runner = Callable[[Work, OnProgress], Any]
+
+
+def run_here(work: Work, on_progress: OnProgress) -> Any:
+    """Run `work` in this thread."""
+    return work(on_progress)
+
+
+def stream(work: Work) -> Iterator[Progress | tuple[Any]]:
+    """Run `work` as a generator of progress, ending with a tuple of its result; for places that take no callbacks."""
+    job: Job[Any] = Job(work)
+    thread = threading.Thread(target=job.run, daemon=True)
+    thread.start()
+    seen = 0
+    try:
+        while thread.is_alive() or seen < len(job.history):
+            thread.join(timeout=STREAM_SECONDS)
+            news = job.history[seen:]
+            seen += len(news)
+            yield from news
+        yield (job.result(),)
+    finally:
+        job.stop()
+
+
+def run_streamed(stream: Callable[[Work], Iterator[Any]], work: Work, on_progress: OnProgress) -> Any:
+    """Run `work` through a generator such as `stream`, perhaps in another process."""
+    for event in stream(work):
+        if isinstance(event, tuple):
+            return event[0]
+        on_progress(event)
+    raise AssertionError("a stream ends with a result or raises")
+
+
+def limited(on_progress: OnProgress, most_minutes: float | None) -> OnProgress:
+    """A listener that refuses work, with `InvalidInput`, as soon as it is clear that it takes longer than allowed.
+
+    So no visitor holds a shared machine for hours.
+    """
+    start = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        spent = time.monotonic() - start
+        expected = spent / progress.overall if progress.overall > 0.02 else spent
+        if most_minutes is not None and expected > 1.5 * 60 * most_minutes:
+            raise InvalidInput(
+                f"expected a run of at most {most_minutes:g} minutes on this shared machine, got one of about "
+                f"{expected / 60:.0f}: use fewer steps or fewer photos"
+            )
+        on_progress(progress)
+
+    return report
+
+
+def within(on_progress: OnProgress, start: float, end: float) -> OnProgress:
+    """A listener for a part of the work that spans `start` to `end` of the whole."""
+
+    def report(progress: Progress) -> None:
+        on_progress(replace(progress, fraction=start + (end - start) * min(1.0, progress.overall)))
+
+    return report
+
+
+@dataclass(frozen=True)
+class ProtectWork:
+    """Protect photos; the result is the protected photos."""
+
+    photos: Sequence[Photo]
+    method: ProtectionMethod
+    model_name: str
+    prompt: str
+    seed: int
+
+    def units(self) -> float:
+        """Cost in fine-tuning steps."""
+        return protection_units(self.method, len(self.photos))
+
+    def __call__(self, on_progress: OnProgress) -> list[Photo]:
+        """Run, reporting progress."""
+        on_progress(Progress("loading the model", 0, 1, fraction=0.0))
+        return self.method(self.photos, load_model(self.model_name), self.prompt, self.seed, on_progress)
+
+
+@dataclass(frozen=True)
+class AttackWork:
+    """Fine-tune on every arm; where `protected` is None and an arm needs it, protect first, with `method`.
+
+    The result is the report and the protected photos, if any. The random arm is the control of `method`.
+    With `pretrained`, the report has figures of CLIP and DINOv2 as well.
+    """
+
+    clean: Sequence[Photo]
+    protected: Sequence[Photo] | None
+    method: ProtectionMethod
+    arms: Sequence[str]
+    recipe: Recipe
+    trial: Trial
+    model_name: str
+    protection_prompt: str = PROMPT
+    protection_seed: int = 0
+    pretrained: bool = False
+
+    def __call__(self, on_progress: OnProgress) -> tuple[Report, list[Photo] | None]:
+        """Run, reporting progress."""
+        on_progress(Progress("loading the model", 0, 1, fraction=0.0))
+        model, beside = load_model(self.model_name), measuring_models(self.pretrained)
+        protected, share = self.protected, 0.0
+        if protected is None and "protected" in self.arms:
+            share = self._protection_units() / self.units()
+            listener = within(on_progress, 0.0, share)
+            protected = self.method(self.clean, model, self.protection_prompt, self.protection_seed, listener)
+        photos: dict[str, Sequence[Photo]] = {}
+        for arm in (a for a in ARMS if a in self.arms):
+            if arm == "random":
+                noise = RandomNoise.beside(self.method)
+                photos[arm] = noise(self.clean, model, self.protection_prompt, self.trial.seed)
+            else:
+                photos[arm] = self.clean if arm == "clean" else protected
+        report = run_trial(photos, model, self.recipe, self.trial, within(on_progress, share, 1.0), beside)
+        return report, list(protected) if protected is not None else None
+
+    def units(self) -> float:
+        """Cost in fine-tuning steps, sampling included."""
+        return self._protection_units() + self._attack_units()
+
+    def _attack_units(self) -> float:
+        arms, trial = len(self.arms), self.trial
+        before = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
+        return trial.seeds * (before + arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
+
+    def _protection_units(self) -> float:
+        needed = self.protected is None and "protected" in self.arms
+        return protection_units(self.method, len(self.clean)) if needed else 0.0
+
+
+@dataclass(frozen=True)
+class RobustnessWork:
+    """Every cleaning as a trial of three arms; the result is the lab's report and the random-noise photos.
+
+    `method` made the protected photos, and the random arm is its control. With `pretrained`, the report has figures of
+    CLIP and DINOv2 as well.
+    """
+
+    clean: Sequence[Photo]
+    protected: Sequence[Photo]
+    method: ProtectionMethod
+    recipe: Recipe
+    cleanings: tuple[str, ...]
+    trial: Trial
+    model_name: str
+    protection_prompt: str = PROMPT
+    pretrained: bool = False
+
+    def units(self) -> float:
+        """Cost in fine-tuning steps, sampling included."""
+        cells, steps = (1 + len(self.cleanings)) * len(ARMS), self.trial.sampling_steps
+        before = class_sampling(self.recipe, self.model_name, steps)
+        return self.trial.seeds * (before + cells * (self.recipe.steps + steps) + steps)
+
+    def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
+        """The lab; without `model`, a description of what was run."""
+        arms = {"clean": self.clean, "random": noise, "protected": self.protected}
+        beside = measuring_models(self.pretrained and model is not None)
+        return Lab(arms, model, [self.recipe], self.cleanings, self.trial, beside)
+
+    def __call__(self, on_progress: OnProgress) -> tuple[LabReport, list[Photo]]:
+        """Run, reporting progress."""
+        on_progress(Progress("loading the model", 0, 1, fraction=0.0))
+        model = load_model(self.model_name)
+        noise = RandomNoise.beside(self.method)(self.clean, model, self.protection_prompt, self.trial.seed)
+        return self.lab(noise, model).run(None, on_progress), noise
+
+
+@functools.lru_cache(maxsize=2)
+def measuring_models(wanted: bool) -> Pretrained | None:
+    """CLIP and DINOv2, kept for the next run, or None. Raises `ModelUnavailable`."""
+    return load_pretrained() if wanted else None
+
+
+def class_sampling(recipe: Recipe, model_name: str, steps: int) -> int:
+    """Sampling steps of the class images, `steps` a picture of a large model."""
+    small = taken_for_small(model_name)
+    return for_model(recipe, small).sampling_before(small, steps)
+
+
+def protection_units(method: ProtectionMethod, photos: int) -> float:
+    """A method's cost in fine-tuning steps of a batch of four; a guess from its fields."""
+    rounds = getattr(method, "rounds", 1)
+    steps = getattr(method, "surrogate_steps", 0)
+    steps += PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
+    return max(1.0, rounds * steps)
+
+
+def gpu_seconds(work: ProtectWork | AttackWork | RobustnessWork) -> int:
+    """Seconds of a ZeroGPU to ask for: work that would need more than the most is cut short there."""
+    return round(min(MOST_GPU_SECONDS, LOADING_GPU_SECONDS + work.units() * GPU_SECONDS_A_UNIT))

@@ -1,0 +1,298 @@
+"""The tab Attack: play the imitator, and see whether the protection held."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from udp.errors import InvalidInput
+from udp.evaluation.arms import Report
+from udp.evaluation.trial import Trial
+from udp.imitation.recipes import RECIPES
+from udp.photos import Photo
+from udp.protection.methods import EUDP
+from udp.ui.language.words import word
+from udp.ui.parts import progress as show
+from udp.ui.parts.errors import friendly
+from udp.ui.parts.fields import Choice, from_values
+from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo_gallery, section, seed_box
+from udp.ui.parts.link import Controls
+from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
+from udp.ui.parts.sampling import Sampling, taken_for_small
+from udp.ui.parts.tables import attack_table, grounds, verdict_panel
+from udp.ui.state import source as sources
+from udp.ui.state.context import Context, clean_prompt, example_files, note_uploads
+from udp.ui.state.jobs import Job
+from udp.ui.state.results import pack, save_attack, save_protection, take_photos
+from udp.ui.state.sessions import Session
+from udp.ui.state.work import ARMS, PROMPT, AttackWork
+from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
+
+Rows = dict[str, tuple[gr.Column, gr.Gallery]]
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A finished attack and where it lies; `own` if it was on the visitor's own sets, which `warnings` are about."""
+
+    report: Report
+    trial: Trial
+    pictures: dict[str, list[Path]]
+    archive: Path
+    own: bool
+    warnings: tuple[str, ...] = ()
+
+
+class AttackTab(JobTab):
+    """Builds the tab inside the current layout; `connect` adds the events."""
+
+    kind = "attack"
+    colours = show.ARM_COLOURS
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        # The embedded model learns a subject better with all of its weights, and no slower; a large one may not fit then.
+        first = "dreambooth" if taken_for_small(context.owner.model) else "lora"
+        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS}, first=first)
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(min_width=320):
+                self._photos()
+            with gr.Column(min_width=320):
+                self._imitator()
+        self.progress_area("Training loss (running mean), each set on its own photos", "Set")
+        self.live_rows = self._rows(tuple(show.ARM_TITLES))
+        self.partial = gr.DownloadButton(word("Download the finished pictures (ZIP)"), visible=False)
+        with gr.Column(visible=False) as self.results:
+            self._results()
+
+    def _photos(self) -> None:
+        section("1. Photos", "What the imitator gets hold of: your photos as they were, and as you protected them.")
+        self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
+        self.thumbnails = photo_gallery(
+            word("Protected photos"), visible=False, show_label=False, elem_classes="thumbnails"
+        )
+        self.example = gr.Button(word("Try the example subject"), size="md")
+        self.examples = [self.example]
+        with gr.Accordion(word("Use my own clean and protected photos"), open=False):
+            self.clean = file_box(word("Clean photos"), 160)
+            self.protected = file_box(word("The same photos, protected"), 160)
+
+    def _imitator(self) -> None:
+        section("2. The imitator", "Fine-tunes one copy of the model on each set of photos, everything else equal.")
+        self.recipes.choose("Recipe", "LoRA is what most people use; DreamBooth changes every weight and learns more")
+        self.arms = gr.CheckboxGroup(
+            [(f"{word(show.ARM_TITLES[arm])}", arm) for arm in ARMS], value=list(ARMS), label=word("Sets to compare"),
+            info=word("Clean photos show what success looks like; random noise is what the protection has to beat"),
+        )  # fmt: skip
+        self.pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("Pictures from each set"))
+        with gr.Accordion(word("Advanced"), open=False):
+            self.model = model_box(self.context.owner)
+            self.preset = PresetMenu()
+            self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
+            self.prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
+            self.seed = seed_box(info="Seeds of fine-tuning and pictures, the same in every set")
+            self.sampling = Sampling(self.context.owner)
+            self.recipes.advanced()
+            self.link_button()
+        self.buttons("Attack")
+
+    def _results(self) -> None:
+        section("What the imitator gets", "Pictures in one column start from the same seed.")
+        self.verdict = gr.HTML(padding=False)
+        self.rows = self._rows(tuple(show.ARM_TITLES))
+        self.figures = gr.HTML(padding=False)
+        self.download = gr.DownloadButton(word("Download everything (ZIP)"), size="lg")
+
+    @staticmethod
+    def _rows(names: tuple[str, ...]) -> Rows:
+        """A hidden heading and gallery for each arm."""
+        rows = {}
+        for name in names:
+            title = word(show.ARM_TITLES[name])
+            with gr.Column(visible=False, elem_classes="arm") as column:
+                gr.HTML(f'<h3 class="arm-{name}">{title}</h3>', padding=False)
+                rows[name] = column, photo_gallery(title, show_label=False, allow_preview=True)
+        return rows
+
+    @staticmethod
+    def _fill(row: tuple[gr.Column, gr.Gallery], paths: Sequence[Path], trial: Trial) -> Updates:
+        """The update that shows an arm's pictures, or hides an arm that has none."""
+        column, gallery = row
+        captioned = [(str(path), f"seed {trial.seed + index}") for index, path in enumerate(paths)]
+        return {column: gr.Column(visible=bool(paths)), gallery: gr.Gallery(captioned, columns=max(4, trial.pictures))}
+
+    def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
+        """Add the events; a finished protection (`protect_runs`) and opening `tab` refresh the photos shown here."""
+        files, shown = [self.clean, self.protected], [self.source, self.thumbnails]
+        for run in protect_runs:
+            run.then(self._refresh, files, shown, **QUICK)
+        tab.select(self._refresh, files, shown, **QUICK)
+        changes = [event for box in files for event in (box.upload, box.delete, box.clear)]
+        gr.on(changes, self._refresh, files, shown, **QUICK)
+        inputs = [*files, self.arms, self.pictures, self.model, self.instance_prompt, self.prompt, self.seed,
+                  self.sampling.steps, self.sampling.guidance, *self.recipes.components]  # fmt: skip
+        self.estimated(inputs)
+        self.sampling.follow(self.model)
+        self.preset.connect(self.instance_prompt, self.controls())
+        for button, example in ((self.start, False), (self.example, True)):
+            event = self.pressed(button)
+            if example:
+                event = event.then(self._name_example, None, self.preset.parts, **QUICK)
+            self.run_after(event, self._prepare, [gr.State(example), *inputs])
+        self.connect_stop()
+
+    def controls(self) -> Controls:
+        """See `JobTab.controls`."""
+        own = {
+            "arms": self.arms, "pictures": self.pictures, "model": self.model, "instance_prompt": self.instance_prompt,
+            "prompt": self.prompt, "seed": self.seed, "sampling_steps": self.sampling.steps,
+            "guidance": self.sampling.guidance,
+        }  # fmt: skip
+        return [*own.items(), *self.recipes.named("recipe")]
+
+    def shown(self) -> list[Any]:
+        """See `JobTab.shown`."""
+        rows = [part for row in (*self.live_rows.values(), *self.rows.values()) for part in row]
+        return [self.source, self.thumbnails, self.partial, *rows, self.results, self.verdict, self.figures,
+                self.download]  # fmt: skip
+
+    def live(self, session: Session, job: Job) -> Updates:
+        """The pictures of the arms that are finished."""
+        updates: Updates = {self.partial: gr.DownloadButton(visible=False)}
+        for name, row in self.live_rows.items():
+            updates |= self._fill(row, self._save_live(session, job, name), job.about.trial)
+        return updates
+
+    def stopped(self, session: Session, job: Job) -> tuple[str, Updates]:
+        """The finished arms stay, with a download."""
+        paths = [path for name in self.live_rows for path in self._save_live(session, job, name)]
+        if not paths:
+            return super().stopped(session, job)
+        archive = pack(paths, paths[0].parent / "finished-pictures.zip")
+        return "Stopped. What was finished is kept.", {
+            **self.live(session, job),
+            self.partial: gr.DownloadButton(value=str(archive), visible=True),
+        }
+
+    @staticmethod
+    def _save_live(session: Session, job: Job, arm: str) -> list[Path]:
+        folder, images = session.folder / f"live-{job.id}", job.images.get(arm, ())
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"{arm}-{index}.png" for index in range(len(images))]
+        for path, image in zip(paths, images, strict=True):
+            if not path.exists():
+                Image.fromarray(image).save(path)
+        return paths
+
+    def _name_example(self) -> Updates:
+        return self.preset.choose(EXAMPLE_PRESETS["subject"])
+
+    def _refresh(self, request: gr.Request, clean: list[str] | None, protected: list[str] | None) -> Updates:
+        with friendly():
+            session = self.context.session(request)
+            return self._described(session, *(note_uploads(session, files) for files in (clean, protected)))
+
+    def _described(self, session: Session, clean: Sequence[Path], protected: Sequence[Path]) -> Updates:
+        """What the next attack would use."""
+        text, pictures = sources.describe(session, clean, protected)
+        return {self.source: text, self.thumbnails: gr.Gallery(pictures, visible=bool(pictures))}
+
+    def restored(self, session: Session) -> Updates:
+        """The photos protected in this session; a reload empties the boxes of a visitor's own sets."""
+        return self._described(session, [], [])
+
+    def _source(
+        self, session: Session, example: bool, clean: list[Path], protected: list[Path], arms: list[str]
+    ) -> sources.Source:
+        if example:
+            saved = sources.saved_example(session)
+            if saved:
+                return sources.saved_source(saved)
+            return sources.Source(take_photos(example_files(session, "subject")), None, EUDP())
+        if clean or protected:
+            return sources.uploaded_source(clean, protected, arms)
+        return sources.session_source(session)
+
+    def _work(
+        self, session: Session, example: bool, clean: list[str] | None, protected: list[str] | None, arms: list[str],
+        pictures: float, model: str | None, instance_prompt: str, prompt: str, seed: float | None, sampling_steps: float, guidance: float,
+        *values: Any,
+    ) -> tuple[AttackWork, sources.Source]:  # fmt: skip
+        if not arms:
+            raise InvalidInput("expected at least one set to compare, got none")
+        paths = [note_uploads(session, files) for files in (clean, protected)]
+        source = self._source(session, example, *paths, arms)
+        trial = self._trial(pictures, instance_prompt, prompt, seed, sampling_steps, guidance)
+        work = AttackWork(
+            source.clean, source.protected, source.method, arms, self.recipes.read(values), trial,
+            self.context.owner.check_model(model), source.prompt, source.seed, self.context.owner.pretrained,
+        )  # fmt: skip
+        return work, source
+
+    def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
+        """See `JobTab.estimate`; the protection of an example that is not protected yet comes on top."""
+        _, _, arms, pictures, model, instance, prompt, seed, sampling_steps, guidance, *rest = values
+        trial = self._trial(pictures, instance, prompt, seed, sampling_steps, guidance)
+        name, recipe = self.context.owner.check_model(model), self.recipes.read(rest)
+        return name, AttackWork([], [], EUDP(), arms, recipe, trial, name).units()
+
+    @staticmethod
+    def _trial(pictures: Any, instance: str, prompt: str, seed: Any, sampling_steps: Any, guidance: Any) -> Trial:
+        """The controls' values as a trial. Raises `InvalidInput`."""
+        called = clean_prompt(instance, PROMPT)
+        return from_values(Trial, {
+            "instance_prompt": called, "prompt": clean_prompt(prompt, called), "seed": seed, "pictures": pictures,
+            "sampling_steps": sampling_steps, "guidance": guidance,
+        })  # fmt: skip
+
+    def _prepare(self, session: Session, example: bool, *values: Any) -> Prepared:
+        work, source = self._work(session, example, *values)
+
+        def save(result: tuple[Report, list[Photo] | None]) -> Saved:
+            report, protected = result
+            if source.protected is None and protected:
+                place = session.new_folder("example")
+                session.example = save_protection(
+                    source.clean,
+                    protected,
+                    source.method,
+                    work.model_name,
+                    source.prompt,
+                    source.seed,
+                    place,
+                    "subject",
+                )
+                session.keep("example", place)
+            known = source.method if source.known and protected else None
+            folder = session.new_folder("attack")
+            pictures, archive = save_attack(
+                report, work.recipe, work.trial, work.model_name, known, folder, source.warnings
+            )
+            session.keep("attack", folder)
+            return Saved(report, work.trial, pictures, archive, not source.known, source.warnings)
+
+        for text in source.warnings:
+            gr.Warning(html.escape(text), title="Do these two sets belong together?")
+        return work, save
+
+    def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
+        """See `JobTab.finished`."""
+        rows: Updates = {column: gr.Column(visible=False) for column, _ in self.live_rows.values()}
+        for name, row in self.rows.items():
+            rows |= self._fill(row, saved.pictures.get(name, []), saved.trial)
+        return "Done.", {
+            **({} if saved.own else self._described(session, [], [])),
+            self.partial: gr.DownloadButton(visible=False),
+            **rows,
+            self.results: gr.Column(visible=True),
+            self.verdict: verdict_panel(saved.report, saved.warnings),
+            self.figures: f"{attack_table(saved.report)}{grounds(saved.report)}",
+            self.download: str(saved.archive),
+        }

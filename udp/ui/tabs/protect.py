@@ -1,0 +1,221 @@
+"""The tab Protect: photos in, protected photos out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from udp.photos import Photo
+from udp.protection.methods import METHODS
+from udp.ui.language.words import word
+from udp.ui.parts import progress as show
+from udp.ui.parts.errors import friendly
+from udp.ui.parts.fields import Choice
+from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
+from udp.ui.parts.link import Controls
+from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
+from udp.ui.parts.tables import visibility_table
+from udp.ui.state.context import Context, clean_prompt, example_files, example_name, note_uploads, whole_seed
+from udp.ui.state.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
+from udp.ui.state.sessions import Session
+from udp.ui.state.work import PROMPT, ProtectWork, protection_units
+from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
+
+EXAMPLE_PHOTOS = 6
+STRENGTHS = {"Light": 4, "Medium": 8, "Strong": 16}  # budgets in levels of 255
+
+
+class ProtectTab(JobTab):
+    """Builds the tab inside the current layout; `connect` adds the events."""
+
+    kind = "protect"
+    colours = show.STAGE_COLOURS
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.methods = Choice(METHODS)
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(min_width=320):
+                self._photos()
+            with gr.Column(min_width=320):
+                self._settings()
+        self.progress_area("Loss (running mean)", "Phase")
+        with gr.Column(visible=False) as self.results:
+            self._results()
+
+    def _photos(self) -> None:
+        section("1. Your photos", f"Up to {MOST_PHOTOS} of one subject, or of one style. No photos at hand? Try ours.")
+        self.files = file_box(word("Photos"))
+        with gr.Row():
+            self.try_subject = gr.Button(word("Try the example subject"), size="md")
+            self.try_style = gr.Button(word("Try the example style"), size="md")
+        self.examples = [self.try_subject, self.try_style]
+        self.thumbnails = photo_gallery("Photos to protect", visible=False, show_label=False, elem_classes="thumbnails")
+
+    def _settings(self) -> None:
+        section("2. Protection", "The defaults are a good start.")
+        self.strength = gr.Radio(
+            [(f"{word(name)}, {levels}/255", levels) for name, levels in STRENGTHS.items()], value=STRENGTHS["Medium"],
+            label=word("Strength"), info=word("Sets the budget below. More protects more, and shows more"),
+        )  # fmt: skip
+        self.methods.choose("Method", "Random noise is the control: a protection has to beat it")
+        with gr.Accordion(word("Advanced"), open=False):
+            self.model = model_box(self.context.owner)
+            self.preset = PresetMenu()
+            self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
+            self.seed = seed_box()
+            self.methods.advanced()
+            self.link_button()
+        self.buttons("Protect")
+
+    def _results(self) -> None:
+        section(
+            "Protected photos",
+            "Choose a photo and drag the handle to compare. A larger budget protects more and shows more.",
+        )
+        self.picker = photo_gallery("Choose a photo", show_label=False, elem_classes="thumbnails")
+        with gr.Row():
+            with gr.Column(min_width=320):
+                self.slider = gr.ImageSlider(
+                    label=word("Before and after"),
+                    format="png",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    max_height=460,
+                )
+            with gr.Column(min_width=320):
+                self.perturbation = self._picture(word("Perturbation on gray"))
+        with gr.Accordion(word("Side by side, without dragging"), open=False), gr.Row():
+            self.before = self._picture(word("Before"))
+            self.after = self._picture(word("After"))
+        with gr.Row():
+            self.download = gr.DownloadButton(word("Download PNGs and settings (ZIP)"), size="lg")
+            self.to_attack = gr.Button(word("Attack these photos"), variant="primary", size="lg")
+        self.figures = gr.HTML(padding=False)
+
+    @staticmethod
+    def _picture(label: str) -> gr.Image:
+        return gr.Image(label=label, format="png", interactive=False, buttons=["fullscreen"], elem_classes="fill")
+
+    def connect(self, tabs: gr.Tabs) -> list[gr.events.Dependency]:
+        """Add the events; returns those that end with a new protection."""
+        gr.on([self.files.upload, self.files.delete, self.files.clear], self._on_files, self.files, [self.thumbnails, self.progress],
+              **QUICK)  # fmt: skip
+        inputs = [self.files, self.model, self.prompt, self.seed, *self.methods.components]
+        self.estimated(inputs)
+        self.preset.connect(self.prompt, [("instance_prompt", self.prompt)])
+        budget = self.methods.everyday_control("budget")
+        self.strength.input(lambda levels: levels, self.strength, budget, **QUICK)
+        budget.change(lambda levels: levels if levels in STRENGTHS.values() else None, budget, self.strength, **QUICK)
+        runs = []
+        for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
+            event = self.pressed(button)
+            if example:
+                load = self.guarded(functools.partial(self._load_example, example))
+                outputs = [self.files, self.thumbnails, *self.preset.parts, *self.busy_outputs()]
+                event = event.then(load, None, outputs, **WATCH)
+            runs.append(self.run_after(event, self._prepare, inputs))
+        self.connect_stop()
+        self.picker.select(self._on_pick, None, [self.slider, self.perturbation, self.before, self.after], **QUICK)
+        self.to_attack.click(lambda: gr.Tabs(selected="attack"), None, tabs, **QUICK)
+        return runs
+
+    def controls(self) -> Controls:
+        """See `JobTab.controls`."""
+        return [("model", self.model), ("prompt", self.prompt), ("seed", self.seed), *self.methods.named("method")]
+
+    def shown(self) -> list[Any]:
+        """See `JobTab.shown`."""
+        return [self.files, self.thumbnails, self.results, self.picker, self.slider, self.perturbation, self.before,
+                self.after, self.figures, self.download]  # fmt: skip
+
+    def restored(self, session: Session) -> Updates:
+        """The photos of the last run."""
+        files = session.files.get(self.kind, [])
+        return {self.files: files, self.thumbnails: self._thumbnails(session, files)}
+
+    def _on_files(self, request: gr.Request, files: list[str] | None) -> Updates:
+        clear = gr.HTML("", visible=False)
+        try:
+            with friendly():
+                return {self.thumbnails: self._thumbnails(self.context.session(request), files), self.progress: clear}
+        except gr.Error as error:  # a toast alone would be gone before it is read
+            bad = gr.HTML(show.message(error.message, "bad"), visible=True)
+            return {self.thumbnails: gr.Gallery([], visible=False), self.progress: bad}
+
+    @staticmethod
+    def _thumbnails(session: Session, files: list[str] | None) -> gr.Gallery:
+        paths = note_uploads(session, files)
+        if not paths:
+            return gr.Gallery([], visible=False)
+        folder = session.new_folder("thumbnails")
+        pictures = [str(path) for path in save_thumbnails(take_photos(paths), folder)]
+        session.keep("thumbnails", folder)
+        return gr.Gallery(pictures, visible=True)
+
+    def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
+        """See `JobTab.estimate`; without photos, for as many as the examples have."""
+        files, model, _, _, *rest = values
+        count = len(files or []) or EXAMPLE_PHOTOS
+        return self.context.owner.check_model(model), protection_units(self.methods.read(rest), count)
+
+    def _load_example(self, name: str, session: Session) -> Iterator[Updates]:
+        files = example_files(session, name)
+        words = self.preset.choose(EXAMPLE_PRESETS[name])
+        yield {self.files: files, self.thumbnails: self._thumbnails(session, files), **words}
+
+    def _prepare(
+        self, session: Session, files: list[str] | None, model: str | None, prompt: str, seed: float | None, *values: Any
+    ) -> Prepared:  # fmt: skip
+        method = self.methods.read(values)
+        paths = note_uploads(session, files)
+        photos = take_photos(paths)
+        name = self.context.owner.check_model(model)
+        work = ProtectWork(photos, method, name, clean_prompt(prompt, PROMPT), whole_seed(seed))
+
+        def save(protected: list[Photo]) -> SavedProtection:
+            folder = session.new_folder("protection")
+            session.protection = save_protection(
+                photos, protected, method, work.model_name, work.prompt, work.seed, folder, example_name(paths)
+            )
+            session.keep("protection", folder)
+            return session.protection
+
+        session.files[self.kind] = [str(path) for path in paths]
+        return work, save
+
+    def finished(self, session: Session, saved: SavedProtection) -> tuple[str, Updates]:
+        """See `JobTab.finished`."""
+        count = len(saved.photos)
+        done = f"Done: {count} photo{'s' if count > 1 else ''} protected, every pixel within its budget."
+        return done, {
+            self.results: gr.Column(visible=True),
+            self.picker: gr.Gallery(
+                [(str(p.thumbnail), p.name) for p in saved.photos], selected_index=0, visible=count > 1
+            ),
+            **self._pictures(saved.photos[0], saved.gain),
+            self.figures: visibility_table(saved.photos),
+            self.download: str(saved.archive),
+        }
+
+    def _pictures(self, photo: SavedPhoto, gain: float) -> Updates:
+        label = f"{word('Perturbation on gray')}, × {gain:.0f}"
+        compared = f"{word('Before and after')}: {photo.name}"
+        return {
+            self.slider: gr.ImageSlider((str(photo.before), str(photo.after)), label=compared),
+            self.perturbation: gr.Image(str(photo.perturbation), label=label),
+            self.before: str(photo.before),
+            self.after: str(photo.after),
+        }
+
+    def _on_pick(self, request: gr.Request, event: gr.SelectData) -> Updates:
+        with friendly():
+            saved = self.context.session(request).protection
+            if saved is None or not 0 <= event.index < len(saved.photos):
+                raise gr.Error(
+                    "expected a finished protection, got none: protect the photos again", print_exception=False
+                )
+            return self._pictures(saved.photos[event.index], saved.gain)

@@ -1,0 +1,175 @@
+"""The tab Robustness: what is left of the protection when the imitator cleans the photos first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from udp.errors import InvalidInput
+from udp.evaluation.lab import DEFAULT_CLEANINGS, LabReport
+from udp.evaluation.trial import Trial
+from udp.imitation.cleaning import CLEANINGS
+from udp.imitation.recipes import RECIPES
+from udp.photos import Photo
+from udp.protection.methods import EUDP
+from udp.ui.language.phrases import spoken
+from udp.ui.language.words import word
+from udp.ui.parts.fields import Choice, from_values
+from udp.ui.parts.layout import QUICK, model_box, photo_gallery, section, seed_box
+from udp.ui.parts.link import Controls
+from udp.ui.parts.preset_menu import PresetMenu
+from udp.ui.parts.sampling import Sampling
+from udp.ui.parts.tables import cleaning_title, robustness_table
+from udp.ui.state import source as sources
+from udp.ui.state.context import Context, clean_prompt
+from udp.ui.state.results import save_robustness
+from udp.ui.state.sessions import Session
+from udp.ui.state.work import PROMPT, RobustnessWork
+from udp.ui.tabs.attack import MOST_STEPS
+from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
+
+NO_PHOTOS = (
+    "expected photos protected in this session, got none: start on the tab Protect, with your photos or an example"
+)
+KEPT = "Effect kept is the share of the effect without cleaning; a dash: there was none to keep."
+MOST_CLEANINGS = 6
+MOST_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A finished run of the lab and where it lies."""
+
+    report: LabReport
+    grids: list[tuple[Path, str]]
+    archive: Path
+
+
+class RobustnessTab(JobTab):
+    """Builds the tab inside the current layout; `connect` adds the events."""
+
+    kind = "robustness"
+    colours: dict[str, str] = {}  # noqa: RUF012  no plot: a loss of every cell would be a tangle
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS})
+        with gr.Row(elem_classes="columns"):
+            with gr.Column(min_width=320):
+                self._cleanings()
+            with gr.Column(min_width=320):
+                self._imitator()
+        self.progress_area("", "")
+        with gr.Column(visible=False) as self.results:
+            section(
+                "What is left", "Effect: how much less the imitator learned than from random noise of the same budget."
+            )
+            self.table = gr.HTML(padding=False)
+            self.grids = photo_gallery(word("Pictures by cleaning"), columns=1, allow_preview=True)
+            self.download = gr.DownloadButton(word("Download the report (ZIP)"), size="lg")
+
+    def _cleanings(self) -> None:
+        section(
+            "1. How the photos are cleaned",
+            "An imitator may clean the photos before training. Each cleaning is a trial of its own.",
+        )
+        self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
+        self.cleanings = gr.CheckboxGroup(
+            [(cleaning_title(name), name) for name in CLEANINGS if name != "none"],
+            value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("Cleanings"),
+            info=word(f"Up to {MOST_CLEANINGS}, beside training on the photos as they are"),
+        )  # fmt: skip
+
+    def _imitator(self) -> None:
+        section(
+            "2. The imitator", "Trains on the clean, the random-noise and the protected photos after each cleaning."
+        )
+        self.recipes.choose("Recipe", "The same for every cleaning")
+        self.seeds = gr.Slider(
+            1, MOST_SEEDS, 1, step=1, label=word("Seeds"), info=word("Repeats everything; gives 95% intervals")
+        )
+        with gr.Accordion(word("Advanced"), open=False):
+            self.model = model_box(self.context.owner)
+            self.preset = PresetMenu()
+            self.prompt = gr.Textbox(
+                PROMPT, label="Prompt", info="What fine-tuning calls the photos, and the pictures are asked to show"
+            )
+            self.seed = seed_box(info="The first seed")
+            self.sampling = Sampling(self.context.owner)
+            self.recipes.advanced()
+            self.link_button()
+        self.buttons("Test the protection")
+
+    def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
+        """Add the events; a finished protection and opening `tab` refresh the photos named here."""
+        for run in protect_runs:
+            run.then(self._refresh, None, self.source, **QUICK)
+        tab.select(self._refresh, None, self.source, **QUICK)
+        inputs = [self.cleanings, self.seeds, self.model, self.prompt, self.seed, self.sampling.steps,
+                  self.sampling.guidance, *self.recipes.components]  # fmt: skip
+        self.estimated(inputs)
+        self.sampling.follow(self.model)
+        self.preset.connect(self.prompt, [("instance_prompt", self.prompt), *self.recipes.named("recipe")])
+        self.run_after(self.pressed(self.start), self._prepare, inputs)
+        self.connect_stop()
+
+    def controls(self) -> Controls:
+        """See `JobTab.controls`."""
+        own = {
+            "cleanings": self.cleanings, "seeds": self.seeds, "model": self.model, "prompt": self.prompt,
+            "seed": self.seed, "sampling_steps": self.sampling.steps, "guidance": self.sampling.guidance,
+        }  # fmt: skip
+        return [*own.items(), *self.recipes.named("recipe")]
+
+    def shown(self) -> list[Any]:
+        """See `JobTab.shown`."""
+        return [self.source, self.results, self.table, self.grids, self.download]
+
+    def _refresh(self, request: gr.Request) -> str:
+        return sources.describe(self.context.session(request), [], [])[0]
+
+    def _work(self, source: sources.Source, *values: Any) -> RobustnessWork:
+        cleanings, seeds, model, prompt, seed, sampling_steps, guidance, *rest = values
+        if not 1 <= len(cleanings) <= MOST_CLEANINGS:
+            raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
+        wanted = clean_prompt(prompt, PROMPT)
+        trial = from_values(Trial, {
+            "instance_prompt": wanted, "prompt": wanted, "seed": seed, "seeds": seeds, "sampling_steps": sampling_steps,
+            "guidance": guidance,
+        })  # fmt: skip
+        return RobustnessWork(
+            source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,
+            self.context.owner.check_model(model), source.prompt, self.context.owner.pretrained,
+        )  # fmt: skip
+
+    def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
+        """See `JobTab.estimate`."""
+        work = self._work(sources.Source([], [], EUDP()), *values)
+        return work.model_name, work.units()
+
+    def _prepare(self, session: Session, *values: Any) -> Prepared:
+        source = sources.session_source(session, NO_PHOTOS)
+        work = self._work(source, *values)
+
+        def save(result: tuple[LabReport, list[Photo]]) -> Saved:
+            (report, noise), folder = result, session.new_folder("robustness")
+            grids, archive = save_robustness(
+                report, work.lab(noise), source.method, source.known, work.model_name, folder
+            )
+            session.keep("robustness", folder)
+            return Saved(report, grids, archive)
+
+        return work, save
+
+    def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
+        """See `JobTab.finished`."""
+        rule = spoken(saved.report.rows[0].report.judgement.rule)
+        return "Done.", {
+            self.results: gr.Column(visible=True),
+            self.table: f'{robustness_table(saved.report)}<p class="rule">{spoken(KEPT)} {rule}</p>',
+            self.grids: [(str(path), cleaning_title(name)) for path, name in saved.grids],
+            self.download: str(saved.archive),
+        }

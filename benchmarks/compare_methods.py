@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from udp.errors import InvalidInput, UDPError
+from udp.evaluation.bench import imitator_photos
 from udp.evaluation.metrics.features import clean_loss
-from udp.evaluation.trial import Trial, imitator_photos
+from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes import RECIPES
 from udp.imitation.recipes.base import Recipe

@@ -30,7 +30,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
 from udp.errors import UDPError
-from udp.evaluation.trial import Trial, run_trial
+from udp.evaluation.bench import run_trial
+from udp.evaluation.trial import Trial
 from udp.models.loading import load_model
 from udp.photos import list_photos, read_photos
 from udp.protection.methods import METHODS, RandomNoise

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from udp.errors import InvalidInput, NothingLearned, Stopped
-from udp.evaluation.trial import Trial, imitator_photos, run_trial
+from udp.evaluation.bench import imitator_photos, run_trial
+from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES, LoRA
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel

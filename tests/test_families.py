@@ -17,8 +17,9 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 
 from tests.families import PIPELINES, SIDE, build
 from udp.errors import ModelUnavailable
+from udp.evaluation.bench import run_trial
 from udp.evaluation.metrics.features import features
-from udp.evaluation.trial import Trial, run_trial
+from udp.evaluation.trial import Trial
 from udp.imitation.recipes import DreamBooth, LoRA
 from udp.models.base import DiffusionModel
 from udp.models.loading import FAMILIES, explain, load_model

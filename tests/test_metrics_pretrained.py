@@ -232,7 +232,7 @@ def test_evaluate_command_adds_the_figures_to_finished_cells(
     command += ["--method", "random", "--budget", "6/255", "--recipe-steps", "10", "--recipe-batch-size", "1"]
     command += ["--pictures", "2", "--sampling-steps", "2", "--cleaning", "none"]
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "load_pretrained", lambda *names: pytest.fail("loaded without being asked"))
+        patch.setattr("udp.cli.trial.load_pretrained", lambda *names: pytest.fail("loaded without being asked"))
         patch.setattr("udp.evaluation.metrics.pretrained.snapshot_download", lambda *names: pytest.fail("downloaded"))
         assert cli.main(command) == 0
     plain = json.loads((tmp_path / "report.json").read_text())

@@ -14,7 +14,8 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from udp.cli import apply_preset, build_parser, main
+from udp.cli import build_parser, main
+from udp.cli.common import apply_preset
 from udp.cli.flags import from_flags
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial

@@ -1,10 +1,11 @@
-"""The app as a Hugging Face Space: `python -m udp deploy USER/NAME`.
+"""`udp deploy`: the app as a Hugging Face Space.
 
 Uploads what the Space needs and nothing else, with the README's front matter set for the hardware.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,25 @@ HARDWARE = {"cpu": "cpu-basic", "zero": "zero-a10g", "t4": "t4-small", "l4": "l4
 REQUIRED = ("title", "sdk", "sdk_version", "python_version", "app_file", "license")
 MOST_BYTES = 10_000_000  # larger files would need another way to the Hub
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("repository", help="USER/NAME of the Space")
+    parser.add_argument("--hardware", choices=tuple(HARDWARE), default="cpu",
+                        help="what the Space runs on (default cpu, which is free)")  # fmt: skip
+    parser.add_argument("--private", action="store_true", help="visible to you alone")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go up")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Say what would go up, and unless that is all, put it there."""
+    found = plan(options.repository, options.hardware, options.private)
+    print(found.describe())
+    if options.dry_run:
+        print("\n".join(found.files))
+    else:
+        print(deploy(found))
 
 
 @dataclass(frozen=True)

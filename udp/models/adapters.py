@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 
 from udp.errors import InvalidInput
 
@@ -25,6 +24,8 @@ def add_adapters(module: torch.nn.Module, targets: Sequence[str], rank: int, see
 
     They are float32 whatever the layer's dtype, and begin at zero effect. Raises `InvalidInput` if there is no such layer.
     """
+    from peft import LoraConfig, inject_adapter_in_model  # seconds to import, and few runs need it
+
     config = LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=list(targets))
     # peft draws the adapters' start from torch's global state: fork it, so that the seed decides and nobody else
     # sees the change.

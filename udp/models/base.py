@@ -12,12 +12,14 @@ import copy
 import inspect
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline
 
 from udp.models.recent import recall
+
+if TYPE_CHECKING:  # seconds to import: whoever has a pipeline has paid for it
+    from diffusers import DiffusionPipeline
 from udp.tensors import fit_square
 
 # U-Nets with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
@@ -46,6 +48,8 @@ class DiffusionModel(abc.ABC):
     has_encoder: ClassVar[bool] = True  # whether latents differ from pixels
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
+        from diffusers import DDPMScheduler
+
         self.name = name
         self.pipeline = pipeline
         self.unet = pipeline.unet
@@ -164,6 +168,8 @@ class DiffusionModel(abc.ABC):
 
         DDPM's own needs a thousand steps; the deterministic DDIM (Song et al. 2021, arXiv 2010.02502) stands in for it.
         """
+        from diffusers import DDIMScheduler, DDPMScheduler
+
         scheduler = self.pipeline.scheduler
         kind = DDIMScheduler if isinstance(scheduler, DDPMScheduler) else type(scheduler)
         return kind.from_config(scheduler.config)

@@ -1,4 +1,7 @@
-"""Cleanings that need no model: compression, scaling, cropping, noise and classical filters."""
+"""Cleanings that need no model: compression, scaling, cropping, noise and classical filters.
+
+kornia takes a second to import, so it is where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from kornia.filters import bilateral_blur, gaussian_blur2d, guided_blur, median_blur
 from PIL import Image
 
 from udp.imitation.cleaning.base import Cleaning
@@ -100,6 +102,8 @@ class GaussianBlur(Cleaning):
 
     def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
+        from kornia.filters import gaussian_blur2d
+
         size = 2 * int(np.ceil(3 * self.sigma)) + 1
         return to_pixels(gaussian_blur2d(to_tensor(pixels)[None], size, (self.sigma, self.sigma))[0])
 
@@ -132,6 +136,8 @@ class Median(Cleaning):
 
     def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
+        from kornia.filters import median_blur
+
         return to_pixels(median_blur(to_tensor(pixels)[None], self.size)[0])
 
 
@@ -151,6 +157,8 @@ class Bilateral(Cleaning):
 
     def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
+        from kornia.filters import bilateral_blur
+
         image = to_tensor(pixels)[None]
         for _ in range(self.repeats):
             image = bilateral_blur(image, 5, self.sigma_color, (self.sigma_space, self.sigma_space))
@@ -173,5 +181,7 @@ class Guided(Cleaning):
 
     def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
+        from kornia.filters import guided_blur, median_blur
+
         image = to_tensor(pixels)[None]
         return to_pixels(guided_blur(median_blur(image, 3), image, self.size, self.epsilon)[0])

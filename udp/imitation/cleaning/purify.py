@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 
 from udp.imitation.cleaning.base import Cleaning
 from udp.models.base import DiffusionModel
@@ -64,6 +63,8 @@ def purify(
 
     `squares` (N, 3, S, S) in [0, 1]; returns the same shape (SDEdit, Meng et al. 2022; DiffPure, Nie et al. 2022).
     """
+    from diffusers import DDIMScheduler
+
     scheduler = DDIMScheduler.from_config(model.noise_scheduler.config)
     stride = max(1, start // steps)
     scheduler.set_timesteps(len(model.alphas_cumprod) // stride)

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from diffusers.utils import convert_state_dict_to_diffusers
-from peft.utils import get_peft_model_state_dict
 
 from udp.errors import InvalidInput
 from udp.imitation.recipes.base import FineTuned
@@ -57,6 +55,9 @@ class LoRA(SubjectRecipe):
 
         Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
         """
+        from diffusers.utils import convert_state_dict_to_diffusers
+        from peft.utils import get_peft_model_state_dict
+
         pipeline = tuned.model.pipeline
         if not hasattr(pipeline, "save_lora_weights"):
             raise InvalidInput(f"expected a pipeline that loads adapters, got {type(pipeline).__name__}")

@@ -11,7 +11,6 @@ import torch
 from udp.errors import InvalidInput
 from udp.imitation.recipes.base import Prior, Recipe
 from udp.models.base import DiffusionModel
-from udp.models.latent import StableDiffusion
 from udp.models.recent import recall
 from udp.models.sampling import generate, own_sampling
 from udp.progress import OnProgress
@@ -96,8 +95,8 @@ class SubjectRecipe(Recipe):
         return model.encode(model.prepare([to_tensor(image)[None] for image in images]))
 
 
-def text_copy(model: DiffusionModel) -> StableDiffusion:
+def text_copy(model: DiffusionModel) -> DiffusionModel:
     """`model` with text encoders of its own. Raises `InvalidInput` for a model without prompts."""
-    if not isinstance(model, StableDiffusion):
+    if not model.takes_prompts:
         raise InvalidInput(f"expected a model with a text encoder to train, got {model.name!r}, which takes no prompts")
     return model.with_own_text()

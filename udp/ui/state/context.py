@@ -23,7 +23,9 @@ from udp.ui.state.sessions import Session, Sessions
 from udp.ui.state.work import Runner, Work, limited
 
 MOST_PROMPT = 500
-EXAMPLES = Path(__file__).parents[3] / "examples"
+PACKAGE = Path(__file__).parents[2]
+# Inside the package where it is installed, beside it in the repository.
+EXAMPLES = next((p for p in (PACKAGE / "examples", PACKAGE.parent / "examples") if p.is_dir()), PACKAGE / "examples")
 
 
 @dataclass(frozen=True)

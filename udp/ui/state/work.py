@@ -11,9 +11,10 @@ from typing import Any
 
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Report
+from udp.evaluation.bench import run_trial
 from udp.evaluation.lab import Lab, LabReport
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
-from udp.evaluation.trial import Trial, run_trial
+from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
 from udp.models.loading import load_model
 from udp.photos import Photo

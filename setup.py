@@ -1,0 +1,17 @@
+"""Which files an installation holds; everything else about the package is in pyproject.toml.
+
+The example photos lie beside the package in the repository, and inside it once it is installed.
+"""
+
+from setuptools import find_packages, setup
+
+EXAMPLES = {"udp.examples.subject": "examples/subject", "udp.examples.style": "examples/style"}
+
+setup(
+    packages=[*find_packages(include=["udp", "udp.*"]), *EXAMPLES],
+    package_dir=EXAMPLES,
+    package_data={
+        "udp": ["mini/*.md", "mini/*weights/**/*", "reports/*.jinja"],
+        **{name: ["*.png"] for name in EXAMPLES},
+    },
+)

@@ -1,0 +1,91 @@
+"""An installation: built, installed elsewhere and used from there, with nothing of the repository in reach."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import udp
+from udp.cli import COMMANDS, main
+from udp.cli.deploy import ROOT
+
+BUILT_FROM = (
+    "pyproject.toml",
+    "setup.py",
+    "MANIFEST.in",
+    "requirements.txt",
+    "LICENSE",
+    "README.md",
+    "udp",
+    "examples",
+)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel's contents, and the `udp` command in its `bin`."""
+    source, wheels, target = (tmp_path_factory.mktemp(name) for name in ("source", "wheels", "installed"))
+    for name in BUILT_FROM:
+        place = ROOT / name
+        copy = shutil.copytree if place.is_dir() else shutil.copy
+        copy(place, source / name)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, source], check=True, timeout=300)
+    (wheel,) = wheels.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True, timeout=300)
+    return target
+
+
+def test_the_wheel_has_what_the_app_needs_and_nothing_else(installed: Path) -> None:
+    assert {path.name for path in installed.iterdir()} - {"bin"} == {"udp", f"{udp_dist()}.dist-info"}
+    modules = {str(p.relative_to(ROOT / "udp")) for p in (ROOT / "udp").rglob("*.py")}
+    assert {str(p.relative_to(installed / "udp")) for p in (installed / "udp").rglob("*.py")} == modules
+    for weights in ("weights", "pixel_weights"):
+        files = [p for p in (ROOT / "udp" / "mini" / weights).rglob("*") if p.is_file()]
+        assert files and all((installed / p.relative_to(ROOT)).stat().st_size == p.stat().st_size for p in files)
+    for example in ("subject", "style"):
+        assert len(list((installed / "udp" / "examples" / example).glob("*.png"))) == 6
+
+
+def udp_dist() -> str:
+    return f"unlearnable_diffusion-{udp.__version__}"
+
+
+def test_protect_and_the_app_work_from_there(installed: Path, photo_files: list[Path], tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(photo_files[0], photos)
+    command = [sys.executable, installed / "bin" / "udp", "protect", photos, "--out", "out", "--method", "random"]
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path, timeout=300)
+    assert (tmp_path / "out" / "view_0.png").is_file() and (tmp_path / "out" / "manifest.json").is_file()
+    code = (
+        "import udp; from udp import protect; from udp.models.registry import available_models\n"
+        f"assert udp.__file__.startswith({str(installed)!r}) and 'mini' in available_models()\n"
+        "from udp.ui.page import build; from udp.ui.state.context import EXAMPLES\n"
+        f"assert str(EXAMPLES).startswith({str(installed)!r}) and len(list(EXAMPLES.glob('subject/*.png'))) == 6; build()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path, timeout=300)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from udp.cli import build_parser, main\n"
+        "build_parser(['--help']).format_help()\n"
+        "assert not {'torch', 'numpy', 'diffusers', 'gradio'} & set(sys.modules)\n"
+        "build_parser(['protect', '--help']).format_help()\n"
+        "assert not {'diffusers', 'transformers', 'gradio', 'skimage', 'scipy', 'kornia'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"    {name} " in shown for name in COMMANDS)

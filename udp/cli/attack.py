@@ -1,0 +1,92 @@
+"""`udp attack`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from udp.cli.common import (
+    Ticker,
+    add_common_flags,
+    apply_preset,
+    check_places,
+)
+from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
+from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
+from udp.evaluation.bench import run_trial
+from udp.evaluation.pairs import pair_warnings
+from udp.evaluation.trial import Trial
+from udp.imitation.prompts import PRESETS
+from udp.imitation.recipes import RECIPES
+from udp.models.loading import load_model
+from udp.photos import Photo, list_photos, read_photos
+from udp.protection.folder import CONTROLS
+from udp.reports.trial import attack_manifest, write_attack
+from udp.settings import for_model
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command, those of every recipe among them."""
+    parser.add_argument("--instance", type=Path, required=True, help="a folder that `protect` wrote, or plain photos")
+    parser.add_argument("--clean", type=Path, help="the clean photos, if not in INSTANCE/controls/clean")
+    parser.add_argument("--random", type=Path, help="the random-noise photos, if not in INSTANCE/controls/random")
+    parser.add_argument("--out", type=Path, required=True, help="folder for pictures, grid, losses and manifest.json")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora", help="how to fine-tune (default lora)")
+    parser.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
+    parser.add_argument("--prompt",
+                        help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)")  # fmt: skip
+    parser.add_argument("--pictures", type=number_of(Trial, "pictures"), default=Trial().pictures,
+                        help=f"pictures an arm (default {Trial().pictures})")  # fmt: skip
+    add_setting_flags(parser, RECIPES)
+    add_trial_flags(parser)
+    add_common_flags(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`python -m udp attack`."""
+    refuse_unused(options, RECIPES, [options.recipe])
+    apply_preset(PRESETS[options.preset], options)
+    check_places(options.out, options.instance)
+    controls = options.instance / CONTROLS
+    places = {
+        "clean": options.clean or controls / "clean",
+        "random": options.random or controls / "random",
+        "protected": options.instance,
+    }
+    arms = {name: place for name, place in places.items() if name == "protected" or place.is_dir()}
+    if set(arms) == {"protected"}:
+        arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
+        print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
+    photos = {name: read_photos(list_photos(place)) for name, place in arms.items()}
+    warnings = warn_of_pairs(photos)
+    recipe = from_flags(RECIPES[options.recipe], options)
+    model = load_model(options.model)
+    recipe = for_model(recipe, model.small)
+    trial = trial_from(options, model, options.instance_prompt, options.prompt)
+    trial.check()
+    pretrained, ticker = pretrained_from(options), Ticker()
+    report = run_trial(photos, model, recipe, trial, ticker, pretrained)
+    write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model, warnings))
+    print(f"\n{len(arms)} arm{'s' * (len(arms) != 1)} in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
+    for arm in (report.base, *report.arms):
+        print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
+    for name, extractor in report.extractors.items():
+        print(f"{name}: {extractor}")
+    print(report.verdict)
+
+
+def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[str]:
+    """What speaks against the arms' belonging together, said on stderr too. Raises `InvalidInput` if they cannot."""
+    names = {"random": "random-noise", "protected": "protected"}
+    found = [
+        text
+        for arm, kind in names.items()
+        if "clean" in photos and arm in photos
+        for text in pair_warnings(photos["clean"], photos[arm], kind)
+    ]
+    for text in found:
+        print(f"warning: {text}", file=sys.stderr)
+    return found

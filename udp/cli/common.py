@@ -1,0 +1,79 @@
+"""What several commands share: flags, progress on a terminal, and checks of where results go."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from udp.cli.flags import number_of
+from udp.errors import InvalidInput
+from udp.evaluation.trial import Trial
+from udp.imitation.prompts import PRESETS, Preset
+from udp.models.registry import available_models
+from udp.progress import Progress
+
+RECIPE_PREFIX = "recipe-"
+
+
+def check_places(out: Path, source: Path | None) -> None:
+    """Raise `InvalidInput` if results cannot be written to `out`, or would be mixed with the photos of `source`."""
+    nearest = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise InvalidInput(f"expected --out to be a folder, new or old, got the file {str(nearest)!r}")
+    folder = source.parent if source is not None and source.is_file() else source
+    if folder is not None and folder.exists() and out.exists() and out.samefile(folder):
+        raise InvalidInput(f"expected --out to be another folder than that of the photos, got {str(out)!r} for both")
+
+
+class Ticker:
+    """Progress on one line of stderr, with the time left."""
+
+    def __init__(self) -> None:
+        self.start, self.last = time.monotonic(), 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """An `OnProgress`."""
+        now = time.monotonic()
+        if now - self.last < 0.2 and progress.overall < 1:
+            return
+        self.last, spent = now, now - self.start
+        left = f"{spent * (1 - progress.overall) / progress.overall:.0f} s left" if progress.overall > 0.02 else ""
+        loss = f"loss {progress.loss:.4f}" if progress.loss is not None else ""
+        arm = f"[{progress.arm}] " if progress.arm else ""
+        line = f"{progress.overall:4.0%} {arm}{progress.stage} {progress.done}/{progress.total} {loss} {left}"
+        print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+
+
+def apply_preset(preset: Preset, options: argparse.Namespace) -> None:
+    """Fill in the preset's prompts and words where a flag was left out; a recipe takes those that it has a field for."""
+    values = dict.fromkeys(("initial_word", f"{RECIPE_PREFIX}initial_word"), preset.initial_word)
+    # Only `attack` tells the two prompts apart; its pictures follow an instance prompt that was typed.
+    apart = "instance_prompt" in options
+    values["prompt"] = (options.instance_prompt or preset.prompt) if apart else preset.instance_prompt
+    values["instance_prompt"] = preset.instance_prompt
+    for name, value in values.items():
+        if getattr(options, name, value) is None:
+            setattr(options, name, value)
+
+
+def names_of(text: str, registry: Mapping[str, object], kind: str) -> list[str]:
+    """The names in `text`, separated by commas. Raises `InvalidInput` for one that `registry` lacks."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in registry:
+            raise InvalidInput(f"expected {kind} out of {', '.join(registry)}, separated by commas, got {name!r}")
+    return names
+
+
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
+    """Prompts, model and seed."""
+    prompts = "; ".join(f"{p.name} '{p.instance_prompt}'" for p in PRESETS.values())
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="object",
+                        help=f"prompts (default object): {prompts}")  # fmt: skip
+    parser.add_argument("--model", default="mini",
+                        help=f"{', '.join(available_models())}, a local diffusers folder or a Hub id (default mini)")  # fmt: skip
+    parser.add_argument("--seed", type=number_of(Trial, "seed"), default=0,
+                        help="the same seed and settings give the same result (default 0)")  # fmt: skip

@@ -1,0 +1,50 @@
+"""`udp protect`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from udp.cli.common import Ticker, add_common_flags, apply_preset, check_places
+from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
+from udp.imitation.prompts import PRESETS
+from udp.photos import list_photos, read_masks, read_photos
+from udp.protection.methods import METHODS, RandomNoise
+from udp.settings import for_model
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command, those of every method among them."""
+    parser.add_argument("photos", type=Path, help="a folder of photos, or one photo")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the protected PNGs and manifest.json")
+    parser.add_argument("--method", choices=tuple(METHODS), default="eudp", help="how to protect (default eudp)")
+    parser.add_argument("--prompt", help="what the photos are assumed to show (default: the preset's instance prompt)")
+    parser.add_argument(
+        "--mask", type=Path, help="a folder of masks named like the photos: bright regions are protected"
+    )
+    add_setting_flags(parser, METHODS)
+    add_common_flags(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """`python -m udp protect`."""
+    from udp.models.loading import load_model  # seconds to import: the help does without
+    from udp.protection.folder import protection_manifest, write_protection
+
+    refuse_unused(options, METHODS, [options.method])
+    apply_preset(PRESETS[options.preset], options)
+    check_places(options.out, options.photos)
+    photos = read_photos(list_photos(options.photos))
+    method = from_flags(METHODS[options.method], options)
+    model = load_model(options.model)
+    method = for_model(method, model.small)
+    ticker = Ticker()
+    masks = read_masks(options.mask, photos) if options.mask else None
+    protected = method(photos, model, options.prompt, options.seed, ticker, masks)
+    control = RandomNoise.beside(method)
+    random = control(photos, model, options.prompt, options.seed, masks=masks)
+    manifest = protection_manifest(photos, protected, method, options.model, options.prompt, options.seed)
+    write_protection(options.out, photos, protected, random, manifest)
+    print(f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
+          f"{max(row['largest_difference_levels'] for row in manifest['photos'])}/255 -> {options.out}")  # fmt: skip

@@ -1,0 +1,46 @@
+"""What `attack` and `evaluate` share: how pictures are sampled and measured."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from udp.cli.flags import number_of
+from udp.errors import InvalidInput
+from udp.evaluation.metrics.pretrained import CLIP, DINOV2, Pretrained, load_pretrained
+from udp.evaluation.trial import Trial
+from udp.models.base import DiffusionModel
+from udp.models.sampling import own_sampling
+
+
+def trial_from(options: argparse.Namespace, model: DiffusionModel, instance: str, prompt: str, **more: Any) -> Trial:
+    """The trial of `attack` and `evaluate`; sampling that was not asked for suits the imitator's `model`."""
+    return Trial.for_model(
+        model, instance_prompt=instance, prompt=prompt, seed=options.seed, pictures=options.pictures,
+        sampling_steps=options.sampling_steps, guidance=options.guidance, **more,
+    )  # fmt: skip
+
+
+def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
+    """The models of `--pretrained-metrics`; None, and nothing is loaded or downloaded, if it was not given."""
+    if not options.pretrained_metrics:
+        if options.clip_model or options.dinov2_model:
+            raise InvalidInput(
+                "expected --clip-model and --dinov2-model with --pretrained-metrics, got them without it"
+            )
+        return None
+    return load_pretrained(options.clip_model or CLIP, options.dinov2_model or DINOV2)
+
+
+def add_trial_flags(parser: argparse.ArgumentParser) -> None:
+    """How pictures are sampled and measured."""
+    (few, weak), (many, strong) = own_sampling(small=True), own_sampling(small=False)
+    own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
+    parser.add_argument("--sampling-steps", type=number_of(Trial, "sampling_steps"),
+                        help=f"steps of a picture {own(few, many)}")  # fmt: skip
+    parser.add_argument("--guidance", type=number_of(Trial, "guidance"),
+                        help=f"classifier-free guidance; 1 or less is none {own(weak, strong)}")  # fmt: skip
+    parser.add_argument("--pretrained-metrics", action="store_true",
+                        help="also measure with CLIP and DINOv2, downloading 0.7 GB from the Hub unless they are here")  # fmt: skip
+    for flag, known in (("--clip-model", CLIP), ("--dinov2-model", DINOV2)):
+        parser.add_argument(flag, help=f"for --pretrained-metrics, a Hub id or folder (default {known})")

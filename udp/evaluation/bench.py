@@ -1,0 +1,143 @@
+"""The attack as a fair trial: arms that differ in their photos and in nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from udp.errors import InvalidInput, NothingLearned
+from udp.evaluation.arms import Arm, Report, make_report
+from udp.evaluation.metrics.figures import Reference
+from udp.evaluation.metrics.figures_pretrained import PretrainedReference
+from udp.evaluation.metrics.pretrained import Pretrained
+from udp.evaluation.trial import Trial
+from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.recipes.base import Recipe
+from udp.models.base import DiffusionModel
+from udp.models.sampling import generate
+from udp.photos import Photo
+from udp.progress import OnProgress, Progress, ignore_progress
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the arms of one run share: the base model, its pictures before any fine-tune, and the real photos."""
+
+    model: DiffusionModel
+    trial: Trial
+    run: int
+    before: tuple[np.ndarray, ...]
+    reference: Reference
+
+    @classmethod
+    def start(
+        cls,
+        model: DiffusionModel,
+        reference: Sequence[Photo],
+        trial: Trial,
+        run: int = 0,
+        on_progress: OnProgress = ignore_progress,
+    ) -> Bench:
+        """Sample the base model with the run's seeds."""
+        images = generate(model, model.unet, trial.prompt, trial.picture_seeds(run), trial.sampling_steps,
+                          trial.guidance, on_progress, "base")  # fmt: skip
+        on_progress(Progress("finished", 1, 1, None, "base", None, tuple(images)))
+        return cls.resume(model, reference, trial, run, images)
+
+    @classmethod
+    def resume(
+        cls, model: DiffusionModel, reference: Sequence[Photo], trial: Trial, run: int, before: Sequence[np.ndarray]
+    ) -> Bench:
+        """The bench of a run whose base pictures exist already."""
+        return cls(model, trial, run, tuple(before), Reference.of(model, reference, trial.instance_prompt, before))
+
+    def base(self) -> Arm:
+        """The base model as an arm."""
+        figures, intervals = self.reference.measure(self.model, self.model.unet, self.before)
+        return Arm("base", self.before, (), figures, (figures,), intervals)
+
+    def train(
+        self, name: str, photos: Sequence[Photo], recipe: Recipe, on_progress: OnProgress = ignore_progress
+    ) -> Arm:
+        """Fine-tune a copy of the base on `photos` and sample it. Raises `NothingLearned` if it changed nothing."""
+        trial, seed, total = self.trial, self.trial.seed + self.run, recipe.steps + self.trial.sampling_steps
+        tuned = recipe.fit(
+            photos, self.model, trial.instance_prompt, seed,
+            lambda p: on_progress(replace(p, fraction=recipe.steps * p.overall / total)), name,
+        )  # fmt: skip
+        images = generate(
+            tuned.model, tuned.unet, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
+            lambda p: on_progress(replace(p, fraction=(recipe.steps + p.done) / total)), name,
+        )  # fmt: skip
+        if all(np.array_equal(a, b) for a, b in zip(images, self.before, strict=True)):
+            raise NothingLearned(
+                f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
+            )
+        figures, intervals = self.reference.measure(tuned.model, tuned.unet, images)
+        tail = max(1, len(tuned.losses) // 5)
+        figures["final_training_loss"] = round(float(np.mean(tuned.losses[-tail:])), 4)
+        figures["weight_change"] = round(tuned.weight_change, 5)
+        on_progress(Progress("finished", 1, 1, None, name, 1.0, tuple(images)))
+        return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals)
+
+
+def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
+    """What the imitator trains on: some photos found clean (`unprotected_share`), and all of them cleaned.
+
+    The clean ones are the first of the set in every arm, and the cleaning's randomness is the same in every arm.
+    Raises `InvalidInput` if clean photos are asked for and there are none.
+    """
+    found = {name: list(photos) for name, photos in arms.items()}
+    if trial.unprotected_share > 0:
+        clean = arms.get("clean")
+        if clean is None or any(len(photos) != len(clean) for photos in arms.values()):
+            raise InvalidInput("expected a clean arm as large as the others to take unprotected photos from, got none")
+        count = round(trial.unprotected_share * len(clean))
+        found = {name: [*clean[:count], *photos[count:]] for name, photos in found.items()}
+    cleaning = parse_cleaning(trial.cleaning)
+    return {
+        name: cleaning(photos, model, torch.Generator().manual_seed(trial.seed)) for name, photos in found.items()
+    }  # fmt: skip
+
+
+def run_trial(
+    arms: Mapping[str, Sequence[Photo]],
+    model: DiffusionModel,
+    recipe: Recipe,
+    trial: Trial | None = None,
+    on_progress: OnProgress = ignore_progress,
+    pretrained: Pretrained | None = None,
+) -> Report:
+    """Fine-tune a copy of `model` on every arm's photos and sample each, with the same seeds, steps and prompts.
+
+    `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
+    `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
+    (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput` for a bad
+    trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    """
+    trial = trial or Trial.for_model(model)
+    trial.check()
+    if not arms:
+        raise InvalidInput("expected at least one arm of photos, got none")
+    reference = arms.get("clean") or next(iter(arms.values()))
+    beside = PretrainedReference.of(pretrained, model, reference, trial.prompt) if pretrained else None
+    unit = recipe.steps + trial.sampling_steps
+    total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
+    found = imitator_photos(arms, model, trial)
+    done, base, runs = 0, [], {name: [] for name in arms}
+
+    def within(size: int) -> OnProgress:
+        start = done
+        return lambda p: on_progress(replace(p, fraction=(start + size * p.overall) / total))
+
+    for run in range(trial.seeds):
+        bench = Bench.start(model, reference, trial, run, within(trial.sampling_steps))
+        base.append(bench.base())
+        done += trial.sampling_steps
+        for name, photos in found.items():
+            runs[name].append(bench.train(name, photos, recipe, within(unit)))
+            done += unit
+    return make_report(base, list(runs.values()), bench.reference.basis(trial.pictures), beside)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import udp
 from examples import quickstart
 from udp import attack, protect
 from udp.errors import InvalidInput
@@ -19,15 +20,22 @@ from udp.protection.budget import largest_difference
 SMALL = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2}
 
 
-def test_import_is_light_and_protect_is_callable_in_any_order() -> None:
+def test_import_is_light_and_every_exported_name_is_there() -> None:
     code = (
-        "import sys, udp; assert 'torch' not in sys.modules, 'import udp must stay light'\n"
-        "from udp.protection.methods import EUDP\n"
-        "from udp import METHODS, attack, load_model, protect\n"
-        "assert callable(protect) and callable(attack) and METHODS['eudp'] is EUDP\n"
-        "assert not hasattr(udp, 'nonsense')"
+        "import sys, types, udp; assert not {'torch', 'numpy'} & set(sys.modules), 'import udp must stay light'\n"
+        "found = {name: getattr(udp, name) for name in udp.__all__}\n"
+        "assert not any(isinstance(value, types.ModuleType) for value in found.values())\n"
+        "assert set(udp.__all__) <= set(dir(udp)) and not hasattr(udp, 'nonsense')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_exported_names_are_these_and_no_module_is_callable() -> None:
+    functions = {"attack", "load_model", "protect", "read_photos", "write_png"}
+    assert sorted(udp.__all__) == sorted({*functions, "METHODS", "Photo", "RECIPES", "Trial"})
+    assert all(callable(getattr(udp, name)) for name in functions)
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "udp"]
+    assert modules and not any(callable(module) for module in modules)
 
 
 def test_quickstart_runs(photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys) -> None:

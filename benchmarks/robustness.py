@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from udp.cli import main as udp
-from udp.evaluation.verdict import Interval
+from udp.evaluation.interval import Interval
 
 
 def mean_rows(reports: dict[str, dict]) -> list[dict]:

@@ -11,9 +11,10 @@ from skimage.filters import gaussian
 
 from tests.conftest import picture
 from udp.errors import InvalidInput
-from udp.evaluation.metrics.figures import Reference, pattern_figures
+from udp.evaluation.metrics.figures import BesideClean, Imitation, Reference
 from udp.evaluation.metrics.quality import blur, squares, texture, texture_distance
 from udp.evaluation.metrics.sets import bootstrap, frechet_distance, kernel_distance, precision_recall
+from udp.evaluation.metrics.table import measure
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 
@@ -71,7 +72,7 @@ def test_pattern_excess_sees_faint_stripes_and_not_noise_of_the_same_power() -> 
     noise = [np.random.default_rng(seed).normal(0, stripes.std(), (64, 64, 1)) for seed in range(6)]
 
     def excess(images: list[np.ndarray]) -> float:
-        figures, intervals = pattern_figures(images, clean)
+        figures, intervals = measure(BesideClean(images, clean))
         low, high = intervals["pattern_excess"]
         assert low <= figures["pattern_excess"] + 1e-3 and figures["pattern_excess"] <= high + 1e-3
         return figures["pattern_excess"]
@@ -94,11 +95,11 @@ def test_pattern_excess_sees_faint_stripes_and_not_noise_of_the_same_power() -> 
 
 def test_pattern_excess_of_single_tiny_and_flat_pictures_is_defined() -> None:
     flat = [np.full((64, 64, 3), 9, np.uint8)]
-    assert pattern_figures([], []) == ({}, {})
-    assert pattern_figures(flat, flat) == ({"pattern_excess": 0}, {})
-    assert pattern_figures(flat, [np.full((64, 64, 3), 200, np.uint8)])[0] == {"pattern_excess": 0}
+    assert measure(BesideClean([], [])) == ({}, {})
+    assert measure(BesideClean(flat, flat)) == ({"pattern_excess": 0}, {})
+    assert measure(BesideClean(flat, [np.full((64, 64, 3), 200, np.uint8)]))[0] == {"pattern_excess": 0}
     small = [picture(seed, 8, 8) for seed in range(2)]
-    assert pattern_figures(small, small[::-1])[0] == {"pattern_excess": 0}
+    assert measure(BesideClean(small, small[::-1]))[0] == {"pattern_excess": 0}
 
 
 def to_levels(image: np.ndarray) -> np.ndarray:
@@ -185,13 +186,13 @@ def test_all_figures_of_an_arm(tiny_model: DiffusionModel, photos: list[Photo]) 
     real = squares([p.pixels for p in photos], tiny_model.resolution)
     before = [noisy(i, 60) for i in real]
     reference = Reference.of(tiny_model, photos, "a photo of sks", before)
-    same, intervals = reference.measure(tiny_model, tiny_model.unet, real)
+    same, intervals = measure(Imitation(reference, tiny_model, tiny_model.unet, real))
     assert same["fid"] == pytest.approx(0, abs=1e-2) and same["precision"] == same["recall"] == 1
     assert same["texture_distance"] == 0 and same["similarity"] == pytest.approx(1, abs=1e-3)
     assert all(low <= high for low, high in intervals.values()) and set(intervals) < set(same)
-    worse, _ = reference.measure(tiny_model, tiny_model.unet, before)
+    worse, _ = measure(Imitation(reference, tiny_model, tiny_model.unet, before))
     assert worse["texture_distance"] > 6 and worse["noise_level"] > 10 > same["noise_level"]
-    single, none = reference.measure(tiny_model, tiny_model.unet, real[:1])
+    single, none = measure(Imitation(reference, tiny_model, tiny_model.unet, real[:1]))
     assert none == {} and "fid" not in single
     basis = reference.basis(3)
     assert "3 pictures" in basis and "3 clean photos" in basis and "256 numbers" in basis

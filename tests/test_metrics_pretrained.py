@@ -30,6 +30,7 @@ from udp.evaluation.arms import Arm, make_report
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained, mean_cosine
 from udp.evaluation.metrics.quality import squares
+from udp.evaluation.metrics.table import extractors, measure
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import LoRA
 from udp.models.base import DiffusionModel
@@ -119,24 +120,24 @@ def test_mean_cosine_equals_a_plain_sum_over_all_pairs() -> None:
 
 def test_figures_of_an_arm(pretrained: Pretrained, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     one = PretrainedReference.of(pretrained, tiny_model, photos[:1] * 3, "a photo of a toy")
-    same, intervals = one.measure(squares([photos[0].pixels] * 4, tiny_model.resolution))
-    assert set(same) == set(intervals) == NAMES == set(one.extractors(4))
+    same, intervals = measure(one.see(squares([photos[0].pixels] * 4, tiny_model.resolution)))
+    assert set(same) == set(intervals) == NAMES == set(extractors(one, 4))
     assert same["clip_image_similarity"] == 1 == same["dinov2_image_similarity"]
     assert "pairs of different clean photos: CLIP 1.000, DINOv2 1.000" in one.basis()
 
     reference = PretrainedReference.of(pretrained, tiny_model, photos, "a photo of a toy")
     images = [picture(seed, 64, 64) for seed in range(10, 14)]
-    figures, intervals = reference.measure(images)
+    figures, intervals = measure(reference.see(images))
     real = pretrained.dinov2.images(squares([photo.pixels for photo in photos], tiny_model.resolution))
     pairs = [float(g @ r) for g in pretrained.dinov2.images(images) for r in real]
     assert figures["dinov2_image_similarity"] == pytest.approx(np.mean(pairs), abs=1e-4) and len(pairs) == 12
     agreement = [float(g @ pretrained.clip.text("a photo of a toy")) for g in pretrained.clip.images(images)]
     assert figures["clip_prompt_agreement"] == pytest.approx(np.mean(agreement), abs=1e-4)
     assert all(low - 1e-4 <= figures[name] <= high + 1e-4 and low < high for name, (low, high) in intervals.items())
-    assert reference.extractors(4)["dinov2_image_similarity"] == (
+    assert extractors(reference, 4)["dinov2_image_similarity"] == (
         "tiny-dinov2, 4 pictures a run and arm against 3 clean photos"
     )
-    assert reference.measure(images[:1])[1] == {}
+    assert measure(reference.see(images[:1]))[1] == {}
 
 
 def test_a_model_without_prompts_has_no_agreement(
@@ -144,8 +145,8 @@ def test_a_model_without_prompts_has_no_agreement(
 ) -> None:
     monkeypatch.setattr(type(tiny_model), "takes_prompts", False)
     reference = PretrainedReference.of(pretrained, tiny_model, photos[:1], "a photo")
-    figures, _ = reference.measure([photos[0].pixels])
-    assert set(figures) == set(reference.extractors(1)) == NAMES - {"clip_prompt_agreement"}
+    figures, _ = measure(reference.see([photos[0].pixels]))
+    assert set(figures) == set(extractors(reference, 1)) == NAMES - {"clip_prompt_agreement"}
     assert "prompt" not in reference.basis() and "pairs of different" not in reference.basis()
 
 
@@ -200,7 +201,7 @@ def test_every_arm_of_a_report_has_the_figures_of_each_run(
     assert set(report.extractors) == NAMES and report.basis.startswith("Basis. CLIP and DINOv2 similarity: mean")
     for arm in (report.base, *report.arms):
         assert set(arm.metrics) >= NAMES and set(arm.intervals) >= NAMES and len(arm.runs) == 2
-    expected, _ = reference.measure(arms[1][1].images)
+    expected, _ = measure(reference.see(arms[1][1].images))
     assert {name: report.arm("protected").runs[1][name] for name in NAMES} == expected
     plain = make_report(runs("base", 0), arms, "Basis.")
     assert plain.extractors == {} and plain.basis == "Basis." and not set(plain.base.metrics) & NAMES
@@ -236,7 +237,7 @@ def test_evaluate_command_adds_the_figures_to_finished_cells(
         patch.setattr("udp.evaluation.metrics.pretrained.snapshot_download", lambda *names: pytest.fail("downloaded"))
         assert cli.main(command) == 0
     plain = json.loads((tmp_path / "report.json").read_text())
-    assert plain["extractors"] == {} and "CLIP" not in (tmp_path / "report.html").read_text()
+    assert plain["extractors"] == {} and "CLIP image" not in (tmp_path / "report.html").read_text()
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").glob("*.json")}
     assert len(cells) == 4 and cli.main([*command, *flags(folders)]) == 0
     assert all(path.stat().st_mtime_ns == before for path, before in cells.items())
@@ -244,8 +245,8 @@ def test_evaluate_command_adds_the_figures_to_finished_cells(
     assert set(report["extractors"]) == NAMES
     assert all(set(figures) >= NAMES for figures in report["rows"][0]["figures"].values())
     page = (tmp_path / "report.html").read_text()
-    assert "CLIP agreement with the prompt (CLIP-T): tiny-clip, 2 pictures a run and arm against the prompt" in page
-    assert "DINOv2 image similarity to the clean photos: tiny-dinov2, 2 pictures" in page
+    assert "Measured by tiny-clip, 2 pictures a run and arm against the prompt." in page
+    assert "Measured by tiny-dinov2, 2 pictures a run and arm against 3 clean photos." in page
     assert offline == []
 
 

@@ -67,7 +67,7 @@ def test_page_is_one_file_with_escaped_text_and_both_themes() -> None:
     text = page(planted(0.95), 'a "title" & <b>', {"folder": {"name": "<i>"}}, photos, ["<u>careful"])
     found = checked(text)
     assert "<script" not in text and "<u>" not in text and "<i>" not in text and "basis <b>" not in text
-    assert "a &quot;title&quot; &amp; &lt;b&gt;" in text and "folder: name" in text
+    assert "a &#34;title&#34; &amp; &lt;b&gt;" in text and "folder: name" in text
     assert "prefers-color-scheme: dark" in text
     assert found.addresses and all(address.startswith("data:image/png;base64,") for address in found.addresses)
     assert len(found.images) == 1 + 4 and "4 (3 to 5)" in text
@@ -78,7 +78,7 @@ def test_curves_have_a_line_an_arm_inside_the_picture() -> None:
     drawn = curves(planted(0.95).rows[0].report, 640, 200)
     checked(drawn)
     lines = re.findall(r'points="([^"]+)"', drawn)
-    assert len(lines) == 3 and ">clean<" in drawn and ">protected<" in drawn
+    assert len(lines) == 3 and ">Clean<" in drawn and ">Protected<" in drawn
     for point in " ".join(lines).split():
         x, y = map(float, point.split(","))
         assert 0 <= x <= 640 and 0 <= y <= 200
@@ -115,7 +115,7 @@ def test_evaluate_writes_a_report_and_resumes(
     figures = report["rows"][1]["figures"]
     assert cell["figures"].items() < figures["protected"].items()
     assert figures["clean"]["pattern_excess"] == 0 < figures["protected"]["pattern_excess"]
-    assert "periodic pattern" in (tmp_path / "report.html").read_text()
+    assert "Stripes or other pattern, dB" in (tmp_path / "report.html").read_text()
     text = (tmp_path / "report.html").read_text()
     checked(text)
     assert str(tmp_path) not in text and str(tmp_path) not in (tmp_path / "report.json").read_text()

@@ -12,9 +12,10 @@ import pytest
 
 from udp import ui
 from udp.evaluation import verdict as verdicts
+from udp.evaluation.interval import Interval
 from udp.evaluation.metrics.figures import Reference
+from udp.evaluation.metrics.table import METRICS
 from udp.evaluation.pairs import pair_warnings
-from udp.evaluation.verdict import Interval
 from udp.imitation.recipes import LoRA
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
@@ -51,7 +52,7 @@ def test_translated_words_are_the_ones_on_the_page() -> None:
 
 def test_phrases_are_the_ones_that_are_said() -> None:
     source = "\n".join(SOURCES).lower()
-    said = {text for text in PHRASES if text.lower() in source}
+    said = {text for text in PHRASES if text.lower() in source} | {row.heading for row in METRICS.values()}
     # Texts in several pieces are looked for by their ends.
     assert not [text for text in PHRASES if text not in said and text[:40].lower() not in source]
 
@@ -66,7 +67,7 @@ def test_what_a_run_says_is_said_in_chinese() -> None:
         "Using the photo protected in this session: EUDP, budget 8/255.",
         "Using the 3 photos protected in this session: Random noise, budget 4/255.", "2 runs before yours",
         *(progress.time_left(seconds) for seconds in (None, 1, 12.4, 41, 130, 7200)),
-        *(text for pair in tables.FIGURES.values() for text in pair),
+        *(text for row in METRICS.values() for text in (row.heading, row.help)),
     ]  # fmt: skip
     pace = Pace()
     main_path.append(pace.text("some/model", 10))
@@ -77,8 +78,8 @@ def test_what_a_run_says_is_said_in_chinese() -> None:
               "choosing timesteps")  # fmt: skip
     main_path += [f"Clean: {stage}" for stage in stages] + [stage.capitalize() for stage in stages]
     assert not [text for text in main_path if chinese(text) is None]
-    for pair in tables.FIGURES.values():
-        assert HAN.search(chinese(pair[1]))
+    for row in METRICS.values():
+        assert HAN.search(chinese(row.help))
     assert all(f'"{stage}"' in "".join(SOURCES) for stage in stages)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from udp.evaluation.interval import Figures, Interval
 from udp.evaluation.verdict import (
     COLLAPSED,
     DEGRADED,
@@ -12,8 +13,6 @@ from udp.evaluation.verdict import (
     NO_EFFECT,
     NOT_LEARNED,
     SEEDS_DISAGREE,
-    Figures,
-    Interval,
     judge,
     learned,
 )

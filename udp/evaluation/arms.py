@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from udp.evaluation.metrics.figures import Intervals, pattern_figures
+from udp.evaluation.interval import Figures, Interval, Intervals
+from udp.evaluation.metrics.figures import BesideClean
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
-from udp.evaluation.verdict import Figures, Interval, Verdict, judge
+from udp.evaluation.metrics.table import extractors, measure
+from udp.evaluation.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def combine(arms: Sequence[Arm]) -> Arm:
 
 def beside_clean(arm: Arm, clean: Arm) -> Arm:
     """One run of an arm with the figures that compare its pictures with those of the clean arm's same run."""
-    return with_more(arm, *pattern_figures(arm.images, clean.images))
+    return with_more(arm, *measure(BesideClean(arm.images, clean.images)))
 
 
 def with_more(arm: Arm, figures: Figures, intervals: Intervals) -> Arm:
@@ -90,13 +92,13 @@ def make_report(
     pretrained: PretrainedReference | None = None,
 ) -> Report:
     """A report from the base and the arms, each given as its runs, with figures of `pretrained` models if it is given."""
-    extractors: dict[str, str] = {}
+    named: dict[str, str] = {}
     if pretrained:
-        base, *arms = ([with_more(arm, *pretrained.measure(arm.images)) for arm in runs] for runs in (base, *arms))
-        basis, extractors = f"{basis} {pretrained.basis()}", pretrained.extractors(len(base[0].images))
+        base, *arms = ([with_more(arm, *measure(pretrained.see(arm.images))) for arm in runs] for runs in (base, *arms))
+        basis, named = f"{basis} {pretrained.basis()}", extractors(pretrained, len(base[0].images))
     clean = next((runs for runs in arms if runs[0].name == "clean"), None)
     if clean:
         arms = [[beside_clean(*pair) for pair in zip(runs, clean, strict=True)] for runs in arms]
     merged = tuple(combine(runs) for runs in arms)
     first = combine(base)
-    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis, extractors)
+    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis, named)

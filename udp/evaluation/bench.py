@@ -10,9 +10,10 @@ import torch
 
 from udp.errors import InvalidInput, NothingLearned
 from udp.evaluation.arms import Arm, Report, make_report
-from udp.evaluation.metrics.figures import Reference
+from udp.evaluation.metrics.figures import Imitation, Reference
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
 from udp.evaluation.metrics.pretrained import Pretrained
+from udp.evaluation.metrics.table import measure
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
@@ -56,7 +57,7 @@ class Bench:
 
     def base(self) -> Arm:
         """The base model as an arm."""
-        figures, intervals = self.reference.measure(self.model, self.model.unet, self.before)
+        figures, intervals = measure(Imitation(self.reference, self.model, self.model.unet, self.before))
         return Arm("base", self.before, (), figures, (figures,), intervals)
 
     def train(
@@ -76,10 +77,9 @@ class Bench:
             raise NothingLearned(
                 f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
             )
-        figures, intervals = self.reference.measure(tuned.model, tuned.unet, images)
-        tail = max(1, len(tuned.losses) // 5)
-        figures["final_training_loss"] = round(float(np.mean(tuned.losses[-tail:])), 4)
-        figures["weight_change"] = round(tuned.weight_change, 5)
+        figures, intervals = measure(
+            Imitation(self.reference, tuned.model, tuned.unet, images, tuned.losses, tuned.weight_change)
+        )
         on_progress(Progress("finished", 1, 1, None, name, 1.0, tuple(images)))
         return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals)
 

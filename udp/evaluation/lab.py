@@ -11,10 +11,11 @@ from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm, Report, make_report
 from udp.evaluation.bench import Bench, imitator_photos
 from udp.evaluation.cells import Store
+from udp.evaluation.interval import Figures, Interval
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
 from udp.evaluation.metrics.pretrained import Pretrained
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import LEAST_EFFECT, Figures, Interval, learned
+from udp.evaluation.verdict import LEAST_EFFECT, learned
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel

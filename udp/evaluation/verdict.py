@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-Figures = dict[str, float]
+from udp.evaluation.interval import Figures, Interval
 
 LEAST_LESSON = 0.1  # the drop of the loss on the clean photos that counts as having learned the subject
 LEAST_EFFECT = 0.1  # of the lesson, or 3 dB: below both, no effect
@@ -40,34 +39,6 @@ COLLAPSED, DEGRADED, NO_EFFECT = "collapsed", "degraded", "no effect"
 NOT_LEARNED = "inconclusive: clean arm failed to learn the subject"
 NO_CONTROL = "inconclusive: a clean, a random-noise and a protected arm are needed"
 SEEDS_DISAGREE = "inconclusive: the seeds disagree"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over seeds with its 95% Student-t interval; a single seed has none."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    count: int
-
-    @classmethod
-    def over(cls, values: Sequence[float]) -> Interval:
-        """From one value a seed."""
-        mean, count = float(np.mean(values)), len(values)
-        if count < 2:
-            return cls(mean, None, None, count)
-        half = float(stats.t.ppf(0.975, count - 1) * np.std(values, ddof=1) / count**0.5)
-        return cls(mean, mean - half, mean + half, count)
-
-    def above_zero(self) -> bool:
-        """Whether the seeds agree that the value is positive; a single seed can only give its own sign."""
-        return self.mean > 0 if self.low is None else self.low > 0
-
-    def text(self, form: str = "{:z.0%}") -> str:
-        """For people: the mean, and the interval if there is one."""
-        shown = form.format(self.mean)
-        return shown if self.low is None else f"{shown} ({form.format(self.low)} to {form.format(self.high)})"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""All figures of one arm's pictures, with intervals, and the sentence that says what they rest on."""
+"""What figures are made from: an arm's pictures and fine-tune beside the clean photos, or beside the clean arm's pictures."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from udp.evaluation.metrics.features import clean_loss, diversity, features, similarity
-from udp.evaluation.metrics.quality import (
-    blur,
-    log_spectra,
-    noise_level,
-    pattern_excess,
-    squares,
-    texture,
-    texture_distance,
-)
-from udp.evaluation.metrics.sets import bootstrap, frechet_distance, kernel_distance, precision_recall
-from udp.evaluation.verdict import Figures
+from udp.evaluation.metrics.features import features
+from udp.evaluation.metrics.quality import log_spectra, noise_level, pattern_excess, squares, texture
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
-
-Intervals = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -61,51 +50,58 @@ class Reference:
             f"Intervals of one run: 95% bootstrap over its pictures; of several runs: 95% Student t over them."
         )
 
-    def measure(
-        self, model: DiffusionModel, unet: torch.nn.Module, images: Sequence[np.ndarray]
-    ) -> tuple[Figures, Intervals]:
-        """Figures of `images` (uint8) and of what `unet` knows, and 95% bootstrap intervals where pictures decide."""
-        found = features(self.model, images)
-        textures = texture_distance(texture(images), self.texture)
-        noise, blurs = np.array([noise_level([image]) for image in images]), blur(images)
-        origin = self.before.mean(0)
-        by_index: dict[str, Callable[[np.ndarray], float]] = {
-            "similarity": lambda i: similarity(found[i], self.real, origin),
-            "texture_distance": lambda i: float(textures[i].mean()),
-            "noise_level": lambda i: float(noise[i].mean()),
-            "blur": lambda i: float(blurs[i].mean()),
-        }
-        if min(len(images), len(self.photos)) > 1:
-            # Unit mean square instead of unit length: the scale that KID's kernel is meant for.
-            scale = found.shape[1] ** 0.5
-            ours, real = found.cpu().numpy() * scale, self.real.cpu().numpy() * scale
-            by_index |= {
-                "fid": lambda i: frechet_distance(ours[i], real),
-                "kid": lambda i: kernel_distance(ours[i], real),
-                "precision": lambda i: precision_recall(ours[i], real)[0],
-                "recall": lambda i: precision_recall(ours[i], real)[1],
-            }
-        everything = np.arange(len(images))
-        figures = {
-            "clean_loss": round(clean_loss(model, unet, self.photos, self.prompt), 4),
-            "diversity": round(diversity(found), 3),
-            **{name: round(figure(everything), 3) for name, figure in by_index.items()},
-        }
-        if len(images) < 2:
-            return figures, {}
-        return figures, {name: bootstrap(figure, len(images)) for name, figure in by_index.items()}
 
+@dataclass(frozen=True)
+class Imitation:
+    """One run of an arm: its pictures (uint8), the network that made them, and how its training went.
 
-def pattern_figures(images: Sequence[np.ndarray], clean: Sequence[np.ndarray]) -> tuple[Figures, Intervals]:
-    """`pattern_excess` of an arm's uint8 pictures over the clean arm's of the same seeds, and its bootstrap interval.
-
-    Without pictures there is no figure, with a single one no interval.
-    The interval is for the frequency that was found; it does not say how likely a frequency as strong is by chance.
+    `losses` are empty and `weight_change` is None for the base model, which was not trained.
     """
-    if not images:
-        return {}, {}
-    excess = pattern_excess(log_spectra(images), log_spectra(clean))
-    figures = {"pattern_excess": round(float(excess.mean()), 3)}
-    if len(excess) < 2:
-        return figures, {}
-    return figures, {"pattern_excess": bootstrap(lambda i: float(excess[i].mean()), len(excess))}
+
+    reference: Reference
+    model: DiffusionModel
+    network: torch.nn.Module
+    images: Sequence[np.ndarray]
+    losses: Sequence[float] = ()
+    weight_change: float | None = None
+
+    @functools.cached_property
+    def features(self) -> torch.Tensor:
+        """The pictures' features (N, D), each of unit length."""
+        return features(self.reference.model, self.images)
+
+    @functools.cached_property
+    def scaled(self) -> tuple[np.ndarray, np.ndarray]:
+        """The features of the pictures and of the clean photos at unit mean square, the scale that KID's kernel is meant for."""
+        scale = self.features.shape[1] ** 0.5
+        return self.features.cpu().numpy() * scale, self.reference.real.cpu().numpy() * scale
+
+    def of_sets(self, figure: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.ndarray], float] | None:
+        """A figure of two sets of features, by the pictures' indices; None where either set is a single picture."""
+        if min(len(self.images), len(self.reference.photos)) < 2:
+            return None
+        ours, real = self.scaled
+        return lambda chosen: figure(ours[chosen], real)
+
+    def noise(self) -> np.ndarray:
+        """The estimated noise of every picture (N,), in levels of 255."""
+        return np.array([noise_level([image]) for image in self.images])
+
+    def final_loss(self) -> float | None:
+        """The mean training loss of the last fifth of the steps."""
+        return float(np.mean(self.losses[-max(1, len(self.losses) // 5) :])) if len(self.losses) else None
+
+
+@dataclass(frozen=True)
+class BesideClean:
+    """One run of an arm's pictures beside those of the clean arm's same seeds, all uint8 and of one size."""
+
+    images: Sequence[np.ndarray]
+    clean: Sequence[np.ndarray]
+
+    def pattern(self) -> np.ndarray | None:
+        """See `pattern_excess`; None without pictures.
+
+        Its interval is for the frequency that was found; it does not say how likely one as strong is by chance.
+        """
+        return pattern_excess(log_spectra(self.images), log_spectra(self.clean)) if len(self.images) else None

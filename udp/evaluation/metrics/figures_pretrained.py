@@ -1,4 +1,4 @@
-"""Figures of one arm's pictures from CLIP and DINOv2, with intervals, and what each of them rests on."""
+"""What figures from CLIP and DINOv2 are made from, and what each of them rests on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from udp.evaluation.metrics.figures import Intervals
+from udp.evaluation.metrics.base import Extractor
 from udp.evaluation.metrics.pretrained import Pretrained, mean_cosine
 from udp.evaluation.metrics.quality import squares
-from udp.evaluation.metrics.sets import bootstrap
-from udp.evaluation.verdict import Figures
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 
@@ -38,33 +36,15 @@ class PretrainedReference:
         text = models.clip.text(prompt) if diffusion.takes_prompts else None
         return cls(models, models.clip.images(seen), models.dinov2.images(seen), text)
 
-    def measure(self, images: Sequence[np.ndarray]) -> tuple[Figures, Intervals]:
-        """Figures of uint8 pictures (CLIP-I, DINO and CLIP-T of arXiv 2208.12242), and 95% bootstrap intervals."""
-        clip, dinov2 = self.models.clip.images(images), self.models.dinov2.images(images)
-        values = {
-            "clip_image_similarity": mean_cosine(clip, self.clip),
-            "dinov2_image_similarity": mean_cosine(dinov2, self.dinov2),
-        }
-        if self.text is not None:
-            values["clip_prompt_agreement"] = clip @ self.text
-        figures = {name: round(float(found.mean()), 4) for name, found in values.items()}
-        if len(images) < 2:
-            return figures, {}
-        return figures, {
-            name: bootstrap(lambda i, found=found: float(found[i].mean()), len(images))
-            for name, found in values.items()
-        }
+    def see(self, images: Sequence[np.ndarray]) -> Seen:
+        """The features of uint8 pictures."""
+        return Seen(self, images, self.models.clip.images(images), self.models.dinov2.images(images))
 
-    def extractors(self, pictures: int) -> dict[str, str]:
-        """By figure, the name of its extractor and how many samples it rests on."""
-        clip, dinov2, against = self.models.clip.name, self.models.dinov2.name, f"against {len(self.clip)} clean photos"
-        found = {
-            "clip_image_similarity": f"{clip}, {pictures} pictures a run and arm {against}",
-            "dinov2_image_similarity": f"{dinov2}, {pictures} pictures a run and arm {against}",
-        }
-        if self.text is not None:
-            found["clip_prompt_agreement"] = f"{clip}, {pictures} pictures a run and arm against the prompt"
-        return found
+    def rests_on(self, extractor: Extractor, pictures: int, on_prompt: bool) -> str:
+        """The name of a figure's extractor and how many samples it rests on."""
+        name = {Extractor.CLIP: self.models.clip.name, Extractor.DINOV2: self.models.dinov2.name}[extractor]
+        against = "the prompt" if on_prompt else f"{len(self.clip)} clean photos"
+        return f"{name}, {pictures} pictures a run and arm against {against}"
 
     def basis(self) -> str:
         """How the figures are made, and how alike the clean photos are among themselves by the same measure."""
@@ -75,6 +55,27 @@ class PretrainedReference:
         if self.text is not None:
             said += ". CLIP prompt agreement: mean cosine of a picture and the whole prompt, made-up words included"
         return f"{said}."
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One run of an arm's pictures as CLIP and DINOv2 see them, features of unit length (N, D)."""
+
+    reference: PretrainedReference
+    images: Sequence[np.ndarray]
+    clip: np.ndarray
+    dinov2: np.ndarray
+
+    def to_photos(self, extractor: Extractor) -> np.ndarray:
+        """Mean cosine of every picture to the clean photos (N,)."""
+        ours, photos = {
+            Extractor.CLIP: (self.clip, self.reference.clip), Extractor.DINOV2: (self.dinov2, self.reference.dinov2),
+        }[extractor]  # fmt: skip
+        return mean_cosine(ours, photos)
+
+    def to_prompt(self) -> np.ndarray | None:
+        """Cosine of every picture to the prompt (N,), by CLIP; None for a model that takes no prompts."""
+        return None if self.reference.text is None else self.clip @ self.reference.text
 
 
 def _among(features: np.ndarray) -> float:

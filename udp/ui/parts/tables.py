@@ -7,32 +7,11 @@ from collections.abc import Sequence
 
 from udp.evaluation.arms import Arm, Report
 from udp.evaluation.lab import LabReport
+from udp.evaluation.metrics.table import METRICS
 from udp.imitation.cleaning import parse_cleaning
 from udp.ui.language.phrases import spoken
 from udp.ui.parts.progress import ARM_TITLES
 from udp.ui.state.results import SavedPhoto
-
-FIGURES = {
-    "clean_loss": (
-        "Loss on the clean photos",
-        "Lower: the model knows the real subject better. What the verdict uses.",
-    ),
-    "similarity": ("Similarity to the clean photos", "1: the same picture. 0: no nearer than before fine-tuning."),
-    "diversity": ("Diversity", "Mean distance between the pictures of a row. 0: all the same."),
-    "texture_distance": ("Texture off by, dB", "How far the texture is from the clean photos'. 0: the same."),
-    "fid": ("FID", "Distance of the two sets in the base model's features. 0: alike. Rough for few pictures."),
-    "kid": ("KID", "The same by another measure, which few pictures bias less."),
-    "precision": ("Precision", "Quality: the share of the pictures that lie among the clean photos."),
-    "recall": ("Recall", "Diversity: the share of the clean photos that lie among the pictures."),
-    "clip_image_similarity": ("CLIP image similarity", "To the clean photos, by CLIP. 1: the same."),
-    "dinov2_image_similarity": ("DINOv2 image similarity", "To the clean photos, by DINOv2. 1: the same."),
-    "clip_prompt_agreement": ("Agreement with the prompt", "Of the pictures with the prompt, by CLIP. Higher: closer."),
-    "pattern_excess": ("Stripes or other pattern, dB", "Beyond the pictures from clean photos. Some dB are chance."),
-    "blur": ("Blur", "Higher: softer."),
-    "noise_level": ("Noise in the pictures", "Estimated noise, in levels of 255. Higher: grainier."),
-    "final_training_loss": ("Final training loss", "Mean of the last fifth, on the photos of that row."),
-    "weight_change": ("Weight change", "How far the weights moved. 0 would mean nothing was learned."),
-}
 
 FEW_COLUMNS = 5  # on a phone they fit below a row's name
 LEARNED = (
@@ -78,11 +57,11 @@ def visibility_table(photos: Sequence[SavedPhoto]) -> str:
 def attack_table(report: Report) -> str:
     """Figures by arm, each with a line that says what it means."""
     arms = [report.base, *report.arms]
-    keys = list(dict.fromkeys(key for arm in arms for key in arm.metrics))
-    rows = []
-    for key in keys:
-        title, meaning = FIGURES.get(key, (key.replace("_", " "), ""))
-        rows.append([f"{spoken(title)}<small>{spoken(meaning)}</small>", *(_figure(arm, key) for arm in arms)])
+    rows = [
+        [f"{spoken(row.heading)}<small>{spoken(row.help)}</small>", *(_figure(arm, row.key) for arm in arms)]
+        for row in METRICS.values()
+        if any(row.key in arm.metrics for arm in arms)
+    ]
     return table(["Figure", "Before", *(ARM_TITLES.get(arm.name, arm.name) for arm in report.arms)], rows, "Figures")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "files", "photos", "tensors", "settings", "progress", "digests"},
+    {"decoding", "errors", "files", "photos", "tensors", "settings", "progress", "digests"},
     {"models"},
     {"protection", "imitation"},
     {"evaluation"},

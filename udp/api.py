@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
-from udp.photos import Photo, list_photos, read_photos
+from udp.photos import Photo, gather, read_photos, with_own_names
 from udp.progress import OnProgress, ignore_progress
 from udp.protection.budget import largest_difference
 from udp.protection.methods import METHODS, RandomNoise
@@ -26,10 +27,19 @@ Photos = str | Path | Sequence[str | Path | Photo]
 
 
 def as_photos(photos: Photos) -> list[Photo]:
-    """Read what is a path; a folder counts with all of its photos. Raises `UnreadablePhoto` or `InvalidInput`."""
+    """Read what is a path; no two of the photos share a name.
+
+    A folder counts with all of its photos; a warning names what in it cannot be read. Files that are named one by one must
+    all be readable. Raises `UnreadablePhoto` or `InvalidInput`.
+    """
     if isinstance(photos, (str, Path)):
-        return read_photos(list_photos(Path(photos)))
-    return [photo if isinstance(photo, Photo) else read_photos([Path(photo)])[0] for photo in photos]
+        found = gather(photos)
+        for text in found.skipped:
+            warnings.warn(f"left out: {text}", stacklevel=3)
+        return found.photos
+    paths = [photo for photo in photos if not isinstance(photo, Photo)]
+    read = iter(read_photos(paths) if paths else [])
+    return with_own_names(photo if isinstance(photo, Photo) else next(read) for photo in photos)
 
 
 def as_model(model: str | DiffusionModel) -> DiffusionModel:

@@ -1,26 +1,38 @@
-"""Photos: read and written without losing what matters.
+"""Photos: read and written without losing what matters, and without losing one without a word.
 
-Everything that leaves is PNG: lossy formats erase the perturbation. What comes in may be anything Pillow reads; it is
-turned upright, brought to 8-bit RGB (with its alpha channel kept aside), and the conversions are noted for the user.
+Everything that leaves is PNG: lossy formats erase the perturbation. What comes in may be anything Pillow reads, and HEIC;
+it is turned upright, brought to 8-bit RGB (with its alpha channel kept aside), and the conversions are noted for the user.
 """
 
 from __future__ import annotations
 
-import io
+import unicodedata
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
+from udp.decoding import (
+    APPLE_DOUBLE,
+    RAW_SUFFIXES,
+    is_finished,
+    is_picture,
+    open_picture,
+    suffixes,
+    to_rgb,
+    what_is_wrong,
+)
 from udp.errors import InvalidInput, UnreadablePhoto
 
 SMALLEST_SIDE = 32  # what CIFAR-10 has, the data of the paper
 LARGEST_SIDE = 12_000
 LARGEST_AREA = 60_000_000
-PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+# What we and the systems write beside photos; nobody misses it in a set of photos.
+QUIET = frozenset({"manifest.json", "key.txt", "report.json", "report.html", "losses.csv", "thumbs.db", "desktop.ini"})
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,7 @@ class Photo:
 
     `pixels` is uint8 (H, W, 3), upright and in the colour space of `icc_profile` (None means sRGB); `alpha` is uint8
     (H, W) or None and is carried along untouched; `notes` say what was converted on loading, for the user to read.
+    `file` is the name of the file that it was read from.
     """
 
     name: str
@@ -36,6 +49,7 @@ class Photo:
     alpha: np.ndarray | None = None
     icc_profile: bytes | None = None
     notes: tuple[str, ...] = ()
+    file: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -43,33 +57,48 @@ class Photo:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
+@dataclass(frozen=True)
+class PhotoSet:
+    """What could be read, and a sentence for each file that could not."""
+
+    photos: list[Photo]
+    skipped: tuple[str, ...] = ()
+
+
+def shown_name(path: Path) -> str:
+    """A file's name as text that can be written anywhere; what is not UTF-8 in it becomes a question mark."""
+    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def read_photo(path: str | Path) -> Photo:
     """Open one file. Raises `UnreadablePhoto` with what was expected and what was found."""
     path = Path(path)
+    name = shown_name(path)
     if not path.is_file():
-        raise UnreadablePhoto(f"expected an image file, got {path.name!r}, which does not exist")
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise UnreadablePhoto(f"expected an image file, got {name!r}, which {found}")
+    if path.suffix.lower() in RAW_SUFFIXES and not is_finished(path):
+        raise UnreadablePhoto(f"expected {name!r} to be a finished photo, got a camera's raw file: export it as PNG")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _check_size(path.name, *image.size)  # before decoding: a bomb is refused from its header
-                image.load()
-                return _to_photo(path.stem, image)
+            warnings.simplefilter("ignore")  # Pillow's, of metadata and size: both are looked at here
+            image = open_picture(path, lambda width, height: _check_size(name, width, height))
+            return Photo(Path(name).stem, *to_rgb(image), name)
     except UnreadablePhoto:
         raise
     except Image.DecompressionBombError:
-        raise UnreadablePhoto(_too_large(path.name, "far more")) from None
+        raise UnreadablePhoto(_too_large(name, "far more")) from None
     except Exception as error:  # decoders raise anything on damaged bytes (libavif a RuntimeError, others IndexError)
         raise UnreadablePhoto(
-            f"expected {path.name!r} to be a PNG, JPEG, WebP, TIFF or BMP photo, got a file that cannot be read as one "
-            f"({type(error).__name__})"
+            f"expected {name!r} to be a PNG, JPEG, HEIC, WebP, AVIF, TIFF or BMP photo, got a file that cannot be read as "
+            f"one: {what_is_wrong(path, error)}"
         ) from error
 
 
 def _too_large(name: str, found: str) -> str:
     return (
         f"expected {name!r} to have at most {LARGEST_AREA // 1_000_000} megapixels and {LARGEST_SIDE:,} pixels a side, "
-        f"got {found}"
+        f"got {found}: make it smaller"
     )
 
 
@@ -82,95 +111,154 @@ def _check_size(name: str, width: int, height: int) -> None:
         raise UnreadablePhoto(_too_large(name, f"{width:,} x {height:,} pixels"))
 
 
-def _to_photo(name: str, image: Image.Image) -> Photo:
-    notes = []
-    profile = image.info.get("icc_profile")
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append("only the first frame is used")
-        image.seek(0)
-    upright = ImageOps.exif_transpose(image)
-    if image.getexif().get(0x0112, 1) != 1:
-        notes.append("turned upright by its EXIF orientation")
-    image = upright
-    if image.mode in ("CMYK", "LAB", "YCbCr"):
-        image, profile = _to_srgb(image, profile), None
-        notes.append(f"converted from {upright.mode} to sRGB")
-    elif image.mode.startswith("I") or image.mode == "F":
-        image = _to_8_bit_gray(image)
-        notes.append("reduced from 16 or 32 bits to 8 bits a channel")
-        profile = None
-    elif image.mode in ("L", "LA", "1"):
-        profile = None  # a gray profile does not describe the RGB file we write
-        notes.append("grayscale, saved as RGB")
-    elif image.mode == "P":
-        notes.append("palette expanded to full colour")
-    has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-    rgba = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-    alpha = rgba[..., 3].copy() if has_alpha and rgba[..., 3].min() < 255 else None
-    return Photo(name, np.ascontiguousarray(rgba[..., :3]), alpha, profile, tuple(notes))
+def read_set(paths: Sequence[str | Path], most: int | None = None) -> PhotoSet:
+    """Open several files, leaving out those that cannot be read; names are made unique.
 
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a broken profile is no reason to refuse the photo: fall back to Pillow's own formula
-    return image.convert("RGB")
-
-
-def _to_8_bit_gray(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if values.max(initial=0) > 255 or image.mode.startswith("I;16") else 255.0
-    if image.mode == "F" and values.max(initial=0) <= 1:
-        top = 1.0
-    return Image.fromarray(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
-
-
-def read_photos(paths: Sequence[str | Path], most: int | None = None) -> list[Photo]:
-    """Open several files; names are made unique. Raises `InvalidInput` if there are none or more than `most`."""
+    Raises `InvalidInput` if there are none or more than `most`, `UnreadablePhoto` if not one can be read.
+    """
     if not paths:
         raise InvalidInput("expected at least one photo, got none")
     if most is not None and len(paths) > most:
         raise InvalidInput(f"expected at most {most} photos at once, got {len(paths)}")
     photos: list[Photo] = []
-    taken: set[str] = set()
+    errors: list[UnreadablePhoto] = []
     for path in paths:
-        photo = read_photo(path)
+        try:
+            photos.append(read_photo(path))
+        except UnreadablePhoto as error:
+            errors.append(error)
+    if not photos:
+        raise errors[0] if len(errors) == 1 else UnreadablePhoto(_together(errors)) from errors[0]
+    return PhotoSet(with_own_names(photos), tuple(str(error) for error in errors))
+
+
+def read_photos(paths: Sequence[str | Path], most: int | None = None) -> list[Photo]:
+    """Open several files, all of them; names are made unique.
+
+    Raises `InvalidInput` if there are none or more than `most`, `UnreadablePhoto` that names every file that cannot be
+    read.
+    """
+    found = read_set(paths, most)
+    if found.skipped:
+        raise UnreadablePhoto(_together(found.skipped))
+    return found.photos
+
+
+def _together(reasons: Sequence[object]) -> str:
+    more = f"; and {len(reasons) - MOST_NAMED} more" if len(reasons) > MOST_NAMED else ""
+    return "; ".join(str(reason) for reason in reasons[:MOST_NAMED]) + more
+
+
+def with_own_names(photos: Iterable[Photo]) -> list[Photo]:
+    """The same photos under names that no two share, on systems where `A` and `a` are one name too."""
+    taken: set[str] = set()
+    found = []
+    for photo in photos:
         name, number = photo.name, 2
-        while name in taken:
+        while same_name(name) in taken:
             name, number = f"{photo.name}-{number}", number + 1
-        taken.add(name)
-        photos.append(Photo(name, photo.pixels, photo.alpha, photo.icc_profile, photo.notes))
-    return photos
+        taken.add(same_name(name))
+        found.append(photo if name == photo.name else replace(photo, name=name))
+    return found
+
+
+def same_name(name: str) -> str:
+    """What two names have in common if a file system may take them for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def look_into(folder: str | Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The image files directly in `folder` (or the one file it names), by name, and a sentence for each other file.
+
+    A file is an image by its first bytes, or if it is called like one, so that a damaged photo is not overlooked. Hidden
+    files and what we write ourselves are passed over without a word. Raises `InvalidInput` if there is none.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        return [folder], ()
+    if not folder.is_dir():
+        raise InvalidInput(f"expected a folder of photos or an image file, got {str(folder)!r}, which does not exist")
+    found, others, below = [], [], []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            below.append(shown_name(path))
+        elif _called_or_is_picture(path):
+            found.append(path)
+        elif not path.name.startswith(".") and path.name.lower() not in QUIET:
+            others.append(f"{shown_name(path)!r} is no image file")
+    if not found:
+        inside = f"got subfolders alone ({_together(below)}): give one of them" if below else "got none"
+        raise InvalidInput(
+            f"expected image files in {str(folder)!r}, {inside if not others else 'got other files alone'}"
+        )
+    return found, tuple(others)
+
+
+def _called_or_is_picture(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+    except OSError:
+        head = b""
+    if path.name.startswith("."):
+        return is_picture(head)
+    named = path.suffix.lower() in suffixes() | RAW_SUFFIXES
+    return is_picture(head) or (named and not head.startswith(APPLE_DOUBLE))
 
 
 def list_photos(folder: str | Path) -> list[Path]:
     """The image files directly in `folder` (or the one file it names), sorted by name. Raises `InvalidInput`."""
-    folder = Path(folder)
-    if folder.is_file():
-        return [folder]
-    if not folder.is_dir():
-        raise InvalidInput(f"expected a folder of photos or an image file, got {str(folder)!r}, which does not exist")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
-    if not found:
-        raise InvalidInput(f"expected image files in {str(folder)!r}, got none ({', '.join(PHOTO_SUFFIXES)})")
-    return found
+    return look_into(folder)[0]
 
 
-def read_masks(folder: str | Path, photos: Sequence[Photo]) -> list[np.ndarray | None]:
+def gather(places: str | Path | Sequence[str | Path]) -> PhotoSet:
+    """Everything that can be read in folders and files, and a sentence for everything that cannot.
+
+    Raises `InvalidInput` for a place that does not exist or has no photo.
+    """
+    paths: list[Path] = []
+    others: list[str] = []
+    for place in [places] if isinstance(places, (str, Path)) else places:
+        found, beside = look_into(place)
+        paths += found
+        others += beside
+    read = read_set(paths)
+    return PhotoSet(read.photos, (*read.skipped, *others))
+
+
+def read_masks(
+    folder: str | Path, photos: Sequence[Photo], say: Callable[[str], None] = warnings.warn
+) -> list[np.ndarray | None]:
     """The masks in `folder` for `photos`, by file name: uint8 (H, W), bright where to protect; None where there is none.
 
-    Raises `InvalidInput` if no file there is named like any photo, `UnreadablePhoto` if one cannot be read.
+    What is transparent in a mask is not painted. Case does not matter; `photo.jpg.png` is a mask of `photo.jpg` alone.
+    `say` hears of photos without a mask and of masks without a photo. Raises `InvalidInput` if no file there is named like
+    any photo, `UnreadablePhoto` if one cannot be read.
     """
-    files = {path.stem: path for path in list_photos(folder)}
-    masks = [read_photo(files[p.name]).pixels.max(2) if p.name in files else None for p in photos]
-    if all(mask is None for mask in masks):
-        raise InvalidInput(f"expected masks named like the photos ({photos[0].name}.png ...), got {', '.join(files)}")
-    return masks
+    files = {same_name(Path(shown_name(path)).stem): path for path in list_photos(folder)}
+    keys = [next((k for k in map(same_name, (p.file, p.name, Path(p.file).stem)) if k in files), None) for p in photos]
+    if not any(keys):
+        names = ", ".join(shown_name(path) for path in files.values())
+        raise InvalidInput(f"expected masks named like the photos ({photos[0].name}.png ...), got {names}")
+    if without := [photo.name for photo, key in zip(photos, keys, strict=True) if key is None]:
+        say(f"no mask for {_together(without)}: all of {'it' if len(without) == 1 else 'them'} is protected")
+    if unused := [shown_name(path) for key, path in files.items() if key not in keys]:
+        say(f"no photo for the mask{'s' * (len(unused) > 1)} {_together(unused)}: not used")
+    return [None if key is None else _painted(read_photo(files[key])) for key in keys]
+
+
+def _painted(mask: Photo) -> np.ndarray:
+    bright = mask.pixels.max(2)
+    return bright if mask.alpha is None else np.minimum(bright, mask.alpha)
+
+
+def flattened(photo: Photo) -> Photo:
+    """The photo as it is seen on a white page, without transparency; what is hidden below none of it is gone."""
+    if photo.alpha is None:
+        return photo
+    share = photo.alpha[..., None].astype(np.float32) / 255
+    pixels = np.rint(photo.pixels * share + 255 * (1 - share)).astype(np.uint8)
+    return replace(photo, pixels=pixels, alpha=None)
 
 
 def write_png(path: str | Path, photo: Photo) -> Path:

@@ -13,6 +13,8 @@ from udp.cli.common import (
     add_common_flags,
     apply_preset,
     check_places,
+    read_places,
+    say,
 )
 from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
@@ -22,7 +24,7 @@ from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.models.loading import load_model
-from udp.photos import Photo, list_photos, read_photos
+from udp.photos import Photo
 from udp.protection.folder import CONTROLS
 from udp.reports.trial import attack_manifest, write_attack
 from udp.settings import for_model
@@ -60,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     if set(arms) == {"protected"}:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
-    photos = {name: read_photos(list_photos(place)) for name, place in arms.items()}
+    photos = {name: read_places([place]).photos for name, place in arms.items()}
     warnings = warn_of_pairs(photos)
     recipe = from_flags(RECIPES[options.recipe], options)
     model = load_model(options.model)
@@ -88,5 +90,5 @@ def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[str]:
         for text in pair_warnings(photos["clean"], photos[arm], kind)
     ]
     for text in found:
-        print(f"warning: {text}", file=sys.stderr)
+        say(text)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from udp.cli.flags import number_of
@@ -13,19 +13,42 @@ from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS, Preset
 from udp.models.registry import available_models
+from udp.photos import PhotoSet, gather
 from udp.progress import Progress
 
 RECIPE_PREFIX = "recipe-"
 
 
-def check_places(out: Path, source: Path | None) -> None:
-    """Raise `InvalidInput` if results cannot be written to `out`, or would be mixed with the photos of `source`."""
+def check_places(out: Path, *sources: Path) -> None:
+    """Raise `InvalidInput` if results cannot be written to `out`, or would be mixed with the photos of `sources`."""
     nearest = next(place for place in (out, *out.absolute().parents) if place.exists())
     if not nearest.is_dir():
         raise InvalidInput(f"expected --out to be a folder, new or old, got the file {str(nearest)!r}")
-    folder = source.parent if source is not None and source.is_file() else source
-    if folder is not None and folder.exists() and out.exists() and out.samefile(folder):
-        raise InvalidInput(f"expected --out to be another folder than that of the photos, got {str(out)!r} for both")
+    for source in sources:
+        folder = source.parent if source.is_file() else source
+        if folder.exists() and out.exists() and out.samefile(folder):
+            raise InvalidInput(
+                f"expected --out to be another folder than that of the photos, got {str(out)!r} for both"
+            )
+
+
+def say(text: str) -> None:
+    """A line of warning on stderr."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def read_places(places: Sequence[Path]) -> PhotoSet:
+    """What can be read in folders and files; what cannot is named on stderr, and the rest goes on."""
+    found = gather(places)
+    for text in found.skipped:
+        say(f"left out: {text}")
+    return found
+
+
+def called(places: Sequence[Path]) -> str:
+    """What to call a set of photos: its folder, or the one file."""
+    one = places[0] if len(places) == 1 else places[0].parent
+    return one.resolve().name
 
 
 class Ticker:

@@ -12,8 +12,10 @@ from udp.cli.common import (
     Ticker,
     add_common_flags,
     apply_preset,
+    called,
     check_places,
     names_of,
+    read_places,
 )
 from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
@@ -24,7 +26,6 @@ from udp.imitation.cleaning import CLEANINGS, parse_cleaning
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.models.loading import load_model
-from udp.photos import list_photos, read_photos
 from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS
 from udp.reports.lab import lab_manifest, table, write_lab
@@ -33,7 +34,7 @@ from udp.settings import for_model
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command, those of every method and recipe among them."""
-    parser.add_argument("photos", type=Path, help="a folder of clean photos")
+    parser.add_argument("photos", type=Path, nargs="+", help="a folder of clean photos, or photos")
     parser.add_argument("--out", type=Path, required=True,
                         help="folder for report.html, report.json, the protected set and cells; run again to resume")  # fmt: skip
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp", help="how to protect (default eudp)")
@@ -64,8 +65,8 @@ def run(options: argparse.Namespace) -> None:
     refuse_unused(options, METHODS, [options.method])
     refuse_unused(options, RECIPES, names, RECIPE_PREFIX)
     apply_preset(PRESETS[options.preset], options)
-    check_places(options.out, None)
-    photos = read_photos(list_photos(options.photos))
+    check_places(options.out)
+    photos = read_places(options.photos).photos
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
     method = from_flags(METHODS[options.method], options)
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
     lab = Lab(arms, attacker, recipes, cleanings, trial, pretrained)
     ticker = Ticker()
     report = lab.run(FolderStore(options.out / "cells"), ticker)
-    title = f"{method.title} on {options.photos.name}, {method.budget * 255:g}/255"
+    title = f"{method.title} on {called(options.photos)}, {method.budget * 255:g}/255"
     manifest = lab_manifest(report, lab, method, options.model, title)
     write_lab(options.out, report, manifest, arms)
     print(f"\nattacked in {time.monotonic() - ticker.start:.0f} s -> {options.out}", file=sys.stderr)

@@ -6,17 +6,17 @@ import argparse
 import time
 from pathlib import Path
 
-from udp.cli.common import Ticker, add_common_flags, apply_preset, check_places
+from udp.cli.common import Ticker, add_common_flags, apply_preset, check_places, read_places, say
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.imitation.prompts import PRESETS
-from udp.photos import list_photos, read_masks, read_photos
+from udp.photos import read_masks
 from udp.protection.methods import METHODS, RandomNoise
 from udp.settings import for_model
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command, those of every method among them."""
-    parser.add_argument("photos", type=Path, help="a folder of photos, or one photo")
+    parser.add_argument("photos", type=Path, nargs="+", help="a folder of photos, or photos")
     parser.add_argument("--out", type=Path, required=True, help="folder for the protected PNGs and manifest.json")
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp", help="how to protect (default eudp)")
     parser.add_argument("--prompt", help="what the photos are assumed to show (default: the preset's instance prompt)")
@@ -34,17 +34,22 @@ def run(options: argparse.Namespace) -> None:
 
     refuse_unused(options, METHODS, [options.method])
     apply_preset(PRESETS[options.preset], options)
-    check_places(options.out, options.photos)
-    photos = read_photos(list_photos(options.photos))
+    check_places(options.out, *options.photos)
+    found = read_places(options.photos)
+    photos = found.photos
     method = from_flags(METHODS[options.method], options)
     model = load_model(options.model)
     method = for_model(method, model.small)
     ticker = Ticker()
-    masks = read_masks(options.mask, photos) if options.mask else None
+    masks = read_masks(options.mask, photos, say) if options.mask else None
     protected = method(photos, model, options.prompt, options.seed, ticker, masks)
     control = RandomNoise.beside(method)
     random = control(photos, model, options.prompt, options.seed, masks=masks)
     manifest = protection_manifest(photos, protected, method, options.model, options.prompt, options.seed)
+    if found.skipped:
+        manifest["left_out"] = list(found.skipped)
     write_protection(options.out, photos, protected, random, manifest)
+    if found.skipped:
+        say(f"not protected, see above: {len(found.skipped)} of {len(photos) + len(found.skipped)} files")
     print(f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
           f"{max(row['largest_difference_levels'] for row in manifest['photos'])}/255 -> {options.out}")  # fmt: skip

@@ -19,7 +19,7 @@ from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
-from udp.photos import Photo
+from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, ignore_progress
 
 
@@ -87,16 +87,18 @@ class Bench:
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
     """What the imitator trains on: some photos found clean (`unprotected_share`), and all of them cleaned.
 
+    Transparent ones lie on white, as people see them: what a sticker's file hides under its transparency is no picture.
+
     The clean ones are the first of the set in every arm, and the cleaning's randomness is the same in every arm.
     Raises `InvalidInput` if clean photos are asked for and there are none.
     """
-    found = {name: list(photos) for name, photos in arms.items()}
+    found = {name: [flattened(photo) for photo in photos] for name, photos in arms.items()}
     if trial.unprotected_share > 0:
         clean = arms.get("clean")
         if clean is None or any(len(photos) != len(clean) for photos in arms.values()):
             raise InvalidInput("expected a clean arm as large as the others to take unprotected photos from, got none")
         count = round(trial.unprotected_share * len(clean))
-        found = {name: [*clean[:count], *photos[count:]] for name, photos in found.items()}
+        found = {name: [*found["clean"][:count], *photos[count:]] for name, photos in found.items()}
     cleaning = parse_cleaning(trial.cleaning)
     return {
         name: cleaning(photos, model, torch.Generator().manual_seed(trial.seed)) for name, photos in found.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.memory import enough_memory
-from udp.photos import Photo
+from udp.photos import Photo, flattened
 from udp.progress import OnProgress, ignore_progress
 from udp.protection.budget import check_budget, to_8_bits, whole_levels
 from udp.protection.pgd import Direction
@@ -108,7 +108,12 @@ class ProtectionMethod(abc.ABC):
         generator = torch.Generator().manual_seed(seed)
         originals = [to_tensor(photo.pixels)[None] for photo in photos]
         longest = WORKING_SCALE * model.resolution if model else 0
-        working = [shrink(image, longest) for image in originals]
+        # What is transparent is seen on white: that, and nothing hidden below, is what an imitator's model will look at.
+        seen = [
+            i if p.alpha is None else to_tensor(flattened(p).pixels)[None]
+            for p, i in zip(photos, originals, strict=True)
+        ]
+        working = [shrink(image, longest) for image in seen]
         budgets = [self.budget_map(p, m) for p, m in zip(photos, masks or [None] * len(photos), strict=True)]
         limits = [shrink(torch.from_numpy(b).float()[None, None, :, :, 0], longest) for b in budgets]
         perturbations = self.run(working, limits, model, prompt, generator, on_progress)
@@ -120,7 +125,7 @@ class ProtectionMethod(abc.ABC):
             check_budget(photo.pixels, pixels, budget)
             if np.array_equal(pixels, photo.pixels):
                 raise InvalidInput(f"expected {photo.name!r} to change, got the same pixels back")
-            results.append(Photo(photo.name, pixels, photo.alpha, photo.icc_profile, photo.notes))
+            results.append(replace(photo, pixels=pixels))
         return results
 
     def budget_map(self, photo: Photo, mask: np.ndarray | None = None) -> np.ndarray:
@@ -151,4 +156,4 @@ def shrink(image: torch.Tensor, longest: int) -> torch.Tensor:
     if not longest or max(height, width) <= longest:
         return image
     scale = longest / max(height, width)
-    return resize(image, round(height * scale), round(width * scale))
+    return resize(image, max(1, round(height * scale)), max(1, round(width * scale)))

@@ -14,7 +14,7 @@ from udp.evaluation.verdict import NOT_LEARNED
 from udp.files import versions, write_json
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
-from udp.photos import Photo
+from udp.photos import Photo, flattened
 from udp.protection.base import ProtectionMethod
 from udp.protection.visibility import visibility
 from udp.reports.html import SUMMARY_HEAD, page, summary_rows
@@ -98,7 +98,7 @@ def write_lab(
 
 
 def _square(photo: Photo) -> np.ndarray:
-    return to_pixels(fit_square(to_tensor(photo.pixels)[None], SHOWN_SIDE)[0])
+    return to_pixels(fit_square(to_tensor(flattened(photo).pixels)[None], SHOWN_SIDE)[0])
 
 
 def table(report: LabReport) -> str:

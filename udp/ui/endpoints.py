@@ -24,7 +24,14 @@ from udp.ui.parts.fields import from_names, from_values
 from udp.ui.parts.layout import MOST_PICTURES, upload_box
 from udp.ui.parts.sampling import sampling_of
 from udp.ui.state.context import Context, clean_prompt, note_uploads, whole_seed
-from udp.ui.state.results import robustness_rows, save_attack, save_protection, save_robustness, take_photos
+from udp.ui.state.results import (
+    robustness_rows,
+    save_attack,
+    save_protection,
+    save_robustness,
+    take_photos,
+    take_readable,
+)
 from udp.ui.state.sessions import Session
 from udp.ui.state.source import Source, uploaded_source
 from udp.ui.state.work import ARMS, PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
@@ -90,21 +97,24 @@ def _protect(context: Context) -> Any:
         request: gr.Request, photos: list[str] | None, method: str = "eudp", budget_levels: float = 8,
         prompt: str = PROMPT, seed: float = 0, settings: dict[str, Any] | None = None, model: str = "",
     ) -> str:  # fmt: skip
-        """Protect photos: a ZIP of PNGs and manifest.json.
+        """Protect photos: a ZIP of PNGs and manifest.json, which names under `left_out` the files that cannot be read.
 
         `settings` overrides the method's fields by name; step sizes are in levels of 255.
         """
         with friendly():
             session = context.session(request)
             chosen = from_names(METHODS, method, {**(settings or {}), "budget": budget_levels})
-            originals = take_photos(note_uploads(session, photos))
+            found = take_readable(note_uploads(session, photos))
+            originals = found.photos
             work = ProtectWork(
                 originals, chosen, context.owner.check_model(model), clean_prompt(prompt, PROMPT), whole_seed(seed)
             )
 
             def save(protected: list[Photo]) -> str:
                 folder = session.new_folder("api")
-                saved = save_protection(originals, protected, chosen, work.model_name, work.prompt, work.seed, folder)
+                saved = save_protection(
+                    originals, protected, chosen, work.model_name, work.prompt, work.seed, folder, skipped=found.skipped
+                )
                 return str(saved.archive)
 
             return await _result(context, session, work, save)

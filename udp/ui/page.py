@@ -27,7 +27,9 @@ from udp.ui.tabs.robustness import RobustnessTab
 
 TITLE = "Unlearnable photos"
 GONE = "The run in this link is gone, or it belongs to another browser: runs are private, and deleted soon after their tab."
-MOST_BYTES = "50mb"
+MOST_BYTES = (
+    "260mb"  # a photo as large as we take, protected, is a PNG that hardly compresses: 60 million times 4 bytes
+)
 MOST_SESSIONS = 200  # pages that gradio remembers at once, where it does not hear that one was closed
 CACHE_SECONDS = 12 * 3600
 HEADER = f'<header class="masthead">{word(WELCOME)}</header>'

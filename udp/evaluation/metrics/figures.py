@@ -13,7 +13,7 @@ import torch
 from udp.evaluation.metrics.features import features
 from udp.evaluation.metrics.quality import log_spectra, noise_level, pattern_excess, squares, texture
 from udp.models.base import DiffusionModel
-from udp.photos import Photo
+from udp.photos import Photo, flattened
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Reference:
     @classmethod
     def of(cls, model: DiffusionModel, photos: Sequence[Photo], prompt: str, before: Sequence[np.ndarray]) -> Reference:
         """Extract the features once; every arm uses them."""
+        photos = [flattened(photo) for photo in photos]
         pixels = [photo.pixels for photo in photos]
         real = features(model, pixels)
         return cls(

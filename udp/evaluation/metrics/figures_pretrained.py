@@ -11,7 +11,7 @@ from udp.evaluation.metrics.base import Extractor
 from udp.evaluation.metrics.pretrained import Pretrained, mean_cosine
 from udp.evaluation.metrics.quality import squares
 from udp.models.base import DiffusionModel
-from udp.photos import Photo
+from udp.photos import Photo, flattened
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PretrainedReference:
         cls, models: Pretrained, diffusion: DiffusionModel, photos: Sequence[Photo], prompt: str
     ) -> PretrainedReference:
         """Extract the features once; every arm uses them. `prompt` is that of the generated pictures."""
-        seen = squares([photo.pixels for photo in photos], diffusion.resolution)
+        seen = squares([flattened(photo).pixels for photo in photos], diffusion.resolution)
         text = models.clip.text(prompt) if diffusion.takes_prompts else None
         return cls(models, models.clip.images(seen), models.dinov2.images(seen), text)
 

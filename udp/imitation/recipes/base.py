@@ -16,7 +16,7 @@ from udp.models.loss import DenoisingLoss
 from udp.models.memory import enough_memory
 from udp.models.timesteps import TimestepDistribution
 from udp.models.training import Trainer, TrainingSettings
-from udp.photos import Photo
+from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, ignore_progress
 from udp.settings import check_settings, for_model, model_setting, setting
 from udp.tensors import to_tensor
@@ -118,7 +118,7 @@ class Recipe(abc.ABC):
             raise InvalidInput("expected at least one photo to fine-tune on, got none")
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
-            squares = model.prepare([to_tensor(photo.pixels)[None] for photo in photos])
+            squares = model.prepare([to_tensor(flattened(photo).pixels)[None] for photo in photos])
             latents = torch.cat([model.encode(squares), model.encode(squares.flip(-1))])
         unet, words = self.trainable(model, seed), self.words(model, prompt, seed)
         prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))

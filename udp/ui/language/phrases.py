@@ -131,6 +131,7 @@ AMOUNT = r"(-?\d+%(?: \(-?\d+% to -?\d+%\))?|less than nothing \([^)]*\))"
 PATTERNS: tuple[tuple[str, str | Callable[[re.Match[str]], str | None]], ...] = (
     (r"(Before fine-tuning|Clean|Random noise|Protected): (.+)", lambda m: _joined("：", m[1], _upper(m[2]))),
     (r"(\S+) to (\S+)", r"\1 至 \2"),
+    (r"Left out: (.+)", r"未处理：\1"),
     (r"about ([\d.]+) s left", r"约剩 \1 秒"),
     (r"about ([\d.]+) min left", r"约剩 \1 分钟"),
     (r"about ([\d.]+) h left", r"约剩 \1 小时"),

@@ -76,7 +76,9 @@ def photo_gallery(label: str, **options: object) -> gr.Gallery:
 
 def file_box(label: str, height: int = 190) -> gr.File:
     """Where photos are dropped; the bytes arrive as they are."""
-    return upload_box(label, file_types=["image"], height=height, interactive=True)
+    return upload_box(
+        label, file_types=["image", ".heic", ".heif", ".mpo", ".jfif", ".jpe"], height=height, interactive=True
+    )
 
 
 def upload_box(label: str, **options: object) -> gr.File:

@@ -54,6 +54,11 @@ def visibility_table(photos: Sequence[SavedPhoto]) -> str:
     return table(head, rows, "How visible the change is (higher PSNR and SSIM: less visible)")
 
 
+def left_out(reasons: Sequence[str]) -> str:
+    """What of a visitor's files could not be read, a line each."""
+    return "".join(f'<p class="status warning">{spoken(f"Left out: {text}")}</p>' for text in reasons)
+
+
 def attack_table(report: Report) -> str:
     """Figures by arm, each with a line that says what it means."""
     arms = [report.base, *report.arms]

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from udp.errors import InvalidInput, UnreadablePhoto
+from udp.errors import InvalidInput
 from udp.evaluation.arms import Report
 from udp.evaluation.lab import Lab, LabReport
 from udp.evaluation.trial import Trial
 from udp.files import MANIFEST
 from udp.imitation.recipes.base import Recipe
 from udp.models.loading import is_small
-from udp.photos import Photo, read_photo, read_photos, write_png
+from udp.photos import Photo, PhotoSet, flattened, read_photo, read_photos, read_set, same_name, write_png
 from udp.protection.base import ProtectionMethod
 from udp.protection.budget import whole_levels
 from udp.protection.folder import protection_manifest
@@ -35,7 +35,6 @@ MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
 PREVIEW_SIDE = 1400
 THUMBNAIL_SIDE = 320
 NAME_LENGTH = 80
-HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 KINDS = ("clean", "protected", "before", "after", "perturbation", "thumbnail")
 
 
@@ -69,6 +68,7 @@ class SavedProtection:
     prompt: str
     seed: int
     example: str = ""
+    skipped: tuple[str, ...] = ()
 
     def load(self) -> tuple[list[Photo], list[Photo]]:
         """The clean and the protected photos, read back."""
@@ -77,9 +77,16 @@ class SavedProtection:
 
 def take_photos(paths: Sequence[str | Path] | None) -> list[Photo]:
     """Open a visitor's files, named safely. Raises `InvalidInput` for none, too many or too large, and for bad files."""
-    for path in paths or []:
-        _refuse_heic(Path(path))
-    photos = read_photos(paths or [], most=MOST_PHOTOS)
+    return _safely(read_photos(paths or [], most=MOST_PHOTOS))
+
+
+def take_readable(paths: Sequence[str | Path] | None) -> PhotoSet:
+    """The same, leaving out the files that cannot be read unless all of them are; a sentence says why of each."""
+    found = read_set(paths or [], most=MOST_PHOTOS)
+    return replace(found, photos=_safely(found.photos))
+
+
+def _safely(photos: Sequence[Photo]) -> list[Photo]:
     pixels = sum(photo.size[0] * photo.size[1] for photo in photos)
     if pixels > MOST_MEGAPIXELS * 1_000_000:
         raise InvalidInput(
@@ -89,17 +96,6 @@ def take_photos(paths: Sequence[str | Path] | None) -> list[Photo]:
     return [replace(photo, name=name) for photo, name in zip(photos, safe_names(p.name for p in photos), strict=True)]
 
 
-def _refuse_heic(path: Path) -> None:
-    """A phone's own format deserves a better answer than "cannot be read". Raises `UnreadablePhoto`."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
-        raise UnreadablePhoto(
-            f"expected {path.name!r} to be a PNG, JPEG, WebP, AVIF, TIFF or BMP photo, got HEIC: export it as JPEG, or set "
-            "the phone's camera to its most compatible format"
-        )
-
-
 def safe_names(names: Iterable[str]) -> list[str]:
     """File names (no suffix) safe on every system: letters, digits, ".", "-", "_", unique whatever the case."""
     taken: set[str] = set()
@@ -107,9 +103,9 @@ def safe_names(names: Iterable[str]) -> list[str]:
     for name in names:
         base = re.sub(r"[^\w.-]+", "_", name).strip("._-")[:NAME_LENGTH] or "photo"
         candidate, number = base, 2
-        while candidate.lower() in taken:
+        while same_name(candidate) in taken:
             candidate, number = f"{base}-{number}", number + 1
-        taken.add(candidate.lower())
+        taken.add(same_name(candidate))
         result.append(candidate)
     return result
 
@@ -121,11 +117,16 @@ def shrink(pixels: np.ndarray, longest: int) -> Image.Image:
     return image
 
 
+def save_preview(photo: Photo, longest: int, path: Path) -> None:
+    """A small PNG in the photo's own colour space, without which wide colours look dull."""
+    shrink(photo.pixels, longest).save(path, icc_profile=photo.icc_profile)
+
+
 def save_thumbnails(photos: Sequence[Photo], folder: Path) -> list[Path]:
     """Small upright PNGs for a gallery."""
     paths = [folder / f"{photo.name}.png" for photo in photos]
     for path, photo in zip(paths, photos, strict=True):
-        shrink(photo.pixels, THUMBNAIL_SIDE).save(path)
+        save_preview(flattened(photo), THUMBNAIL_SIDE, path)
     return paths
 
 
@@ -144,11 +145,17 @@ def save_protection(
     seed: int,
     folder: Path,
     example: str = "",
+    skipped: Sequence[str] = (),
 ) -> SavedProtection:
-    """Write PNGs, previews and the ZIP (protected PNGs and the manifest) into `folder`."""
+    """Write PNGs, previews and the ZIP (protected PNGs and the manifest) into `folder`.
+
+    `skipped` says of files that were left out why; the manifest repeats it.
+    """
     method = for_model(method, is_small(model)) if method.uses_model else method
     gain = 127 / whole_levels(method.budget)
     manifest = protection_manifest(originals, protected, method, model, prompt, seed)
+    if skipped:
+        manifest["left_out"] = list(skipped)
     for kind in KINDS:
         (folder / kind).mkdir()
     saved = []
@@ -156,17 +163,17 @@ def save_protection(
         at = {kind: folder / kind / f"{new.name}.png" for kind in KINDS}
         write_png(at["clean"], old)
         write_png(at["protected"], new)
-        shrink(old.pixels, PREVIEW_SIDE).save(at["before"])
-        shrink(new.pixels, PREVIEW_SIDE).save(at["after"])
+        save_preview(flattened(old), PREVIEW_SIDE, at["before"])
+        save_preview(flattened(new), PREVIEW_SIDE, at["after"])
         shrink(amplify(old.pixels, new.pixels, gain), PREVIEW_SIDE).save(at["perturbation"])
-        shrink(new.pixels, THUMBNAIL_SIDE).save(at["thumbnail"])
+        save_preview(flattened(new), THUMBNAIL_SIDE, at["thumbnail"])
         saved.append(SavedPhoto(new.name, old.size, figures=figures, notes=old.notes, **at))
     archive = folder / "protected-photos.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:  # a PNG does not compress further
         for photo in saved:
             bundle.write(photo.protected, f"{photo.name}.png")
         bundle.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
-    return SavedProtection(tuple(saved), method, gain, archive, prompt, seed, example)
+    return SavedProtection(tuple(saved), method, gain, archive, prompt, seed, example, tuple(skipped))
 
 
 def save_attack(

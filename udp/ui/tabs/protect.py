@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,9 +18,16 @@ from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.parts.link import Controls
 from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
-from udp.ui.parts.tables import visibility_table
+from udp.ui.parts.tables import left_out, visibility_table
 from udp.ui.state.context import Context, clean_prompt, example_files, example_name, note_uploads, whole_seed
-from udp.ui.state.results import MOST_PHOTOS, SavedPhoto, SavedProtection, save_protection, save_thumbnails, take_photos
+from udp.ui.state.results import (
+    MOST_PHOTOS,
+    SavedPhoto,
+    SavedProtection,
+    save_protection,
+    save_thumbnails,
+    take_readable,
+)
 from udp.ui.state.sessions import Session
 from udp.ui.state.work import PROMPT, ProtectWork, protection_units
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
@@ -152,7 +160,7 @@ class ProtectTab(JobTab):
         if not paths:
             return gr.Gallery([], visible=False)
         folder = session.new_folder("thumbnails")
-        pictures = [str(path) for path in save_thumbnails(take_photos(paths), folder)]
+        pictures = [str(path) for path in save_thumbnails(take_readable(paths).photos, folder)]
         session.keep("thumbnails", folder)
         return gr.Gallery(pictures, visible=True)
 
@@ -172,14 +180,25 @@ class ProtectTab(JobTab):
     ) -> Prepared:  # fmt: skip
         method = self.methods.read(values)
         paths = note_uploads(session, files)
-        photos = take_photos(paths)
+        found = take_readable(paths)
+        photos = found.photos
+        for text in found.skipped:
+            gr.Warning(html.escape(f"Left out: {text}"))
         name = self.context.owner.check_model(model)
         work = ProtectWork(photos, method, name, clean_prompt(prompt, PROMPT), whole_seed(seed))
 
         def save(protected: list[Photo]) -> SavedProtection:
             folder = session.new_folder("protection")
             session.protection = save_protection(
-                photos, protected, method, work.model_name, work.prompt, work.seed, folder, example_name(paths)
+                photos,
+                protected,
+                method,
+                work.model_name,
+                work.prompt,
+                work.seed,
+                folder,
+                example_name(paths),
+                found.skipped,
             )
             session.keep("protection", folder)
             return session.protection
@@ -197,7 +216,7 @@ class ProtectTab(JobTab):
                 [(str(p.thumbnail), p.name) for p in saved.photos], selected_index=0, visible=count > 1
             ),
             **self._pictures(saved.photos[0], saved.gain),
-            self.figures: visibility_table(saved.photos),
+            self.figures: f"{left_out(saved.skipped)}{visibility_table(saved.photos)}",
             self.download: str(saved.archive),
         }
 

@@ -60,7 +60,7 @@ def test_unknown_names_list_the_known_ones(photos: list[Photo], tiny_model: Diff
         protect(photos, tiny_model, epsilon=8 / 255)
     with pytest.raises(InvalidInput, match="a recipe among lora"):
         attack(photos, None, tiny_model, recipe="magic")
-    with pytest.raises(InvalidInput, match="same number, order and sizes"):
+    with pytest.raises(InvalidInput, match="as many protected as clean photos"):
         attack(photos, photos[:1], tiny_model, trial=Trial(pictures=1))
 
 

@@ -11,13 +11,13 @@ from udp.errors import InvalidInput
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
+from udp.evaluation.pairs import MOST_LEVELS, differences, pair_up, pair_warnings, recorded_originals
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo, gather, read_photos, with_own_names
 from udp.progress import OnProgress, ignore_progress
-from udp.protection.budget import largest_difference
 from udp.protection.methods import METHODS, RandomNoise
 
 # The smallest budget that the control accepts, in levels of 255.
@@ -88,7 +88,8 @@ def attack(
 ) -> Report:
     """Fine-tune on the clean photos, on random noise of the same budget and on the protected ones, and compare.
 
-    `protected` are the same photos in the same order; without them the clean photos are fine-tuned on alone. `settings`
+    `protected` are the same photos, paired by what they show (`udp.evaluation.pairs.pair_up`); a warning says what speaks
+    against their belonging together. Without them the clean photos are fine-tuned on alone. `settings`
     are the fields of the recipe, such as `steps=300`; `trial` holds prompts, seeds and sampling. The report has an arm
     a set of photos (`report.arm("protected").images`, uint8) and says in `report.verdict` what the controls allow to
     say. `pretrained_metrics` adds CLIP and DINOv2 figures: True takes the usual models, which are downloaded unless they
@@ -104,10 +105,12 @@ def attack(
     arms = {"clean": as_photos(clean)}
     if protected is not None:
         after = as_photos(protected)
-        if [photo.size for photo in after] != [photo.size for photo in arms["clean"]]:
-            raise InvalidInput("expected protected photos of the same number, order and sizes as the clean ones")
-        levels = max(largest_difference(a.pixels, b.pixels) for a, b in zip(arms["clean"], after, strict=True))
-        noise = RandomNoise(budget=max(levels, LEAST_LEVELS) / 255)
+        recorded = recorded_originals(Path(protected)) if isinstance(protected, (str, Path)) else None
+        after = pair_up(arms["clean"], after, "protected", recorded)
+        for text in pair_warnings(arms["clean"], after):
+            warnings.warn(text, stacklevel=2)
+        known = [levels for levels in differences(arms["clean"], after) if levels is not None]
+        noise = RandomNoise(budget=min(MOST_LEVELS, max(LEAST_LEVELS, *known)) / 255) if known else RandomNoise()
         arms["random"] = noise(arms["clean"], model, trial.instance_prompt, trial.seed)
         arms["protected"] = after
     return run_trial(arms, model, chosen, trial, on_progress, pretrained or None)

@@ -19,7 +19,7 @@ from udp.cli.common import (
 from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
 from udp.evaluation.bench import run_trial
-from udp.evaluation.pairs import pair_warnings
+from udp.evaluation.pairs import pair_up, pair_warnings, recorded_originals
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
@@ -28,6 +28,8 @@ from udp.photos import Photo
 from udp.protection.folder import CONTROLS
 from udp.reports.trial import attack_manifest, write_attack
 from udp.settings import for_model
+
+KINDS = {"random": "random-noise", "protected": "protected"}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +65,9 @@ def run(options: argparse.Namespace) -> None:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
     photos = {name: read_places([place]).photos for name, place in arms.items()}
+    recorded = recorded_originals(options.instance)
+    if "clean" in photos:
+        photos |= {arm: pair_up(photos["clean"], photos[arm], KINDS[arm], recorded) for arm in KINDS if arm in photos}
     warnings = warn_of_pairs(photos)
     recipe = from_flags(RECIPES[options.recipe], options)
     model = load_model(options.model)
@@ -82,10 +87,9 @@ def run(options: argparse.Namespace) -> None:
 
 def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[str]:
     """What speaks against the arms' belonging together, said on stderr too. Raises `InvalidInput` if they cannot."""
-    names = {"random": "random-noise", "protected": "protected"}
     found = [
         text
-        for arm, kind in names.items()
+        for arm, kind in KINDS.items()
         if "clean" in photos and arm in photos
         for text in pair_warnings(photos["clean"], photos[arm], kind)
     ]

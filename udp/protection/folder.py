@@ -33,7 +33,8 @@ def protection_manifest(
         "seed": seed,
         "versions": versions(),
         "photos": [
-            {"file": f"{after.name}.png", "size": list(before.size), "notes": list(before.notes),
+            {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
+             "size": list(before.size), "notes": list(before.notes),
              **visibility(before, after)}
             for before, after in zip(originals, protected, strict=True)
         ],

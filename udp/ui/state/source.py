@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from udp.errors import InvalidInput
-from udp.evaluation.pairs import MOST_LEVELS, differences, pair_warnings
+from udp.evaluation.pairs import MOST_LEVELS, differences, pair_up, pair_warnings
 from udp.photos import Photo
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import EUDP
@@ -47,7 +47,7 @@ def saved_source(saved: SavedProtection) -> Source:
 
 
 def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequence[str]) -> Source:
-    """A visitor's own sets, paired in the order of their file names; the budget is their largest difference.
+    """A visitor's own sets, paired by what they show (`pair_up`); the budget is their largest difference.
 
     `Source.warnings` say what speaks against their belonging together. Raises `InvalidInput` unless there is a protected
     photo for every clean one, or if either set is missing.
@@ -59,6 +59,7 @@ def uploaded_source(clean: Sequence[Path], protected: Sequence[Path], arms: Sequ
             f"expected clean photos and the same photos protected, got {len(clean)} clean and {len(protected)} protected"
         )
     originals, changed = (take_photos(sorted(paths, key=lambda path: path.name)) for paths in (clean, protected))
+    changed = pair_up(originals, changed)
     warnings = pair_warnings(originals, changed)
     known = [levels for levels in differences(originals, changed) if levels is not None]
     budget = min(MOST_LEVELS, max(2, *known)) / 255 if known else EUDP().budget

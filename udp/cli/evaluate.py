@@ -77,6 +77,8 @@ def run(options: argparse.Namespace) -> None:
         options, attacker, options.prompt, options.prompt, seeds=options.seeds, unprotected_share=options.unprotected
     )
     trial.check()
+    for recipe in recipes:
+        recipe.check_prompts(attacker, options.prompt, options.prompt)
     pretrained = pretrained_from(options)
     arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
     lab = Lab(arms, attacker, recipes, cleanings, trial, pretrained)

@@ -124,6 +124,7 @@ def run_trial(
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")
+    recipe.check_prompts(model, trial.instance_prompt, trial.prompt)
     reference = arms.get("clean") or next(iter(arms.values()))
     beside = PretrainedReference.of(pretrained, model, reference, trial.prompt) if pretrained else None
     unit = recipe.steps + trial.sampling_steps

@@ -113,6 +113,8 @@ class Lab:
                 f"expected a clean arm and at least one recipe, got {', '.join(self.arms) or 'no arms'} and "
                 f"{len(self.recipes)} recipes"
             )
+        for recipe in self.recipes:
+            recipe.check_prompts(self.model, self.trial.instance_prompt, self.trial.prompt)
         names = [recipe.name for recipe in self.recipes]
         if len(set(names)) < len(names):
             raise InvalidInput(f"expected every recipe once, got {', '.join(names)}")

@@ -74,6 +74,9 @@ class DiffusionModel(abc.ABC):
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents to pixels (N, 3, S, S) in [0, 1]."""
 
+    def check_prompt(self, prompt: str) -> None:  # noqa: B027, a model without prompts takes any
+        """Raise `InvalidInput` if the text encoders would not see all of `prompt`."""
+
     @abc.abstractmethod
     def encode_prompt(self, prompt: str) -> Conditioning:
         """The conditioning for one prompt, differentiable with respect to the text encoders; `embed` keeps it."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 
+from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 
 
@@ -46,6 +47,19 @@ class LatentDiffusionModel(DiffusionModel):
         return (pixels / 2 + 0.5).clamp(0, 1)
 
 
+def most_tokens(tokenizer: Any, encoder: torch.nn.Module) -> int:
+    """How many tokens the text encoder takes, the first and the last among them.
+
+    A tokenizer whose configuration does not say it claims a number beyond all bounds.
+    """
+    return min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+
+
+def _knows(tokenizer: Any, letter: str) -> bool:
+    ids = tokenizer(letter, add_special_tokens=False).input_ids
+    return bool(ids) and tokenizer.unk_token_id not in ids
+
+
 class StableDiffusion(LatentDiffusionModel):
     """Stable Diffusion 1.x and 2.x, epsilon or v-prediction, and the embedded model; one text encoder."""
 
@@ -59,9 +73,28 @@ class StableDiffusion(LatentDiffusionModel):
         self.text_encoders = tuple(getattr(pipeline, encoder) for _, encoder in self.texts)
         self.text_encoder = self.text_encoders[0]
 
+    def check_prompt(self, prompt: str) -> None:
+        """See `DiffusionModel.check_prompt`: for a prompt that is too long, or in letters that the model does not know."""
+        for tokenizer, encoder in zip(self.tokenizers, self.text_encoders, strict=True):
+            ids = tokenizer(prompt, verbose=False).input_ids
+            length = most_tokens(tokenizer, encoder)
+            if len(ids) > length:
+                kept = tokenizer.decode(ids[: length - 1], skip_special_tokens=True)
+                raise InvalidInput(
+                    f"expected a prompt of at most {length - 2} tokens for this model, got {len(ids) - 2}: all after "
+                    f"{kept!r} would be lost, so shorten it"
+                )
+            letters = dict.fromkeys(letter for letter in prompt if letter.isalnum())
+            if unknown := [letter for letter in letters if not _knows(tokenizer, letter)]:
+                raise InvalidInput(
+                    f"expected a prompt in letters that this model reads, got {''.join(unknown[:10])!r} in {prompt!r}: the "
+                    "embedded model knows English alone, so say it in English, or choose another model"
+                )
+
     def token_ids(self, tokenizer: Any, prompt: str) -> torch.Tensor:
-        """One prompt as int64 (1, L), padded or cut to the text encoder's length."""
-        length = tokenizer.model_max_length
+        """One prompt as int64 (1, L), padded or cut to the text encoder's length; `check_prompt` tells before."""
+        encoder = self.text_encoders[self.tokenizers.index(tokenizer)]
+        length = most_tokens(tokenizer, encoder)
         tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         return tokens.input_ids.to(self.device)
 

@@ -101,6 +101,8 @@ class ProtectionMethod(abc.ABC):
         whole_levels(self.budget)
         if self.uses_model and model is None:
             raise InvalidInput(f"expected a model for {self.name}, got None")
+        if self.uses_model:
+            model.check_prompt(prompt)
         if self.attacks_encoder_alone and not model.has_encoder:
             raise InvalidInput(
                 f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"

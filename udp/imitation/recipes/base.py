@@ -76,6 +76,11 @@ class Recipe(abc.ABC):
         """What turns prompts into conditioning: `model` itself, or its copy with text parameters to train."""
         return model
 
+    def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:
+        """Raise `InvalidInput` for prompts that could teach or show nothing; before the training, not after it."""
+        for text in (instance_prompt, prompt):
+            model.check_prompt(text)
+
     def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
         """Class images to preserve, or None."""
         return None
@@ -116,6 +121,7 @@ class Recipe(abc.ABC):
         check_settings(self)
         if not photos:
             raise InvalidInput("expected at least one photo to fine-tune on, got none")
+        self.check_prompts(model, prompt, prompt)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             squares = model.prepare([to_tensor(flattened(photo).pixels)[None] for photo in photos])

@@ -58,6 +58,11 @@ class SubjectRecipe(Recipe):
             self.open_text_encoder(encoder, seed)
         return own
 
+    def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:
+        """See `Recipe.check_prompts`; of the class prompt too."""
+        super().check_prompts(model, instance_prompt, prompt)
+        model.check_prompt(self.class_prompt)
+
     def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
         """See `Recipe.prior`: pictures that the base model generates for the class prompt.
 

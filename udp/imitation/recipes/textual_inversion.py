@@ -74,6 +74,21 @@ class TextualInversion(Recipe):
                     module.eos_token_id = tokenizer.eos_token_id
         return own
 
+    def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:
+        """See `Recipe.check_prompts`; both prompts have to hold the word, or its meaning is neither learned nor shown."""
+        super().check_prompts(model, instance_prompt, prompt)
+        model.check_prompt(self.initial_word)
+        for tokenizer in getattr(model, "tokenizers", ()):
+            ids = self._ids(tokenizer, self.word)
+            for text in (instance_prompt, prompt):
+                # A word of several tokens becomes one of its own, which is found wherever its letters stand.
+                found = ids[0] in self._ids(tokenizer, text) if len(ids) == 1 and text.strip() else self.word in text
+                if not found:
+                    raise InvalidInput(
+                        f"expected a prompt with the word {self.word!r}, which is to learn, for the fine-tune and for the "
+                        f"pictures, got {text!r}"
+                    )
+
     def _ids(self, tokenizer, word: str) -> list[int]:
         ids = tokenizer(word, add_special_tokens=False).input_ids
         if not ids:

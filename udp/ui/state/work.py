@@ -141,6 +141,8 @@ class AttackWork:
         """Run, reporting progress."""
         on_progress(Progress("loading the model", 0, 1, fraction=0.0))
         model, beside = load_model(self.model_name), measuring_models(self.pretrained)
+        # Before the photos are protected: a prompt that cannot teach anything would be refused only afterwards.
+        self.recipe.check_prompts(model, self.trial.instance_prompt, self.trial.prompt)
         protected, share = self.protected, 0.0
         if protected is None and "protected" in self.arms:
             share = self._protection_units() / self.units()

@@ -10,6 +10,7 @@ try:
 except ImportError:
     spaces = None
 
+from udp.errors import UDPError
 from udp.ui.page import build, launch_options
 from udp.ui.state.owner import owner_from
 from udp.ui.state.work import gpu_seconds, run_here, run_streamed, stream
@@ -19,7 +20,10 @@ if spaces is not None:
     # The visitor's quota is asked for what the work is expected to need.
     runner = functools.partial(run_streamed, spaces.GPU(duration=gpu_seconds)(stream))
 
-demo = build(owner_from(os.environ), runner)
+try:
+    demo = build(owner_from(os.environ), runner)
+except UDPError as error:
+    raise SystemExit(f"error: {error}") from None
 
 if __name__ == "__main__":
     demo.launch(server_name=os.environ.get("GRADIO_SERVER_NAME"), **launch_options())

@@ -32,10 +32,13 @@ class FolderStore:
     folder: Path
 
     def load(self, name: str, key: str) -> Arm | None:
-        """See `Store.load`."""
-        place = self._place(name)
-        if not place.is_file():
+        """See `Store.load`; a cell that is damaged or lacks a picture is as good as none, and is made again."""
+        try:
+            return self._read(self._place(name), key)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError):
             return None
+
+    def _read(self, place: Path, key: str) -> Arm | None:
         content = json.loads(place.read_text(encoding="utf-8"))
         if content["key"] != key:
             return None
@@ -48,6 +51,7 @@ class FolderStore:
         """See `Store.save`."""
         place = self._place(name)
         place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)  # or a kill between the pictures would leave new ones to an old cell
         files = [f"{place.stem}-{index}.png" for index in range(len(arm.images))]
         for file, image in zip(files, arm.images, strict=True):
             Image.fromarray(image).save(self.folder / file)

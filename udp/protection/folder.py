@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from udp.digests import digest, photos_digest, weights_digest
+from udp.errors import UnreadablePhoto
 from udp.files import MANIFEST, versions, write_json, write_whole
 from udp.models.base import DiffusionModel
-from udp.photos import Photo, list_photos, read_photos, write_png
+from udp.photos import Photo, read_photo, write_png
 from udp.progress import OnProgress, Progress, ignore_progress
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import RandomNoise
@@ -78,10 +80,9 @@ def protect_once(
     })  # fmt: skip
     mark = folder / "key.txt"
     random = RandomNoise.beside(method)(photos, model, prompt, seed)
-    if mark.is_file() and mark.read_text().strip() == key:
-        by_name = {photo.name: photo for photo in read_photos(list_photos(folder))}
+    if mark.is_file() and mark.read_text(errors="replace").strip() == key and (kept := _kept(folder, photos)):
         on_progress(Progress("protected earlier", 1, 1))
-        return {"clean": list(photos), "random": random, "protected": [by_name[photo.name] for photo in photos]}
+        return {"clean": list(photos), "random": random, "protected": kept}
     protected = method(photos, model, prompt, seed, on_progress)
     mark.unlink(missing_ok=True)
     for stale in [*folder.glob("*.png"), *(folder / CONTROLS).glob("*/*.png")]:
@@ -90,3 +91,13 @@ def protect_once(
     write_protection(folder, photos, protected, random, manifest)
     write_whole(mark, key + "\n")
     return {"clean": list(photos), "random": random, "protected": protected}
+
+
+def _kept(folder: Path, photos: Sequence[Photo]) -> list[Photo] | None:
+    """The protected photos that `folder` holds, None if one is missing, damaged or of another size."""
+    try:
+        kept = [read_photo(folder / f"{photo.name}.png") for photo in photos]
+    except UnreadablePhoto:
+        return None
+    sound = all(a.size == b.size for a, b in zip(kept, photos, strict=True))
+    return [replace(a, name=b.name) for a, b in zip(kept, photos, strict=True)] if sound else None

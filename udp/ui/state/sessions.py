@@ -16,6 +16,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # not on Windows, where nothing is taken for an orphan
+    fcntl = None
+
 from udp.errors import InvalidInput, Stopped
 from udp.ui.state.jobs import Job
 from udp.ui.state.results import SavedProtection
@@ -24,22 +29,88 @@ GRACE_SECONDS = 600  # a reload, or a phone that locks its screen, drops the con
 IDLE_SECONDS = 6 * 3600
 MOST_JOBS = 4
 UPLOADS = "uploads.txt"  # in a session's folder, a path in JSON a line
+LOCK = "in-use"  # in a root folder, locked for as long as its process lives
 
 
 def remove_orphans(parent: Path) -> None:
-    """Delete the root folders of processes that were killed before they could clean up, and their visitors' uploads."""
-    if os.name != "posix":
-        return  # elsewhere signal 0 is not a question
-    for root in parent.glob("udp-*-*"):
-        try:
-            os.kill(int(root.name.split("-")[1]), 0)
-        except ProcessLookupError:
-            for path in _noted_uploads(root):
-                if parent.resolve() in path.parents:
-                    _remove_upload(path)
-            shutil.rmtree(root, ignore_errors=True)
-        except (ValueError, PermissionError):
-            continue
+    """Delete the root folders of processes that were killed before they could clean up, and their visitors' uploads.
+
+    A process that lives holds a lock on its root. Its number would not do: a container that starts again often has the
+    same one, and what two containers share is a volume, not their numbers.
+    """
+    if fcntl is None:
+        return
+    roots = [root for root in sorted(parent.glob("udp-*-*")) if root.name.split("-")[1].isdigit()]
+    orphans = [(root, lock) for root in roots if (lock := _take_over(root)) is not None]
+    orphans += [(r, lock) for r in parent.glob("udp-new-*") if _is_old(r) and (lock := _take_over(r)) is not None]
+    gone = {root for root, _ in orphans}
+    needed = {path for root in roots if root not in gone for path in _noted_uploads(root)}
+    for root, lock in orphans:
+        for path in _noted_uploads(root):
+            if parent.resolve() in path.parents and path not in needed:
+                _remove_upload(path)
+        shutil.rmtree(root, ignore_errors=True)
+        os.close(lock)
+
+
+def _take_over(root: Path) -> int | None:
+    """The lock of a root whose process is gone, None if it lives or the root is not ours to delete."""
+    lock = None
+    try:
+        if not (root / LOCK).exists() and _runs(root.name.split("-")[1]):
+            return None  # of an earlier version, which locked nothing
+        lock = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if lock is not None:
+            os.close(lock)
+        return None
+    return lock
+
+
+def _runs(number: str) -> bool:
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it does, and is somebody else's
+    return True
+
+
+def _is_old(place: Path) -> bool:
+    """Whether a folder that was never given its name has waited for longer than that takes."""
+    try:
+        return time.time() - place.stat().st_mtime > 60
+    except OSError:
+        return False
+
+
+def new_root(parent: Path) -> tuple[Path, int | None]:
+    """A folder for this process, and the lock on it. Raises `InvalidInput` if nothing may be written to `parent`.
+
+    It gets its name when it is locked, so that no other process takes it for an orphan in between.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix="udp-new-", dir=parent))
+        lock = None
+        if fcntl is not None:
+            lock = os.open(place / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return place.rename(parent / f"udp-{os.getpid()}-{place.name.removeprefix('udp-new-')}"), lock
+    except OSError as error:
+        raise InvalidInput(
+            f"expected a folder for visitors' photos that this user may write to, got {str(parent)!r} "
+            f"({error.strerror or type(error).__name__}): set GRADIO_TEMP_DIR to another one"
+        ) from error
+
+
+def _close(root: Path, lock: int | None) -> None:
+    """The end of a process's root; the lock goes last, so that nobody else deletes at the same time."""
+    shutil.rmtree(root, ignore_errors=True)
+    if lock is not None:
+        os.close(lock)
 
 
 def _remove_upload(path: Path) -> None:
@@ -148,14 +219,13 @@ class Sessions:
     def __init__(
         self, parent: str | Path, grace: float = GRACE_SECONDS, on_removed: Callable[[str], None] = lambda key: None
     ) -> None:
-        Path(parent).mkdir(parents=True, exist_ok=True)
+        self.root, self._in_use = new_root(Path(parent))
         remove_orphans(Path(parent))
-        self.root = Path(tempfile.mkdtemp(prefix=f"udp-{os.getpid()}-", dir=parent))
         self.grace, self.on_removed = grace, on_removed
         self._sessions: dict[str, Session] = {}
         self._leaving: dict[str, threading.Timer] = {}
         self._lock = threading.Lock()
-        weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
+        weakref.finalize(self, _close, self.root, self._in_use)
 
     def get(self, key: str | None) -> Session:
         """The session called `key`, made on first use; None gives a new one that nobody else can reach."""
@@ -220,6 +290,9 @@ class Sessions:
             job.stop()
         shutil.rmtree(session.folder, ignore_errors=True)
         # gradio stores uploads by their content, so two visitors with the same file share it.
+        # So may those of another process that keeps its files in the same place.
         shared = {path for other in self._sessions.values() for path in other.uploads}
-        for path in session.uploads - shared:
+        others = [root for root in self.root.parent.glob("udp-*-*") if root != self.root] if session.uploads else []
+        elsewhere = {path for root in others for path in _noted_uploads(root)}
+        for path in (path for path in session.uploads - shared if path.resolve() not in elsewhere):
             _remove_upload(path)

@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from udp.evaluation.arm_names import ArmName
+
 DOCS = Path(__file__).parents[1] / "docs"
 WIDTH, HEIGHT, MARGIN = 1200, 630, 48
 PAPER, INK, SOFT = "#faf8f5", "#1c1917", "#57534e"
@@ -21,9 +24,9 @@ TITLE = "Unlearnable examples for diffusion models"
 LEAD = "Protect your photos, then play the imitator: what does a model fine-tuned on them draw?"
 FOOT = "Same model, same seeds, same steps: only the photos differ. Protection hinders imitation; it is no lock."
 SETS = (
-    ("trained on clean photos", "#0072b2"),
-    ("trained on photos + noise", "#e69f00"),
-    ("trained on protected photos", "#009e73"),
+    ("trained on clean photos", ArmName.CLEAN.colour),
+    ("trained on photos + noise", ArmName.RANDOM.colour),
+    ("trained on protected photos", ArmName.PROTECTED.colour),
 )
 SIDE, GAP = 166, 6  # of one picture; four of them make a set
 WIDE = 8  # white columns that part two groups of pictures; between two pictures of a group there are fewer

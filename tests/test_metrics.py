@@ -15,6 +15,7 @@ from udp.evaluation.metrics.figures import BesideClean, Imitation, Reference
 from udp.evaluation.metrics.quality import blur, squares, texture, texture_distance
 from udp.evaluation.metrics.sets import bootstrap, frechet_distance, kernel_distance, precision_recall
 from udp.evaluation.metrics.table import measure
+from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 
@@ -194,6 +195,6 @@ def test_all_figures_of_an_arm(tiny_model: DiffusionModel, photos: list[Photo]) 
     assert worse["texture_distance"] > 6 and worse["noise_level"] > 10 > same["noise_level"]
     single, none = measure(Imitation(reference, tiny_model, tiny_model.unet, real[:1]))
     assert none == {} and "fid" not in single
-    basis = reference.basis(3)
+    basis = ENGLISH.say(reference.basis(3))
     assert "3 pictures" in basis and "3 clean photos" in basis and "256 numbers" in basis
     assert f"({Path(tiny_model.name).name})" in basis and tiny_model.name not in basis  # no path of this machine

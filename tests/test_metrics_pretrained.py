@@ -33,6 +33,7 @@ from udp.evaluation.metrics.quality import squares
 from udp.evaluation.metrics.table import extractors, measure
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import LoRA
+from udp.language import ENGLISH, text
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 from udp.progress import ignore_progress
@@ -123,7 +124,7 @@ def test_figures_of_an_arm(pretrained: Pretrained, tiny_model: DiffusionModel, p
     same, intervals = measure(one.see(squares([photos[0].pixels] * 4, tiny_model.resolution)))
     assert set(same) == set(intervals) == NAMES == set(extractors(one, 4))
     assert same["clip_image_similarity"] == 1 == same["dinov2_image_similarity"]
-    assert "pairs of different clean photos: CLIP 1.000, DINOv2 1.000" in one.basis()
+    assert "pairs of different clean photos: CLIP 1.000, DINOv2 1.000" in ENGLISH.say(one.basis())
 
     reference = PretrainedReference.of(pretrained, tiny_model, photos, "a photo of a toy")
     images = [picture(seed, 64, 64) for seed in range(10, 14)]
@@ -134,7 +135,7 @@ def test_figures_of_an_arm(pretrained: Pretrained, tiny_model: DiffusionModel, p
     agreement = [float(g @ pretrained.clip.text("a photo of a toy")) for g in pretrained.clip.images(images)]
     assert figures["clip_prompt_agreement"] == pytest.approx(np.mean(agreement), abs=1e-4)
     assert all(low - 1e-4 <= figures[name] <= high + 1e-4 and low < high for name, (low, high) in intervals.items())
-    assert extractors(reference, 4)["dinov2_image_similarity"] == (
+    assert ENGLISH.say(extractors(reference, 4)["dinov2_image_similarity"]) == (
         "tiny-dinov2, 4 pictures a run and arm against 3 clean photos"
     )
     assert measure(reference.see(images[:1]))[1] == {}
@@ -147,7 +148,7 @@ def test_a_model_without_prompts_has_no_agreement(
     reference = PretrainedReference.of(pretrained, tiny_model, photos[:1], "a photo")
     figures, _ = measure(reference.see([photos[0].pixels]))
     assert set(figures) == set(extractors(reference, 1)) == NAMES - {"clip_prompt_agreement"}
-    assert "prompt" not in reference.basis() and "pairs of different" not in reference.basis()
+    assert "prompt" not in ENGLISH.say(reference.basis()) and "pairs of different" not in ENGLISH.say(reference.basis())
 
 
 def without(folder: Path, to: Path, file: str) -> Path:
@@ -197,14 +198,16 @@ def test_every_arm_of_a_report_has_the_figures_of_each_run(
 
     reference = PretrainedReference.of(pretrained, tiny_model, photos, "a photo of a toy")
     arms = [runs("clean", 100), runs("protected", 200)]
-    report = make_report(runs("base", 0), arms, "Basis.", reference)
-    assert set(report.extractors) == NAMES and report.basis.startswith("Basis. CLIP and DINOv2 similarity: mean")
+    report = make_report(runs("base", 0), arms, (text("", "Basis."),), reference)
+    assert set(report.extractors) == NAMES and ENGLISH.say(report.basis[1]).startswith(
+        "CLIP and DINOv2 similarity: mean"
+    )
     for arm in (report.base, *report.arms):
         assert set(arm.metrics) >= NAMES and set(arm.intervals) >= NAMES and len(arm.runs) == 2
     expected, _ = measure(reference.see(arms[1][1].images))
     assert {name: report.arm("protected").runs[1][name] for name in NAMES} == expected
-    plain = make_report(runs("base", 0), arms, "Basis.")
-    assert plain.extractors == {} and plain.basis == "Basis." and not set(plain.base.metrics) & NAMES
+    plain = make_report(runs("base", 0), arms, (text("", "Basis."),))
+    assert plain.extractors == {} and len(plain.basis) == 1 and not set(plain.base.metrics) & NAMES
 
 
 def test_attack_command_writes_figures_extractors_and_counts(
@@ -287,8 +290,8 @@ def test_the_app_measures_with_them_if_its_owner_says_so(
 ) -> None:
     monkeypatch.setattr(work, "load_model", lambda name: tiny_model)
     noise, recipe = RandomNoise(), LoRA(steps=10, batch_size=1)
-    for text, wanted in (("1", True), ("0", False), ("", False)):
-        owner = owner_from({"UDP_PRETRAINED_METRICS": text})
+    for given, wanted in (("1", True), ("0", False), ("", False)):
+        owner = owner_from({"UDP_PRETRAINED_METRICS": given})
         assert owner.pretrained is wanted
         attack = work.AttackWork(photos, photos, noise, ("clean",), recipe, SMALL, "tiny", pretrained=owner.pretrained)
         report, _ = attack(ignore_progress)

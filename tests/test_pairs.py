@@ -15,7 +15,9 @@ from udp import attack
 from udp.cli import main
 from udp.digests import photos_digest
 from udp.errors import InvalidInput
+from udp.evaluation.arm_names import ArmName
 from udp.evaluation.pairs import differences, pair_up, pair_warnings, recorded_originals
+from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, read_photos, write_png
 from udp.protection.methods import RandomNoise
@@ -33,16 +35,16 @@ def test_what_does_not_belong_together_is_said(photos: list[Photo]) -> None:
     small = replace(protected[1], pixels=protected[1].pixels[:80, :70])
     levels = int(np.abs(255 - 2 * photos[0].pixels.astype(int)).max())
     assert differences(photos, [other, small, photos[2]]) == [levels, None, 0]
-    far, size, same = (pair_warnings(photos, found) for found in (
+    far, size, same = ([*map(ENGLISH.say, pair_warnings(photos, found))] for found in (
         [other, *protected[1:]], [protected[0], small, protected[2]], [*protected[:2], photos[2]]))  # fmt: skip
     assert far[0].startswith(f"1 of 3 protected photos (view_0 {levels}/255) are further than 32/255 from")
     assert size[0].startswith("1 of 3 protected photos (view_1 70 x 80, clean 96 x 96) are not the size of")
-    assert same == ("1 of 3 protected photos (view_2) are the same as their clean photos, pixel by pixel: nothing "
-                    "protects them.",)  # fmt: skip
+    assert same == ["1 of 3 protected photos (view_2) are the same as their clean photos, pixel by pixel: nothing "
+                    "protects them."]  # fmt: skip
     assert [len(found) for found in (far, size, same)] == [1, 1, 1]
     assert len(pair_warnings(photos, [other, small, photos[2]])) == 3
-    many = pair_warnings(list(photos) * 2, list(photos) * 2, "random-noise")
-    assert many[0].startswith("6 of 6 random-noise photos (view_0; view_1; view_2; ...) are the same")
+    many = pair_warnings(list(photos) * 2, list(photos) * 2, ArmName.RANDOM)
+    assert ENGLISH.say(many[0]).startswith("6 of 6 random-noise photos (view_0; view_1; view_2; ...) are the same")
     with pytest.raises(InvalidInput, match="expected as many protected as clean photos, got 2 and 3"):
         pair_warnings(photos, protected[:2])
 

@@ -14,6 +14,7 @@ from udp.cli import main
 from udp.evaluation.arms import Arm, make_report
 from udp.evaluation.lab import LabReport, _row
 from udp.evaluation.trial import Trial
+from udp.language import text
 from udp.reports.html import curves, page
 from udp.reports.lab import table, warnings
 
@@ -58,7 +59,7 @@ def planted(protected: float, seeds: int = 1) -> LabReport:
         return [Arm(name, (image,), losses, figures, (figures,), {"texture_distance": (3.0, 5.0)})] * seeds
 
     arms = [runs("clean", 0.5), runs("random", 0.5), runs("protected", protected)]
-    report = make_report(runs("base", 1.0), arms, "basis <b>")
+    report = make_report(runs("base", 1.0), arms, (text("", "basis <b>"),))
     return LabReport((_row("lora", "none", report, report),), "tiny", Trial(seeds=seeds))
 
 

@@ -15,22 +15,24 @@ from gradio.data_classes import FileData, ListFiles
 from PIL import Image
 
 from udp.errors import InvalidInput
+from udp.evaluation.arm_names import ArmName
 from udp.evaluation.arms import Arm, Report
 from udp.evaluation.metrics.table import METRICS
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import Verdict
+from udp.evaluation.verdict import Verdict, VerdictId
 from udp.imitation.recipes import RECIPES, LoRA
+from udp.language import ENGLISH, text
 from udp.models.registry import MODELS
 from udp.photos import Photo, read_photos
 from udp.progress import Progress
 from udp.protection.methods import EUDP, METHODS, RandomNoise
 from udp.reports.pictures import grid
-from udp.ui.language.phrases import spoken
 from udp.ui.parts import layout
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice, build_settings, control, from_names, parse
 from udp.ui.parts.layout import file_box
+from udp.ui.parts.say import spoken
 from udp.ui.parts.tables import attack_table, visibility_table
 from udp.ui.state.context import example_files, example_name, note_uploads, whole_seed
 from udp.ui.state.jobs import Update
@@ -67,11 +69,11 @@ def test_every_field_says_what_it_is() -> None:
             assert control(item).info, f"{kind.name}.{item.name}"
 
 
-@pytest.mark.parametrize("registry", [METHODS, RECIPES], ids=["methods", "recipes"])
-def test_a_choice_reads_back_each_entry(registry: dict[str, type]) -> None:
-    choice = Choice(registry)
+@pytest.mark.parametrize(("what", "registry"), [("method", METHODS), ("recipe", RECIPES)])
+def test_a_choice_reads_back_each_entry(what: str, registry: dict[str, type]) -> None:
+    choice = Choice(what)
     with gr.Blocks():
-        choice.choose("Label", "Info")
+        choice.choose("protect.method", "protect.method.help")
         choice.advanced()
     values = [component.value for component in choice.components]
     for name, kind in registry.items():
@@ -96,7 +98,7 @@ def test_names_from_the_api_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("seconds", "words"),
     [
         (None, "estimating the time left"),
         (1, "almost done"),
@@ -106,8 +108,8 @@ def test_names_from_the_api_are_checked() -> None:
         (7200, "about 2.0 h left"),
     ],
 )
-def test_time_left(seconds: float | None, text: str) -> None:
-    assert show.time_left(seconds) == text
+def test_time_left(seconds: float | None, words: str) -> None:
+    assert ENGLISH.say(show.time_left(seconds)) == words
 
 
 def test_the_bar_is_accessible_and_escaped() -> None:
@@ -118,15 +120,15 @@ def test_the_bar_is_accessible_and_escaped() -> None:
 
 
 def test_losses_by_arm_become_one_frame() -> None:
-    log = show.LossLog(show.ARM_COLOURS, window=2)
+    log = show.LossLog(show.ARM_SERIES, window=2)
     assert log.empty
     for step in range(1, 1001):
         log.add(Progress("fine-tuning", step, 1000, float(step), "clean"))
     log.add(Progress("generating", 1, 20, None, "clean"))
     log.add(Progress("perturbing the photos", 1, 20, 0.5))  # not an arm: belongs to another plot
     frame = log.frame()
-    assert not log.empty and set(frame["series"]) == set(show.ARM_COLOURS)
-    clean = frame[frame["series"] == "Clean"].dropna()
+    assert not log.empty and set(frame["series"]) == set(show.ARM_SERIES)
+    clean = frame[frame["series"] == "clean"].dropna()
     assert 200 < len(clean) <= show.MOST_POINTS and clean["loss"].iloc[1] == pytest.approx(clean["step"].iloc[1] - 0.5)
 
 
@@ -170,8 +172,8 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
     base = Arm("base", (image,), (), {"clean_loss": 1.0})
     figures = {"clean_loss": 0.5, "similarity": 0.25, "fid": 1140.2}
     arm = Arm("clean", (image,), (1.0, 0.5), figures, intervals={"similarity": (0.1, 0.4)})
-    report = Report(base, (arm,), Verdict("unclear", "A verdict.", 1, {}))
-    pictures, archive = save_attack(report, LoRA(), Trial(seed=7), "mini", EUDP(), tmp_path, ("Odd photos.",))
+    report = Report(base, (arm,), Verdict(VerdictId.NO_CONTROL, 1))
+    pictures, archive = save_attack(report, LoRA(), Trial(seed=7), "mini", EUDP(), tmp_path, (text("", "Odd photos."),))
     assert pictures["clean"][0].name == "seed-7.png"
     with zipfile.ZipFile(archive) as bundle:
         names = set(bundle.namelist())
@@ -183,15 +185,15 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
         assert rate == 1e-4  # the model's own, not the 0 that stands for it
         assert bundle.read("losses.csv").decode().splitlines()[0] == "step,clean"
     assert ">1140</td>" in attack_table(report)
-    assert ">Before</span>" in attack_table(report) and f">0.25<small>{spoken('0.1 to 0.4')}</small>" in attack_table(
+    assert ">Before</span>" in attack_table(
         report
-    )
+    ) and f">0.25<small>{spoken(text('interval.ends', low='0.1', high='0.4'))}</small>" in attack_table(report)
 
 
 def test_a_grid_has_room_for_the_name_of_every_row() -> None:
     black = [np.zeros((16, 16, 3), np.uint8)]
     narrow = grid({"clean": black})
-    for name in show.ARM_TITLES.values():
+    for name in (arm.label for arm in ArmName):
         drawn = np.asarray(grid({name: black}))
         dark = (drawn < 128).any(axis=(0, 2))
         first = drawn.shape[1] - 8 - 192  # where the pictures begin

@@ -11,12 +11,15 @@ from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm, Report
 from udp.evaluation.lab import LabReport, Row
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import Verdict
+from udp.evaluation.verdict import RULE, Verdict, VerdictId
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
+from udp.language import ENGLISH, text
 from udp.protection.methods import EUDP
 from udp.ui.parts.link import settings_query, settings_updates
 from udp.ui.parts.sampling import Sampling
+from udp.ui.parts.say import spoken, word
+from udp.ui.parts.tables import cleaning_title
 from udp.ui.state.context import Context
 from udp.ui.state.owner import Owner
 from udp.ui.state.sessions import Session, Sessions
@@ -119,16 +122,14 @@ def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> 
     with gr.Blocks():
         attack = AttackTab(context)
     base = Arm("base", (), (), {})
-    report = Report(base, (), Verdict("unclear", "A verdict.", 1, {}), "<4 pictures a run>")
+    report = Report(base, (), Verdict(VerdictId.NO_CONTROL, 1), (text("", "<4 pictures a run>"),))
     session = context.sessions.get("a")
     for own in (True, False):
         _, updates = attack.finished(session, Saved(report, Trial(), {}, tmp_path, own))
         assert (attack.source in updates) is not own  # "Nothing is protected" took the place of "Using your own sets"
-        assert (
-            Verdict("", "", 1, {}).rule[:60] in updates[attack.figures] and "&lt;4 pictures" in updates[attack.figures]
-        )
+        assert ENGLISH.say(RULE)[:60] in updates[attack.figures] and "&lt;4 pictures" in updates[attack.figures]
     assert "Nothing is protected" in attack.restored(session)[attack.source]
-    saved = Saved(report, Trial(), {}, tmp_path, True, ("1 of 3 photos (<b>) are odd",))
+    saved = Saved(report, Trial(), {}, tmp_path, True, (text("", "1 of 3 photos (<b>) are odd"),))
     assert "1 of 3 photos (&lt;b&gt;) are odd" in attack.finished(session, saved)[1][attack.verdict]
 
 
@@ -146,7 +147,7 @@ def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
 
 def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:
     base = Arm("base", (), (), {})
-    verdict = Verdict("unclear", "A verdict.", 1, {})
+    verdict = Verdict(VerdictId.NO_CONTROL, 1)
     rows = tuple(Row("lora", name, Report(base, (), verdict), None, None) for name in ("none", "jpeg75", "jpeg75+half"))
     report = LabReport(rows, "mini", Trial())
     with gr.Blocks():
@@ -155,8 +156,9 @@ def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:
     _, updates = tab.finished(Session(tmp_path), SavedRobustness(report, grids, tmp_path))
     titles = [title for _, title in updates[tab.grids]]
     boxes = {name: title for title, name in tab.cleanings.choices}
-    assert titles[:2] == ["No cleaning", boxes["jpeg75"]] and ", then " in titles[2]
-    assert all(title in updates[tab.table] for title in titles)
+    assert boxes["jpeg75"] == f"{word(cleaning_title('jpeg75'))}"
+    assert titles[:2] == ["No cleaning", ENGLISH.say(cleaning_title("jpeg75"))] and ", then " in titles[2]
+    assert all(spoken(cleaning_title(row.cleaning)) in updates[tab.table] for row in rows)
     assert "Effect kept is the share" in updates[tab.table]
 
 

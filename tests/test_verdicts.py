@@ -6,20 +6,16 @@ import numpy as np
 import pytest
 
 from udp.evaluation.interval import Figures, Interval
-from udp.evaluation.verdict import (
-    COLLAPSED,
-    DEGRADED,
-    NO_CONTROL,
-    NO_EFFECT,
-    NOT_LEARNED,
-    SEEDS_DISAGREE,
-    judge,
-    learned,
-)
+from udp.evaluation.verdict import RULE, Verdict, VerdictId, judge, learned
+from udp.language import ENGLISH
 
 
 def runs(*losses: float, texture: float = 4.0) -> list[Figures]:
     return [{"clean_loss": loss, "texture_distance": texture} for loss in losses]
+
+
+def sentence(verdict: Verdict) -> str:
+    return ENGLISH.say(verdict.sentence)
 
 
 def arms(clean: float, random: float, protected: float, texture: float = 4.0) -> dict[str, list[Figures]]:
@@ -29,46 +25,46 @@ def arms(clean: float, random: float, protected: float, texture: float = 4.0) ->
 @pytest.mark.parametrize(
     ("trial", "word"),
     [
-        (arms(0.5, 0.5, 0.95, texture=8), COLLAPSED),
-        (arms(0.5, 0.52, 1.4, texture=8), COLLAPSED),
-        (arms(0.5, 0.5, 0.95), DEGRADED),  # only the loss says so: no collapse without pictures that show it
-        (arms(0.5, 0.5, 0.8, texture=11), COLLAPSED),
-        (arms(0.5, 0.5, 0.8), DEGRADED),
-        (arms(0.5, 0.5, 0.5, texture=8), DEGRADED),
-        (arms(0.5, 0.7, 0.7), NO_EFFECT),
-        (arms(0.5, 0.9, 0.95), NO_EFFECT),
-        (arms(0.5, 0.5, 0.5), NO_EFFECT),
-        (arms(0.5, 0.6, 0.5, texture=1), NO_EFFECT),
-        (arms(0.95, 0.95, 1.4), NOT_LEARNED),
+        (arms(0.5, 0.5, 0.95, texture=8), VerdictId.COLLAPSED),
+        (arms(0.5, 0.52, 1.4, texture=8), VerdictId.COLLAPSED),
+        (arms(0.5, 0.5, 0.95), VerdictId.DEGRADED),  # only the loss says so: no collapse without pictures that show it
+        (arms(0.5, 0.5, 0.8, texture=11), VerdictId.COLLAPSED),
+        (arms(0.5, 0.5, 0.8), VerdictId.DEGRADED),
+        (arms(0.5, 0.5, 0.5, texture=8), VerdictId.DEGRADED),
+        (arms(0.5, 0.7, 0.7), VerdictId.NO_EFFECT),
+        (arms(0.5, 0.9, 0.95), VerdictId.NO_EFFECT),
+        (arms(0.5, 0.5, 0.5), VerdictId.NO_EFFECT),
+        (arms(0.5, 0.6, 0.5, texture=1), VerdictId.NO_EFFECT),
+        (arms(0.95, 0.95, 1.4), VerdictId.NOT_LEARNED),
     ],
 )
 def test_planted_outcomes(trial: dict[str, list[Figures]], word: str) -> None:
     verdict = judge(runs(1.0), trial)
-    assert verdict.word == word and verdict.seeds == 1
-    if word != NOT_LEARNED:
-        assert "One seed: an example, not evidence." in verdict.sentence
-    assert "95% interval" in verdict.rule and "20%" in verdict.rule
+    assert verdict.id == word and verdict.seeds == 1
+    if word != VerdictId.NOT_LEARNED:
+        assert "One seed: an example, not evidence." in sentence(verdict)
+    assert "95% interval" in ENGLISH.say(RULE) and "20%" in ENGLISH.say(RULE)
 
 
 def test_random_noise_in_the_protected_arm_is_never_a_protection() -> None:
     for loss in np.linspace(0.4, 1.5, 12):
         trial = {"clean": runs(0.5), "random": runs(loss, texture=20), "protected": runs(loss, texture=20)}
-        assert judge(runs(1.0), trial).word == NO_EFFECT
+        assert judge(runs(1.0), trial).id == VerdictId.NO_EFFECT
 
 
 @pytest.mark.parametrize("missing", ["clean", "random", "protected"])
 def test_a_missing_control_decides_nothing(missing: str) -> None:
     trial = arms(0.5, 0.5, 0.9)
     del trial[missing]
-    assert judge(runs(1.0), trial).word == NO_CONTROL
+    assert judge(runs(1.0), trial).id == VerdictId.NO_CONTROL
 
 
 def test_seeds_that_disagree_are_inconclusive_and_seeds_that_agree_are_not() -> None:
     clean, random = runs(0.5, 0.5, 0.5), runs(0.5, 0.5, 0.5)
     apart = judge(runs(1, 1, 1), {"clean": clean, "random": random, "protected": runs(0.9, 0.5, 0.52)})
     alike = judge(runs(1, 1, 1), {"clean": clean, "random": random, "protected": runs(0.7, 0.72, 0.69)})
-    assert apart.word == SEEDS_DISAGREE and alike.word == DEGRADED
-    assert "3 seeds" in alike.sentence and "not evidence" not in alike.sentence
+    assert apart.id == VerdictId.SEEDS_DISAGREE and alike.id == VerdictId.DEGRADED
+    assert "3 seeds" in sentence(alike) and "not evidence" not in sentence(alike)
     assert alike.effect.low < 0.4067 < alike.effect.high
 
 
@@ -84,15 +80,15 @@ def test_seeds_that_disagree_are_inconclusive_and_seeds_that_agree_are_not() -> 
 def test_no_sentence_gives_a_negative_distance(textures: list[float], words: str) -> None:
     clean, protected = runs(*[0.5] * len(textures)), [runs(0.7, texture=texture)[0] for texture in textures]
     trial = {"clean": clean, "random": clean, "protected": protected}
-    sentence = judge(runs(*[1.0] * len(textures)), trial).sentence
-    assert words in sentence and "-" not in sentence
+    said = sentence(judge(runs(*[1.0] * len(textures)), trial))
+    assert words in said and "-" not in said
 
 
 def test_a_lesson_below_nothing_is_called_so() -> None:
-    assert "learned less than nothing (-80%) of what the clean" in judge(runs(1.0), arms(0.5, 0.5, 1.4)).sentence
+    assert "learned less than nothing (-80%) of what the clean" in sentence(judge(runs(1.0), arms(0.5, 0.5, 1.4)))
     several = {"clean": runs(0.5, 0.5), "random": runs(1.1, 1.3), "protected": runs(0.9, 0.8)}
-    assert "random noise less than nothing (-40%, -294% to 214%); the" in judge(runs(1.0, 1.0), several).sentence
-    assert "learned 0% of what" in judge(runs(1.0), arms(0.5, 0.5, 1.001)).sentence  # no minus before a zero
+    assert "random noise less than nothing (-40%, -294% to 214%); the" in sentence(judge(runs(1.0, 1.0), several))
+    assert "learned 0% of what" in sentence(judge(runs(1.0), arms(0.5, 0.5, 1.001)))  # no minus before a zero
 
 
 def test_interval_is_student_t() -> None:

@@ -14,6 +14,7 @@ from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.pairs import MOST_LEVELS, differences, pair_up, pair_warnings, recorded_originals
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES
+from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo, gather, read_photos, with_own_names
@@ -106,9 +107,9 @@ def attack(
     if protected is not None:
         after = as_photos(protected)
         recorded = recorded_originals(Path(protected)) if isinstance(protected, (str, Path)) else None
-        after = pair_up(arms["clean"], after, "protected", recorded)
-        for text in pair_warnings(arms["clean"], after):
-            warnings.warn(text, stacklevel=2)
+        after = pair_up(arms["clean"], after, recorded=recorded)
+        for warning in pair_warnings(arms["clean"], after):
+            warnings.warn(ENGLISH.say(warning), stacklevel=2)
         known = [levels for levels in differences(arms["clean"], after) if levels is not None]
         noise = RandomNoise(budget=min(MOST_LEVELS, max(LEAST_LEVELS, *known)) / 255) if known else RandomNoise()
         arms["random"] = noise(arms["clean"], model, trial.instance_prompt, trial.seed)

@@ -18,18 +18,20 @@ from udp.cli.common import (
 )
 from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
+from udp.evaluation.arm_names import ArmName
 from udp.evaluation.bench import run_trial
 from udp.evaluation.pairs import pair_up, pair_warnings, recorded_originals
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
+from udp.language import ENGLISH, Text
 from udp.models.loading import load_model
 from udp.photos import Photo
 from udp.protection.folder import CONTROLS
 from udp.reports.trial import attack_manifest, write_attack
 from udp.settings import for_model
 
-KINDS = {"random": "random-noise", "protected": "protected"}
+CHANGED = (ArmName.RANDOM, ArmName.PROTECTED)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     photos = {name: read_places([place]).photos for name, place in arms.items()}
     recorded = recorded_originals(options.instance)
     if "clean" in photos:
-        photos |= {arm: pair_up(photos["clean"], photos[arm], KINDS[arm], recorded) for arm in KINDS if arm in photos}
+        photos |= {str(arm): pair_up(photos["clean"], photos[arm], arm, recorded) for arm in CHANGED if arm in photos}
     warnings = warn_of_pairs(photos)
     recipe = from_flags(RECIPES[options.recipe], options)
     model = load_model(options.model)
@@ -81,18 +83,18 @@ def run(options: argparse.Namespace) -> None:
     for arm in (report.base, *report.arms):
         print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
     for name, extractor in report.extractors.items():
-        print(f"{name}: {extractor}")
+        print(f"{name}: {ENGLISH.say(extractor)}")
     print(report.verdict)
 
 
-def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[str]:
+def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[Text]:
     """What speaks against the arms' belonging together, said on stderr too. Raises `InvalidInput` if they cannot."""
     found = [
-        text
-        for arm, kind in KINDS.items()
-        if "clean" in photos and arm in photos
-        for text in pair_warnings(photos["clean"], photos[arm], kind)
+        warning
+        for arm in CHANGED
+        if ArmName.CLEAN in photos and arm in photos
+        for warning in pair_warnings(photos[ArmName.CLEAN], photos[arm], arm)
     ]
-    for text in found:
-        say(text)
+    for warning in found:
+        say(ENGLISH.say(warning))
     return found

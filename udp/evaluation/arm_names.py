@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from udp.language import Text, text
+
 
 class ArmName(enum.StrEnum):
     """An arm's key in figures, folders and manifests, with its English title and its colour.
@@ -35,10 +37,10 @@ def known_arm(name: str) -> ArmName | None:
     return ArmName._value2member_map_.get(name)
 
 
-def arm_label(name: str) -> str:
-    """An arm's English title; the name itself for an arm that is none of ours."""
+def arm_title(name: str) -> Text:
+    """What an arm is called; the name itself for an arm that is none of ours."""
     known = known_arm(name)
-    return known.label if known else name
+    return text(f"arm.{name}", known.label if known else name)
 
 
 def arm_colour(name: str) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from udp.evaluation.arm_names import ArmName
 from udp.evaluation.interval import Figures, Interval, Intervals
 from udp.evaluation.metrics.figures import BesideClean
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
 from udp.evaluation.metrics.table import extractors, measure
 from udp.evaluation.verdict import Verdict, judge
+from udp.language import ENGLISH, Text
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,13 @@ class Report:
     base: Arm
     arms: tuple[Arm, ...]
     judgement: Verdict
-    basis: str = ""
-    extractors: Mapping[str, str] = field(default_factory=dict)
+    basis: tuple[Text, ...] = ()
+    extractors: Mapping[str, Text] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
-        """The judgement as one sentence."""
-        return self.judgement.sentence
+        """The judgement as one English sentence."""
+        return ENGLISH.say(self.judgement.sentence)
 
     def arm(self, name: str) -> Arm | None:
         """The arm called `name`, if it was run."""
@@ -88,17 +90,17 @@ def with_more(arm: Arm, figures: Figures, intervals: Intervals) -> Arm:
 def make_report(
     base: Sequence[Arm],
     arms: Sequence[Sequence[Arm]],
-    basis: str = "",
+    basis: Sequence[Text] = (),
     pretrained: PretrainedReference | None = None,
 ) -> Report:
     """A report from the base and the arms, each given as its runs, with figures of `pretrained` models if it is given."""
-    named: dict[str, str] = {}
+    named: dict[str, Text] = {}
     if pretrained:
         base, *arms = ([with_more(arm, *measure(pretrained.see(arm.images))) for arm in runs] for runs in (base, *arms))
-        basis, named = f"{basis} {pretrained.basis()}", extractors(pretrained, len(base[0].images))
-    clean = next((runs for runs in arms if runs[0].name == "clean"), None)
+        basis, named = (*basis, pretrained.basis()), extractors(pretrained, len(base[0].images))
+    clean = next((runs for runs in arms if runs[0].name == ArmName.CLEAN), None)
     if clean:
         arms = [[beside_clean(*pair) for pair in zip(runs, clean, strict=True)] for runs in arms]
     merged = tuple(combine(runs) for runs in arms)
     first = combine(base)
-    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), basis, named)
+    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), tuple(basis), named)

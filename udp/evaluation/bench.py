@@ -143,4 +143,4 @@ def run_trial(
         for name, photos in found.items():
             runs[name].append(bench.train(name, photos, recipe, within(unit)))
             done += unit
-    return make_report(base, list(runs.values()), bench.reference.basis(trial.pictures), beside)
+    return make_report(base, list(runs.values()), [bench.reference.basis(trial.pictures)], beside)

@@ -85,7 +85,7 @@ class Lab:
             bench, base = self._bench(run, fingerprint, store, count.listener("base model", on_progress))
             benches.append(bench)
             bases.append(base)
-        basis, beside = benches[0].reference.basis(self.trial.pictures), None
+        basis, beside = [benches[0].reference.basis(self.trial.pictures)], None
         if self.pretrained:
             beside = PretrainedReference.of(self.pretrained, self.model, self.arms["clean"], self.trial.prompt)
         reports: dict[tuple[str, str], Report] = {}

@@ -14,7 +14,9 @@ from scipy.optimize import linear_sum_assignment
 
 from udp.digests import photos_digest
 from udp.errors import InvalidInput
+from udp.evaluation.arm_names import ArmName
 from udp.files import MANIFEST
+from udp.language import ENGLISH, Text, text
 from udp.photos import Photo, same_name
 from udp.protection.budget import largest_difference
 
@@ -27,7 +29,10 @@ RECORDED, SAME_PIXELS, SAME_NAME = 1e6, 1e3, 0.25
 
 
 def pair_up(
-    clean: Sequence[Photo], changed: Sequence[Photo], kind: str = "protected", recorded: Mapping[str, str] | None = None
+    clean: Sequence[Photo],
+    changed: Sequence[Photo],
+    arm: ArmName = ArmName.PROTECTED,
+    recorded: Mapping[str, str] | None = None,
 ) -> list[Photo]:
     """`changed` in the order of the clean photos that they come from.
 
@@ -35,7 +40,7 @@ def pair_up(
     `recorded`, the digests (`udp.digests.photos_digest`) of originals by the changed photos' names, as a manifest holds
     them; then the pixels; then equal names; the order last. Raises `InvalidInput` if there are not as many.
     """
-    _check_count(clean, changed, kind)
+    _check_count(clean, changed, arm)
     if not clean:
         return []
     sketches = [[_sketch(photo) for photo in photos] for photos in (clean, changed)]
@@ -75,8 +80,13 @@ def _sketch(photo: Photo) -> np.ndarray:
     return np.asarray(image, dtype=np.float32).reshape(-1, 3)
 
 
-def _check_count(clean: Sequence[Photo], changed: Sequence[Photo], kind: str) -> None:
+def _kind(arm: ArmName) -> Text:
+    return text(f"pairs.kind.{arm}")
+
+
+def _check_count(clean: Sequence[Photo], changed: Sequence[Photo], arm: ArmName) -> None:
     if len(clean) != len(changed):
+        kind = ENGLISH.say(_kind(arm))
         raise InvalidInput(f"expected as many {kind} as clean photos, got {len(changed)} and {len(clean)}")
 
 
@@ -86,34 +96,30 @@ def differences(clean: Sequence[Photo], changed: Sequence[Photo]) -> list[int | 
     return [largest_difference(a.pixels, b.pixels) if a.size == b.size else None for a, b in pairs]
 
 
-def pair_warnings(clean: Sequence[Photo], changed: Sequence[Photo], kind: str = "protected") -> tuple[str, ...]:
+def pair_warnings(
+    clean: Sequence[Photo], changed: Sequence[Photo], arm: ArmName = ArmName.PROTECTED
+) -> tuple[Text, ...]:
     """What is odd about photos that should be the clean ones with a small change, a sentence for each oddity.
 
-    They pair up in their order; `kind` is what to call the changed ones. Raises `InvalidInput` if there are not as many.
+    They pair up in their order; `arm` is what the changed ones are for. Raises `InvalidInput` if there are not as many.
     """
-    _check_count(clean, changed, kind)
-    found = differences(clean, changed)
-    odd = {
-        "not the size of their clean photos: resized, or of another set?": [
-            f"{b.name} {b.size[0]} x {b.size[1]}, clean {a.size[0]} x {a.size[1]}"
-            for a, b, levels in zip(clean, changed, found, strict=True)
-            if levels is None
-        ],
-        f"further than {MOST_LEVELS}/255 from their clean photos: saved again as JPEG, or of another set?": [
-            f"{b.name} {levels}/255"
-            for b, levels in zip(changed, found, strict=True)
-            if levels is not None and levels > MOST_LEVELS
-        ],
-        "the same as their clean photos, pixel by pixel: nothing protects them.": [
-            b.name for b, levels in zip(changed, found, strict=True) if levels == 0
-        ],
-    }
+    _check_count(clean, changed, arm)
+    odd: dict[str, list[Text | str]] = {"pairs.size": [], "pairs.far": [], "pairs.same": []}
+    for before, after, levels in zip(clean, changed, differences(clean, changed), strict=True):
+        if levels is None:
+            now, then = (f"{photo.size[0]} x {photo.size[1]}" for photo in (after, before))
+            odd["pairs.size"].append(text("pairs.sizes", name=after.name, now=now, before=then))
+        elif levels > MOST_LEVELS:
+            odd["pairs.far"].append(f"{after.name} {levels}/255")
+        elif levels == 0:
+            odd["pairs.same"].append(after.name)
+    kind = _kind(arm)
     return tuple(
-        f"{len(names)} of {len(changed)} {kind} photos ({_some(names)}) are {what}"
-        for what, names in odd.items()
+        text(id, count=len(names), total=len(changed), kind=kind, names=_some(names), most=MOST_LEVELS)
+        for id, names in odd.items()
         if names
     )
 
 
-def _some(names: Sequence[str]) -> str:
-    return "; ".join(names[:MOST_NAMED]) + ("; ..." if len(names) > MOST_NAMED else "")
+def _some(names: Sequence[Text | str]) -> tuple[Text | str, ...]:
+    return (*names[:MOST_NAMED], *(["..."] if len(names) > MOST_NAMED else []))

@@ -1,17 +1,24 @@
-"""From figures to words, by a rule that is shown with them.
+"""From figures to a verdict, by a rule that is shown with it.
 
-The thresholds are ours and were fixed before the trials they judge. The words are for the protected arm alone: the
-random-noise arm is what it is measured against.
+The thresholds are ours and were fixed before the trials they judge. A verdict is an id with values; `udp.language` says it.
+The verdict is on the protected arm alone: the random-noise arm is what it is measured against.
+
+To add one: a `VerdictId`, its case in `CASES` (and what it is judged by in `Evidence`), and its two texts in every language,
+"verdict.<id>" for the claim and "verdict.<id>.word" for a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
+from udp.evaluation.arm_names import TRAINED, ArmName
 from udp.evaluation.interval import Figures, Interval
+from udp.language import ENGLISH, Text, text
 
 LEAST_LESSON = 0.1  # the drop of the loss on the clean photos that counts as having learned the subject
 LEAST_EFFECT = 0.1  # of the lesson, or 3 dB: below both, no effect
@@ -23,39 +30,109 @@ COLLAPSE_LEARNED = 0.2
 COLLAPSE_HALF = 0.5
 COLLAPSE_EXCESS_DB = 6.0
 
-RULE = (
-    f"Learned is the drop of the denoising loss on the clean photos over the drop that the clean arm reaches. "
-    f"Inconclusive: the clean arm's loss fell by less than {LEAST_LESSON:.0%}, a control is missing, or the seeds "
-    f"disagree. "
-    f"Collapsed: learned below {COLLAPSE_LEARNED:.0%} and the pictures' texture at least {LEAST_EXCESS_DB:g} dB further "
-    f"from the real photos than the worse control's, or below {COLLAPSE_HALF:.0%} and {COLLAPSE_EXCESS_DB:g} dB: the "
-    f"pictures must show it, not only the loss. Degraded: learned at least "
-    f"{LEAST_EFFECT:.0%} of the lesson less than from random noise of the same budget, or a texture at least "
-    f"{LEAST_EXCESS_DB:g} dB worse. Otherwise: no effect. With several seeds, a 95% interval over them (Student's t) "
-    f"has to lie beyond zero. The thresholds are conventions of this tool."
-)
+RULE = text(
+    "verdict.rule", lesson=LEAST_LESSON, effect=LEAST_EFFECT, excess=LEAST_EXCESS_DB, collapse_learned=COLLAPSE_LEARNED,
+    collapse_half=COLLAPSE_HALF, collapse_excess=COLLAPSE_EXCESS_DB,
+)  # fmt: skip
 
-COLLAPSED, DEGRADED, NO_EFFECT = "collapsed", "degraded", "no effect"
-NOT_LEARNED = "inconclusive: clean arm failed to learn the subject"
-NO_CONTROL = "inconclusive: a clean, a random-noise and a protected arm are needed"
-SEEDS_DISAGREE = "inconclusive: the seeds disagree"
+
+class VerdictId(enum.StrEnum):
+    """What may be said of a protection."""
+
+    COLLAPSED = "collapsed"
+    DEGRADED = "degraded"
+    NO_EFFECT = "no_effect"
+    SEEDS_DISAGREE = "seeds_disagree"
+    NOT_LEARNED = "not_learned"
+    NO_CONTROL = "no_control"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One of the words above, the sentence around it, the evidence and the rule that was applied.
+class Evidence:
+    """What decides once the clean arm has learned the subject.
 
     `learned` has one interval an arm, `effect` is random minus protected, `excess_db` is how much worse the texture of
     the protected arm's pictures is than the worse control's.
     """
 
-    word: str
-    sentence: str
+    learned: Mapping[str, Interval]
+    effect: Interval
+    excess_db: Interval
+
+    @property
+    def learns_less(self) -> bool:
+        """Whether the imitator learns less than from random noise."""
+        return self.effect.mean >= LEAST_EFFECT
+
+    @property
+    def looks_worse(self) -> bool:
+        """Whether the pictures are worse than the controls'."""
+        return self.excess_db.mean >= LEAST_EXCESS_DB
+
+    @property
+    def sure(self) -> bool:
+        """Whether the seeds agree on either."""
+        return (self.learns_less and self.effect.above_zero()) or (self.looks_worse and self.excess_db.above_zero())
+
+    @property
+    def fails(self) -> bool:
+        """Whether the imitation fails, in what was learned and in the pictures."""
+        share = self.learned[ArmName.PROTECTED].mean
+        ruined = share < COLLAPSE_HALF and self.excess_db.mean >= COLLAPSE_EXCESS_DB
+        ignorant = share < COLLAPSE_LEARNED and self.looks_worse and self.effect.above_zero()
+        return (ruined or ignorant) and self.excess_db.above_zero()
+
+
+# The first case that holds is the verdict.
+CASES: tuple[tuple[VerdictId, Callable[[Evidence], bool]], ...] = (
+    (VerdictId.NO_EFFECT, lambda found: not (found.learns_less or found.looks_worse)),
+    (VerdictId.SEEDS_DISAGREE, lambda found: not found.sure),
+    (VerdictId.COLLAPSED, lambda found: found.fails),
+    (VerdictId.DEGRADED, lambda found: True),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be said, and by what evidence.
+
+    `lesson` is the share by which the clean arm's loss on the clean photos fell; without evidence, `learned` is empty.
+    """
+
+    id: VerdictId
     seeds: int
-    learned: dict[str, Interval]
+    learned: Mapping[str, Interval] = field(default_factory=dict)
     effect: Interval | None = None
     excess_db: Interval | None = None
-    rule: str = RULE
+    lesson: float = 0.0
+
+    @property
+    def word(self) -> Text:
+        """For a table."""
+        return text(f"verdict.{self.id}.word")
+
+    @property
+    def sentence(self) -> Text:
+        """The claim with the figures that it rests on."""
+        values = {"lesson": self.lesson} if self.id is VerdictId.NOT_LEARNED else {}
+        claim = text(f"verdict.{self.id}", **values)
+        if self.excess_db is None:
+            return claim
+        return text(
+            "verdict.sentence", claim=claim, learned=self.learned[ArmName.PROTECTED],
+            random=self.learned[ArmName.RANDOM], excess=self.excess_db, seeds=self.seeds,
+        )  # fmt: skip
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON values, in English."""
+        return {
+            "word": ENGLISH.say(self.word),
+            "sentence": ENGLISH.say(self.sentence),
+            "seeds": self.seeds,
+            "learned": {str(name): asdict(interval) for name, interval in self.learned.items()},
+            "effect": asdict(self.effect) if self.effect else None,
+            "excess_db": asdict(self.excess_db) if self.excess_db else None,
+        }
 
 
 def learned(base: Figures, arm: Figures, clean: Figures) -> float:
@@ -69,71 +146,24 @@ def learned(base: Figures, arm: Figures, clean: Figures) -> float:
 
 
 def judge(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Verdict:
-    """The verdict on the arm "protected", from the figures of each arm's runs (in the order of the base's runs)."""
+    """The verdict on the protected arm, from the figures of each arm's runs (in the order of the base's runs)."""
     seeds = len(base)
-    if not {"clean", "random", "protected"} <= set(arms):
-        return Verdict(NO_CONTROL, f"{NO_CONTROL.capitalize()}.", seeds, {})
-    drop = float(np.mean([1 - c["clean_loss"] / b["clean_loss"] for b, c in zip(base, arms["clean"], strict=True)]))
-    if drop < LEAST_LESSON:
-        moved = f"fell by {drop:.0%}" if drop >= 0 else f"rose by {-drop:.0%}"
-        found = f"its loss on these photos {moved}; train longer or choose another model"
-        return Verdict(NOT_LEARNED, f"{NOT_LEARNED.capitalize()} ({found}).", seeds, {})
+    if not set(TRAINED) <= set(arms):
+        return Verdict(VerdictId.NO_CONTROL, seeds)
+    clean = arms[ArmName.CLEAN]
+    lesson = float(np.mean([1 - c["clean_loss"] / b["clean_loss"] for b, c in zip(base, clean, strict=True)]))
+    if lesson < LEAST_LESSON:
+        return Verdict(VerdictId.NOT_LEARNED, seeds, lesson=lesson)
     shares = {
-        name: [learned(b, run, c) for b, run, c in zip(base, runs, arms["clean"], strict=True)]
-        for name, runs in arms.items()
+        name: [learned(b, run, c) for b, run, c in zip(base, runs, clean, strict=True)] for name, runs in arms.items()
     }
-    effect = Interval.over([r - p for r, p in zip(shares["random"], shares["protected"], strict=True)])
-    excess = Interval.over([
+    random, protected = arms[ArmName.RANDOM], arms[ArmName.PROTECTED]
+    effects = [r - p for r, p in zip(shares[ArmName.RANDOM], shares[ArmName.PROTECTED], strict=True)]
+    excess = [
         p["texture_distance"] - max(r["texture_distance"], c["texture_distance"])
-        for c, r, p in zip(arms["clean"], arms["random"], arms["protected"], strict=True)
-    ])  # fmt: skip
+        for c, r, p in zip(clean, random, protected, strict=True)
+    ]
     intervals = {name: Interval.over(values) for name, values in shares.items()}
-    word = _word(intervals["protected"].mean, effect, excess)
-    return Verdict(word, _sentence(word, intervals, excess, seeds), seeds, intervals, effect, excess)
-
-
-def _word(share: float, effect: Interval, excess: Interval) -> str:
-    worse_at_learning = effect.mean >= LEAST_EFFECT
-    worse_to_look_at = excess.mean >= LEAST_EXCESS_DB
-    if not worse_at_learning and not worse_to_look_at:
-        return NO_EFFECT
-    sure = (worse_at_learning and effect.above_zero()) or (worse_to_look_at and excess.above_zero())
-    if not sure:
-        return SEEDS_DISAGREE
-    ruined = share < COLLAPSE_HALF and excess.mean >= COLLAPSE_EXCESS_DB
-    ignorant = share < COLLAPSE_LEARNED and worse_to_look_at and effect.above_zero()
-    return COLLAPSED if (ruined or ignorant) and excess.above_zero() else DEGRADED
-
-
-def _sentence(word: str, learned: Mapping[str, Interval], excess: Interval, seeds: int) -> str:
-    said = {
-        COLLAPSED: "Collapsed: the imitation failed in this trial",
-        DEGRADED: "Degraded: the protection hindered the imitator but did not stop it",
-        NO_EFFECT: "No effect: the protection did not beat random noise of the same budget",
-        SEEDS_DISAGREE: "Inconclusive: the seeds disagree",
-    }[word]
-    scope = "One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds."
-    return (
-        f"{said}. The imitator learned {_lesson(learned['protected'])} of what the clean photos teach, with random noise "
-        f"{_lesson(learned['random'])}; the texture of its pictures is {_texture(excess)}. {scope}"
-    )
-
-
-def _lesson(share: Interval) -> str:
-    """What an arm learned; a negative share is no lesson of any size."""
-    text = share.text()
-    return f"less than nothing ({text.replace(' (', ', ').removesuffix(')')})" if text.startswith("-") else text
-
-
-def _texture(excess: Interval) -> str:
-    """How far the pictures are from the real photos beside the worse control's, whichever of the two is further."""
-    if f"{excess.mean:z.1f}" == "0.0":
-        words = "as far from the real photos as the worse control's"
-    elif excess.mean > 0:
-        words = f"{excess.mean:.1f} dB further from the real photos than the worse control's"
-    else:
-        words = f"{-excess.mean:.1f} dB nearer to the real photos than the worse control's"
-    if excess.low is None:
-        return words
-    low, high = (f"{abs(x):.1f} dB {'further' if x > 0 else 'nearer'}" for x in (excess.low, excess.high))
-    return f"{words} (from {low} to {high})"
+    found = Evidence(intervals, Interval.over(effects), Interval.over(excess))
+    id = next(id for id, holds in CASES if holds(found))
+    return Verdict(id, seeds, intervals, found.effect, found.excess_db, lesson)

@@ -12,10 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from udp.evaluation.arm_names import ArmName, arm_colour, arm_label
+from udp.evaluation.arm_names import ArmName, arm_colour, arm_title
 from udp.evaluation.arms import Arm, Report
 from udp.evaluation.lab import LabReport
 from udp.evaluation.metrics.table import METRICS
+from udp.evaluation.verdict import RULE
+from udp.language import ENGLISH
 
 LIMITS = (
     ("A perturbation raises the cost of imitation and is no lock: its first author later found that models learn "
@@ -54,10 +56,16 @@ def page(
         loader=PackageLoader("udp.reports", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters |= {"picture": picture, "curves": curves, "figures": figure_rows, "arm": arm_label}
+    environment.filters |= {
+        "picture": picture,
+        "curves": curves,
+        "figures": figure_rows,
+        "arm": called,
+        "say": ENGLISH.say,
+    }
     return environment.get_template("report.html.jinja").render(
         report=report, title=title, settings=list(_flat(settings)), photos=photos, warnings=warnings,
-        summary_head=SUMMARY_HEAD, summary_rows=summary_rows(report), limits=LIMITS, colour=ArmName.PROTECTED.colour,
+        summary_head=SUMMARY_HEAD, summary_rows=summary_rows(report), limits=LIMITS, rule=RULE, colour=ArmName.PROTECTED.colour,
     )  # fmt: skip
 
 
@@ -70,7 +78,7 @@ def summary_rows(report: LabReport) -> list[list[str]]:
             row.recipe, row.cleaning,
             *(learned[arm].text() if arm in learned else NOTHING for arm in (ArmName.RANDOM, ArmName.PROTECTED)),
             row.effect.text() if row.effect else NOTHING, row.kept.text() if row.kept else NOTHING,
-            row.report.judgement.word,
+            ENGLISH.say(row.report.judgement.word),
         ])  # fmt: skip
     return rows
 
@@ -80,11 +88,18 @@ def figure_rows(report: Report) -> Iterator[FigureRow]:
     arms = (report.base, *report.arms)
     for row in METRICS.values():
         if any(row.key in arm.metrics for arm in arms):
-            seen_by = report.extractors.get(row.key, row.extractor.value)
+            seen_by = ENGLISH.say(report.extractors.get(row.key, row.extractor.value))
             better = f" A better imitation is {row.better.value}." if row.better else ""
             yield FigureRow(
-                row.heading, f"{row.help}{better} Measured by {seen_by}.", [_value(arm, row.key) for arm in arms]
+                ENGLISH.say(row.heading),
+                f"{row.help}{better} Measured by {seen_by}.",
+                [_value(arm, row.key) for arm in arms],
             )
+
+
+def called(arm: str) -> str:
+    """An arm for people."""
+    return ENGLISH.say(arm_title(arm))
 
 
 def _value(arm: Arm, key: str) -> str:
@@ -110,7 +125,7 @@ def curves(report: Report, width: int = 640, height: int = 200) -> Markup:
         drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{points}"/>')
         left = 60 + 140 * index
         drawn.append(f'<line x1="{left}" x2="{left + 18}" y1="10" y2="10" stroke="{colour}" stroke-width="3"/>')
-        drawn.append(f'<text x="{left + 24}" y="14" fill="currentColor">{escape(arm_label(name))}</text>')
+        drawn.append(f'<text x="{left + 24}" y="14" fill="currentColor">{escape(called(name))}</text>')
     for value, y in ((high, 24), (low, height - 18)):
         drawn.append(f'<text x="0" y="{y}" fill="currentColor">{value:.3f}</text>')
     steps = max(len(values) for values in lines.values())

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from udp.evaluation.lab import Lab, LabReport
-from udp.evaluation.verdict import NOT_LEARNED
+from udp.evaluation.verdict import RULE, VerdictId
 from udp.files import versions, write_json
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
+from udp.language import ENGLISH, Text
 from udp.photos import Photo, flattened
 from udp.protection.base import ProtectionMethod
 from udp.protection.visibility import visibility
@@ -26,7 +27,7 @@ SHOWN_SIDE = 256
 
 
 def lab_manifest(
-    report: LabReport, lab: Lab, method: ProtectionMethod, protected_with: str, title: str, odd: Sequence[str] = ()
+    report: LabReport, lab: Lab, method: ProtectionMethod, protected_with: str, title: str, odd: Sequence[Text] = ()
 ) -> dict[str, Any]:
     """Every setting and every figure as JSON values.
 
@@ -45,13 +46,13 @@ def lab_manifest(
         "recipes": {recipe.name: _recipe(recipe) for recipe in lab.recipes},
         "cleanings": {name: parse_cleaning(name).reference for name in dict.fromkeys(r.cleaning for r in report.rows)},
         "versions": versions(),
-        "basis": report.rows[0].report.basis,
-        "extractors": dict(report.rows[0].report.extractors),
+        "basis": " ".join(map(ENGLISH.say, report.rows[0].report.basis)),
+        "extractors": {key: ENGLISH.say(name) for key, name in report.rows[0].report.extractors.items()},
         "rows": [
             {
                 "recipe": row.recipe,
                 "cleaning": row.cleaning,
-                "verdict": {k: v for k, v in asdict(row.report.judgement).items() if k != "rule"},
+                "verdict": row.report.judgement.describe(),
                 "effect": asdict(row.effect) if row.effect else None,
                 "kept": asdict(row.kept) if row.kept else None,
                 "figures": {arm.name: arm.metrics for arm in (row.report.base, *row.report.arms)},
@@ -60,8 +61,8 @@ def lab_manifest(
             }
             for row in report.rows
         ],
-        "rule": report.rows[0].report.judgement.rule,
-        "warnings": [*odd, *warnings(report)],
+        "rule": ENGLISH.say(RULE),
+        "warnings": [*map(ENGLISH.say, odd), *warnings(report)],
     }
 
 
@@ -78,7 +79,7 @@ def warnings(report: LabReport) -> list[str]:
         said.append(f"FID, KID, precision and recall rest on {trial.pictures} pictures an arm and run: rough.")
     if trial.unprotected_share > 0:
         said.append(f"{trial.unprotected_share:.0%} of the imitator's photos were unprotected, in every arm.")
-    failed = [f"{r.recipe} ({r.cleaning})" for r in report.rows if r.report.judgement.word == NOT_LEARNED]
+    failed = [f"{r.recipe} ({r.cleaning})" for r in report.rows if r.report.judgement.id is VerdictId.NOT_LEARNED]
     if failed:
         said.append(f"The clean arm failed to learn the subject in: {', '.join(failed)}.")
     return said

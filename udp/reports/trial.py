@@ -15,14 +15,16 @@ from PIL import Image
 
 from udp.evaluation.arms import Report
 from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import RULE
 from udp.files import MANIFEST, versions, write_json
 from udp.imitation.recipes.base import Recipe
+from udp.language import ENGLISH, Text
 from udp.reports.pictures import grid
 from udp.settings import describe_settings
 
 
 def attack_manifest(
-    report: Report, recipe: Recipe, trial: Trial, model: str, warnings: Sequence[str] = ()
+    report: Report, recipe: Recipe, trial: Trial, model: str, warnings: Sequence[Text] = ()
 ) -> dict[str, Any]:
     """Every setting, every arm's figures and the verdict, as JSON values; `warnings` are about the photos."""
     return {
@@ -34,11 +36,11 @@ def attack_manifest(
         "versions": versions(),
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
         "intervals": {arm.name: arm.intervals for arm in (report.base, *report.arms)},
-        "basis": report.basis,
-        "extractors": dict(report.extractors),
+        "basis": " ".join(map(ENGLISH.say, report.basis)),
+        "extractors": {key: ENGLISH.say(name) for key, name in report.extractors.items()},
         "spread": {arm.name: arm.spread for arm in (report.base, *report.arms) if arm.spread},
-        "verdict": asdict(report.judgement),
-        "warnings": list(warnings),
+        "verdict": {**report.judgement.describe(), "rule": ENGLISH.say(RULE)},
+        "warnings": list(map(ENGLISH.say, warnings)),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from udp.errors import InvalidInput
+from udp.evaluation.arm_names import TRAINED
 from udp.evaluation.arms import Report
 from udp.evaluation.lab import DEFAULT_CLEANINGS, LabReport
 from udp.evaluation.trial import Trial
@@ -34,7 +35,7 @@ from udp.ui.state.results import (
 )
 from udp.ui.state.sessions import Session
 from udp.ui.state.source import Source, uploaded_source
-from udp.ui.state.work import ARMS, PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
+from udp.ui.state.work import PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
 from udp.ui.tabs.robustness import MOST_CLEANINGS, MOST_SEEDS
 
 STEPS = RECIPES["lora"]().steps
@@ -138,11 +139,11 @@ def _attack(context: Context) -> Any:
             if pictures not in range(1, MOST_PICTURES + 1):
                 raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, a whole number, got {pictures!r}")
             clean, changed = note_uploads(session, photos), note_uploads(session, protected)
-            source = uploaded_source(clean, changed, ARMS) if changed else Source(take_photos(clean), None, EUDP())
+            source = uploaded_source(clean, changed, TRAINED) if changed else Source(take_photos(clean), None, EUDP())
             name = context.owner.check_model(model)
             trial = _trial(name, prompt, seed=seed, pictures=pictures)
             work = AttackWork(
-                source.clean, source.protected, source.method, ARMS, chosen, trial, name,
+                source.clean, source.protected, source.method, TRAINED, chosen, trial, name,
                 pretrained=context.owner.pretrained,
             )  # fmt: skip
             known = source.method if source.known else None
@@ -180,7 +181,7 @@ def _evaluate(context: Context) -> Any:
                     f"expected at most {MOST_CLEANINGS} names of cleanings and 1 to {MOST_SEEDS} seeds, a whole number, "
                     f"got {len(names)} and {seeds!r}"
                 )
-            source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), ARMS)
+            source = uploaded_source(note_uploads(session, photos), note_uploads(session, protected), TRAINED)
             name = context.owner.check_model(model)
             trial = _trial(name, prompt, seed=seed, seeds=seeds)
             work = RobustnessWork(

@@ -8,12 +8,15 @@ from urllib.parse import parse_qs
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from udp.imitation.cleaning import CLEANINGS
 from udp.ui.endpoints import add_endpoints
-from udp.ui.language.words import WELCOME, translations, word
+from udp.ui.parts.fields import everyday_texts
 from udp.ui.parts.layout import QUICK
 from udp.ui.parts.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_updates
 from udp.ui.parts.preset_menu import EXAMPLE_PRESETS
 from udp.ui.parts.progress import message
+from udp.ui.parts.say import translations, word
+from udp.ui.parts.tables import cleaning_title
 from udp.ui.parts.theme import CSS, HEAD, theme
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import JobLine
@@ -22,8 +25,8 @@ from udp.ui.state.sessions import Sessions
 from udp.ui.state.work import Runner, run_here
 from udp.ui.tabs.about import about
 from udp.ui.tabs.attack import AttackTab
-from udp.ui.tabs.protect import ProtectTab
-from udp.ui.tabs.robustness import RobustnessTab
+from udp.ui.tabs.protect import PHOTOS_HELP, ProtectTab
+from udp.ui.tabs.robustness import CHOICE_HELP, RobustnessTab
 
 TITLE = "Unlearnable photos"
 GONE = "The run in this link is gone, or it belongs to another browser: runs are private, and deleted soon after their tab."
@@ -32,15 +35,17 @@ MOST_BYTES = (
 )
 MOST_SESSIONS = 200  # pages that gradio remembers at once, where it does not hear that one was closed
 CACHE_SECONDS = 12 * 3600
-HEADER = f'<header class="masthead">{word(WELCOME)}</header>'
+HEADER = f'<header class="masthead">{word("page.welcome")}</header>'
 
 
 def launch_options() -> dict[str, Any]:
     """What `Blocks.launch` needs wherever the app runs: look, limits, and nothing kept or sent."""
+    cleanings = [cleaning_title(name) for name in CLEANINGS]
+    titles = [*everyday_texts(), *cleanings, PHOTOS_HELP, CHOICE_HELP]
     return {
         "theme": theme(), "css": CSS, "head": HEAD, "max_file_size": MOST_BYTES, "run_history": False,
         "state_session_capacity": MOST_SESSIONS,
-        "footer_links": ["api"], "share": False, "i18n": translations(),
+        "footer_links": ["api"], "share": False, "i18n": translations(titles),
     }  # fmt: skip
 
 
@@ -80,13 +85,13 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         gr.HTML(HEADER, padding=False)
         notice = gr.HTML(visible=False, padding=False)
         with gr.Tabs(selected="protect") as tabs:
-            with gr.Tab(word("Protect"), id="protect"):
+            with gr.Tab(word("tab.protect"), id="protect"):
                 protect = ProtectTab(context)
-            with gr.Tab(word("Attack"), id="attack") as attack_item:
+            with gr.Tab(word("tab.attack"), id="attack") as attack_item:
                 attack = AttackTab(context)
-            with gr.Tab(word("Robustness"), id="robustness") as robustness_item:
+            with gr.Tab(word("tab.robustness"), id="robustness") as robustness_item:
                 robustness = RobustnessTab(context)
-            with gr.Tab(word("About"), id="about"):
+            with gr.Tab(word("tab.about"), id="about"):
                 gr.HTML(about(owner.keep_minutes), padding=False)
         runs = protect.connect(tabs)
         attack.connect(runs, attack_item)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from udp.language import Text, text
+
 # One number; or one of each picture, of which the figure is the mean; or the figure of any choice of pictures, by their
 # indices (N,). The last two have a bootstrap interval.
 Value = float | np.ndarray | Callable[[np.ndarray], float]
@@ -56,6 +58,12 @@ class Metric:
     on_prompt: bool = False
 
     @property
-    def heading(self) -> str:
-        """The English title with its unit."""
-        return f"{self.title}, {self.unit}" if self.unit else self.title
+    def heading(self) -> Text:
+        """The title with its unit."""
+        title = text(f"metric.{self.key}", self.title)
+        return text("metric.in_unit", title=title, unit=self.unit) if self.unit else title
+
+    @property
+    def meaning(self) -> Text:
+        """What the figure says."""
+        return text(f"metric.{self.key}.help", self.help)

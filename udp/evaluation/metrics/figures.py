@@ -12,6 +12,7 @@ import torch
 
 from udp.evaluation.metrics.features import features
 from udp.evaluation.metrics.quality import log_spectra, noise_level, pattern_excess, squares, texture
+from udp.language import Text, text
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, flattened
 
@@ -40,16 +41,12 @@ class Reference:
             model, tuple(photos), prompt, real, features(model, before), texture(squares(pixels, model.resolution))
         )
 
-    def basis(self, pictures: int) -> str:
+    def basis(self, pictures: int) -> Text:
         """What extractor and how many samples the figures rest on."""
-        return (
-            f"{pictures} pictures a run and arm against {len(self.photos)} clean photos. Similarity, diversity, FID, "
-            f"KID, precision and recall: features of the base model's ({Path(self.model.name).name}) U-Net, middle block at "
-            f"t = 100, pooled to 2 x 2, {self.real.shape[1]} numbers; they do not compare with Inception figures. "
-            f"Texture: wavelets, no network. Pattern: power spectra of the luminance, no network, {pictures} pairs of "
-            f"pictures of one seed, the arm's and the clean arm's; without any pattern it is not 0 but some dB. "
-            f"Intervals of one run: 95% bootstrap over its pictures; of several runs: 95% Student t over them."
-        )
+        return text(
+            "basis.pictures", pictures=pictures, photos=len(self.photos), model=Path(self.model.name).name,
+            numbers=self.real.shape[1],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from udp.evaluation.metrics.base import Extractor
 from udp.evaluation.metrics.pretrained import Pretrained, mean_cosine
 from udp.evaluation.metrics.quality import squares
+from udp.language import Text, text
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, flattened
 
@@ -33,28 +34,28 @@ class PretrainedReference:
     ) -> PretrainedReference:
         """Extract the features once; every arm uses them. `prompt` is that of the generated pictures."""
         seen = squares([flattened(photo).pixels for photo in photos], diffusion.resolution)
-        text = models.clip.text(prompt) if diffusion.takes_prompts else None
-        return cls(models, models.clip.images(seen), models.dinov2.images(seen), text)
+        wanted = models.clip.text(prompt) if diffusion.takes_prompts else None
+        return cls(models, models.clip.images(seen), models.dinov2.images(seen), wanted)
 
     def see(self, images: Sequence[np.ndarray]) -> Seen:
         """The features of uint8 pictures."""
         return Seen(self, images, self.models.clip.images(images), self.models.dinov2.images(images))
 
-    def rests_on(self, extractor: Extractor, pictures: int, on_prompt: bool) -> str:
+    def rests_on(self, extractor: Extractor, pictures: int, on_prompt: bool) -> Text:
         """The name of a figure's extractor and how many samples it rests on."""
         name = {Extractor.CLIP: self.models.clip.name, Extractor.DINOV2: self.models.dinov2.name}[extractor]
-        against = "the prompt" if on_prompt else f"{len(self.clip)} clean photos"
-        return f"{name}, {pictures} pictures a run and arm against {against}"
+        if on_prompt:
+            return text("extractor.prompt", name=name, pictures=pictures)
+        return text("extractor.photos", name=name, pictures=pictures, photos=len(self.clip))
 
-    def basis(self) -> str:
+    def basis(self) -> Text:
         """How the figures are made, and how alike the clean photos are among themselves by the same measure."""
-        said = "CLIP and DINOv2 similarity: mean cosine of all pairs of a generated picture and a clean photo"
+        among = prompt = text("basis.nothing")
         if len(self.clip) > 1:
-            clip, dinov2 = _among(self.clip), _among(self.dinov2)
-            said += f" (pairs of different clean photos: CLIP {clip:.3f}, DINOv2 {dinov2:.3f})"
+            among = text("basis.among", clip=_among(self.clip), dinov2=_among(self.dinov2))
         if self.text is not None:
-            said += ". CLIP prompt agreement: mean cosine of a picture and the whole prompt, made-up words included"
-        return f"{said}."
+            prompt = text("basis.prompt")
+        return text("basis.pretrained", among=among, prompt=prompt)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from udp.evaluation.metrics.figures import BesideClean, Imitation
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference, Seen
 from udp.evaluation.metrics.quality import blur, texture, texture_distance
 from udp.evaluation.metrics.sets import bootstrap, frechet_distance, kernel_distance, precision_recall
+from udp.language import Text
 
 LOSS, NETWORK, WAVELETS, SPECTRA, PIXELS, TRAINING, CLIP, DINOV2 = Extractor
 LOWER, HIGHER = Better
@@ -114,7 +115,7 @@ def measure(evidence: Any) -> tuple[Figures, Intervals]:
     return figures, intervals
 
 
-def extractors(reference: PretrainedReference, pictures: int) -> dict[str, str]:
+def extractors(reference: PretrainedReference, pictures: int) -> dict[str, Text]:
     """By figure of a pretrained model, what sees the pictures and how many samples it rests on."""
     rows = (row for row in METRICS.values() if row.evidence is Seen)
     return {

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from udp.errors import InvalidInput
+from udp.language import Text, text
 from udp.settings import check_settings
-from udp.ui.language.words import word
+from udp.ui.parts.say import REGISTRIES, entry_title, word
 
 Settings = TypeVar("Settings")
 # Above this ratio of high to low, a slider cannot reach the small values: a number box it is.
@@ -26,11 +27,27 @@ def settings_of(kind: type, advanced: bool) -> list[dataclasses.Field]:
     return [item for item in dataclasses.fields(kind) if item.metadata.get("advanced") is advanced]
 
 
+def texts_of(item: dataclasses.Field) -> tuple[Text, Text]:
+    """A field's label and its line of explanation, in English as its dataclass says it."""
+    label = item.name.replace("_", " ").capitalize().replace("Pgd", "PGD")
+    help = item.metadata["help"][:1].upper() + item.metadata["help"][1:]
+    if item.metadata["levels"]:
+        help = f"{help}, in levels of 255"
+    return text(f"setting.{item.name}", label), text(f"setting.{item.name}.help", help)
+
+
+def everyday_texts() -> list[Text]:
+    """The labels and explanations of every field that is no advanced one."""
+    kinds = [kind for registry in REGISTRIES.values() for kind in registry.values()]
+    found = {item.name: item for kind in kinds for item in settings_of(kind, advanced=False)}
+    return [said for item in found.values() for said in texts_of(item)]
+
+
 def control(item: dataclasses.Field, high: float | None = None) -> gr.components.Component:
     """A slider, number box, choice or checkbox for one field, at the field's default; `high` lowers its upper end."""
     meta, value = item.metadata, item.default
-    label = word(item.name.replace("_", " ").capitalize().replace("Pgd", "PGD"))
-    help = meta["help"][:1].upper() + meta["help"][1:]
+    name, meaning = texts_of(item)
+    label, help = word(name), meaning.english
     if meta["choices"]:
         return gr.Dropdown(list(meta["choices"]), value=value, label=label, info=help, interactive=True)
     if isinstance(value, bool):
@@ -40,8 +57,6 @@ def control(item: dataclasses.Field, high: float | None = None) -> gr.components
         return kind(value, label=label, info=help, interactive=True)
     scale = 255 if meta["levels"] else 1
     low, high = meta["low"] * scale, (meta["high"] if high is None else high) * scale
-    if meta["levels"]:
-        help = f"{help}, in levels of 255"
     if low > 0 and high / low > WIDEST_SLIDER:
         return gr.Number(value * scale, label=label, info=f"{help}, {low:g} to {high:g}", interactive=True)
     step = round(meta["step"] * scale, 9) if meta["step"] else None
@@ -51,7 +66,7 @@ def control(item: dataclasses.Field, high: float | None = None) -> gr.components
         round(value * scale, 9),
         step=step,
         label=label,
-        info=word(help),
+        info=word(meaning),
         interactive=True,
     )
 
@@ -90,24 +105,22 @@ def build_settings(kind: type[Settings], items: Iterable[dataclasses.Field], val
 
 
 class Choice:
-    """A radio (or a menu) over a registry (methods or recipes), the everyday controls they share, and each one's advanced ones.
+    """A radio (or a menu) over `REGISTRIES[what]`, the everyday controls its entries share, and each one's advanced ones.
 
     Call `choose` and `advanced` inside the layout, then pass `components` as the last inputs of an event and give the
     values that arrive to `read`.
     """
 
-    def __init__(
-        self, registry: dict[str, type], highs: dict[str, float] | None = None, first: str | None = None
-    ) -> None:
-        self.registry, self.highs = registry, highs or {}
-        self.first = first or next(iter(registry))  # what is chosen before anybody chooses
-        self.everyday = settings_of(next(iter(registry.values())), advanced=False)
+    def __init__(self, what: str, highs: dict[str, float] | None = None, first: str | None = None) -> None:
+        self.what, self.registry, self.highs = what, REGISTRIES[what], highs or {}
+        self.first = first or next(iter(self.registry))  # what is chosen before anybody chooses
+        self.everyday = settings_of(next(iter(self.registry.values())), advanced=False)
         self._groups: list[gr.Column] = []
         self._advanced: dict[str, list[gr.components.Component]] = {}
 
     def choose(self, label: str, info: str) -> None:
         """The radio and the everyday controls."""
-        names = [(f"{word(kind.title)}", name) for name, kind in self.registry.items()]
+        names = [(f"{word(entry_title(self.what, name))}", name) for name in self.registry]
         kind = gr.Radio if len(names) <= MOST_RADIO else gr.Dropdown
         self.radio = kind(names, value=self.first, label=word(label), info=word(info))
         self._shared = [control(item, self.highs.get(item.name)) for item in self.everyday]

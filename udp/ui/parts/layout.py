@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABCMeta
+from collections.abc import Mapping
+from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
-from udp.ui.language.phrases import speech
-from udp.ui.language.words import word
-from udp.ui.parts.progress import LossLog
+from udp.language import ENGLISH, Language, Text, text
+from udp.ui.parts.progress import LossLog, Series
+from udp.ui.parts.say import speech, word
 from udp.ui.state.owner import Owner, title
 
 # Handlers that submit or watch jobs cost next to nothing: the model's own line (udp.ui.state.jobs.JobLine) does the queueing.
@@ -19,29 +21,18 @@ QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 MOST_PICTURES = 8
 
 
-def section(title: str, text: str = "") -> None:
+def section(title: Text | str, help: Text | str = "") -> None:
     """A heading with a line of explanation: two pieces, because the browser translates one text a piece."""
     with gr.Column(elem_classes="section"):
         gr.HTML(f"<h2>{word(title)}</h2>", padding=False)
-        if text:
-            gr.HTML(f"<p>{word(text)}</p>", padding=False)
+        if help:
+            gr.HTML(f"<p>{word(help)}</p>", padding=False)
 
 
-def loss_plot(colours: dict[str, str], label: str, legend: str) -> gr.LinePlot:
+def loss_plot(series: Mapping[str, Series], label: str, legend: str) -> gr.LinePlot:
     """A live plot of losses, hidden until `plot_of` fills it. No fixed height: gradio would cut off the legend."""
-    return gr.LinePlot(
-        LossLog(colours).frame(),
-        x="step",
-        y="loss",
-        color="series",
-        color_map=colours,
-        color_title=legend,
-        x_title="Step",
-        y_title="Loss",
-        label=word(label),
-        buttons=[],
-        visible=False,
-    )
+    start = _plot(LossLog(series), legend, ENGLISH)
+    return gr.LinePlot(x="step", y="loss", color="series", label=word(label), buttons=[], visible=False, **start)
 
 
 def plot_of(log: LossLog, legend: str, request: gr.Request) -> gr.LinePlot:
@@ -49,16 +40,18 @@ def plot_of(log: LossLog, legend: str, request: gr.Request) -> gr.LinePlot:
 
     In the visitor's language: the browser translates a plot's label and nothing in it.
     """
-    say = speech(request.headers.get("accept-language", ""))
-    return gr.LinePlot(
-        log.frame().assign(series=lambda frame: frame["series"].map(say)),
-        color_map={say(series): colour for series, colour in log.colours.items()},
-        color_title=say(legend),
-        x_title=say("Step"),
-        y_title=say("Loss"),
-        x_lim=[0, log.total],
-        visible=not log.empty,
-    )
+    return gr.LinePlot(x_lim=[0, log.total], visible=not log.empty, **_plot(log, legend, speech(request)))
+
+
+def _plot(log: LossLog, legend: str, language: Language) -> dict[str, Any]:
+    titles = {name: language.say(series.title) for name, series in log.series.items()}
+    return {
+        "value": log.frame().assign(series=lambda frame: frame["series"].map(titles)),
+        "color_map": {titles[name]: series.colour for name, series in log.series.items()},
+        "color_title": language.say(text(legend)),
+        "x_title": language.say(text("plot.step")),
+        "y_title": language.say(text("plot.loss")),
+    }
 
 
 def photo_gallery(label: str, **options: object) -> gr.Gallery:

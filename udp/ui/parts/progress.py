@@ -3,89 +3,99 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
+from udp.evaluation.arm_names import TRAINED, arm_title
+from udp.language import ENGLISH, Text, text
 from udp.progress import Progress
-from udp.ui.language.phrases import spoken
+from udp.ui.parts.say import spoken
 from udp.ui.state.jobs import Update
 
-ARM_TITLES = {
-    "base": "Before fine-tuning",
-    "clean": "Clean",
-    "random": "Random noise",
-    "protected": "Protected",
-}
-# Okabe and Ito's palette: told apart with any colour vision, on light and dark.
-ARM_COLOURS = {"Clean": "#0072b2", "Random noise": "#e69f00", "Protected": "#009e73"}
-# No word on up or down: some methods raise the loss of the photos, others lower it.
-STAGE_COLOURS = {"Surrogate learns": "#0072b2", "Photos perturbed": "#d55e00"}
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a plot."""
+
+    title: Text
+    colour: str
+
+
+# By what `Progress` calls them. No word on up or down: some methods raise the loss of the photos, others lower it.
+ARM_SERIES = {str(arm): Series(arm_title(arm), arm.colour) for arm in TRAINED}
 STAGE_SERIES = {
-    "training the surrogate": "Surrogate learns",
-    "perturbing the photos": "Photos perturbed",
+    "training the surrogate": Series(text("plot.surrogate"), "#0072b2"),
+    "perturbing the photos": Series(text("plot.photos"), "#d55e00"),
 }
 MOST_POINTS = 300
 
 
-def time_left(seconds: float | None) -> str:
+def time_left(seconds: float | None) -> Text:
     """For example "about 40 s left", rounded as coarsely as the estimate deserves."""
     if seconds is None:
-        return "estimating the time left"
+        return text("left.unknown")
     if seconds < 3:
-        return "almost done"
+        return text("left.none")
     if seconds < 20:
-        return f"about {round(seconds)} s left"
+        return text("left.about", time=text("time.seconds", number=round(seconds)))
     if seconds < 90:
-        return f"about {round(seconds / 5) * 5} s left"
+        return text("left.about", time=text("time.seconds", number=round(seconds / 5) * 5))
     if seconds < 5400:
-        return f"about {round(seconds / 60)} min left"
-    return f"about {seconds / 3600:.1f} h left"
+        return text("left.about", time=text("time.minutes", number=round(seconds / 60)))
+    return text("left.about", time=text("time.hours", number=f"{seconds / 3600:.1f}"))
+
+
+def stage_title(stage: str) -> Text:
+    """What a stage of `Progress` is called; the lab's, which name a cell as well, are English only."""
+    return text(f"stage.{stage.replace(' ', '_')}", stage)
 
 
 def bar(update: Update) -> str:
     """The progress bar of a running job, as HTML."""
     progress = update.progress
-    stage = progress.stage[:1].upper() + progress.stage[1:]
+    stage = text("job.stage", stage=stage_title(progress.stage))
     if progress.arm:
-        stage = f"{ARM_TITLES.get(progress.arm, progress.arm)}: {progress.stage}"
+        stage = text("job.stage.of", arm=arm_title(progress.arm), stage=stage_title(progress.stage))
     return _panel(stage, progress.overall, time_left(update.seconds_left))
 
 
 def waiting(place: int = 0) -> str:
     """Shown before the first progress: the model is shared by all visitors, and `place` runs go before this one."""
     if not place:
-        return _panel("Starting", 0.0, "estimating the time left")
-    return _panel("Waiting in line", 0.0, f"{place} run{'s' if place > 1 else ''} before yours")
+        return _panel(text("job.starting"), 0.0, text("left.unknown"))
+    return _panel(text("job.waiting"), 0.0, text("job.before", count=place))
 
 
-def message(text: str, kind: str = "quiet") -> str:
+def message(said: Text | str, kind: str = "quiet") -> str:
     """A line in the bar's place: `kind` is "quiet" or "bad"."""
-    return f'<p class="status {kind}" role="status">{spoken(text)}</p>'
+    return f'<p class="status {kind}" role="status">{spoken(said)}</p>'
 
 
-def _panel(stage: str, share: float, left: str) -> str:
+def _panel(stage: Text, share: float, left: Text) -> str:
     share = min(1.0, max(0.0, share))
     percent = round(100 * share)
     return (
         f'<div class="job"><div class="job-line"><span>{spoken(stage)}</span>'
         f'<span class="job-left">{percent}% &middot; {spoken(left)}</span></div>'
-        f'<div class="job-track" role="progressbar" aria-label="{html.escape(stage)}" aria-valuemin="0" '
+        f'<div class="job-track" role="progressbar" aria-label="{html.escape(ENGLISH.say(stage))}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}"><div class="job-fill" style="width:{percent}%"></div></div></div>'
     )
 
 
 class LossLog:
-    """Losses of the series named in `colours`, smoothed by a running mean and thinned for a plot."""
+    """Losses of `series`, by the arm or the stage, smoothed by a running mean and thinned for a plot."""
 
-    def __init__(self, colours: dict[str, str], window: int = 10) -> None:
+    def __init__(self, series: Mapping[str, Series], window: int = 10) -> None:
         self.window = window
-        self.colours = colours
+        self.series = series
         self.total = 1
-        self._losses: dict[str, list[tuple[int, float]]] = {series: [] for series in colours}
+        self._losses: dict[str, list[tuple[int, float]]] = {name: [] for name in series}
 
     def add(self, progress: Progress) -> None:
         """Note the loss of a progress report, if it has one and belongs to one of the series."""
-        series = ARM_TITLES.get(progress.arm) if progress.arm else STAGE_SERIES.get(progress.stage)
+        series = progress.arm or progress.stage
         if progress.loss is not None and series in self._losses:
             self._losses[series].append((progress.done, progress.loss))
             self.total = progress.total

@@ -5,22 +5,21 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from udp.evaluation.arm_names import TRAINED, arm_title
 from udp.evaluation.arms import Arm, Report
+from udp.evaluation.interval import Interval
 from udp.evaluation.lab import LabReport
 from udp.evaluation.metrics.table import METRICS
+from udp.evaluation.verdict import RULE
 from udp.imitation.cleaning import parse_cleaning
-from udp.ui.language.phrases import spoken
-from udp.ui.parts.progress import ARM_TITLES
+from udp.language import ENGLISH, Text, text
+from udp.ui.parts.say import spoken
 from udp.ui.state.results import SavedPhoto
 
 FEW_COLUMNS = 5  # on a phone they fit below a row's name
-LEARNED = (
-    "One trial, one model, one recipe. Learned means: how far the loss on the clean photos fell, compared with "
-    "fine-tuning on them."
-)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+def table(head: Sequence[Text], rows: Sequence[Sequence[str]], caption: Text) -> str:
     """A table whose rows are of HTML already; the first cell of each row is its header."""
     # The roles stand here because a narrow page lays rows out as grids, and a row that is none loses its own.
     top = "".join(f'<th scope="col" role="columnheader">{spoken(cell)}</th>' for cell in head)
@@ -32,7 +31,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
     )
     few = " few" if len(head) <= FEW_COLUMNS else ""
     return (
-        f'<div class="figures{few}" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table role="table" '
+        f'<div class="figures{few}" tabindex="0" role="region" aria-label="{html.escape(ENGLISH.say(caption))}"><table role="table" '
         f'style="--columns: {len(head) - 1}"><caption>{spoken(caption)}</caption><thead role="rowgroup"><tr role="row">{top}'
         f'</tr></thead><tbody role="rowgroup">{body}</tbody></table></div>'
     )
@@ -50,37 +49,41 @@ def visibility_table(photos: Sequence[SavedPhoto]) -> str:
         ]
         for p in photos
     ]
-    head = ["Photo", "Largest change, of 255", "PSNR, dB", "SSIM", "Notes"]
-    return table(head, rows, "How visible the change is (higher PSNR and SSIM: less visible)")
+    head = [text(f"visibility.{column}") for column in ("photo", "change", "psnr", "ssim", "notes")]
+    return table(head, rows, text("visibility.caption"))
 
 
 def left_out(reasons: Sequence[str]) -> str:
     """What of a visitor's files could not be read, a line each."""
-    return "".join(f'<p class="status warning">{spoken(f"Left out: {text}")}</p>' for text in reasons)
+    said = (spoken(text("photos.left_out", reason=reason)) for reason in reasons)
+    return "".join(f'<p class="status warning">{line}</p>' for line in said)
 
 
 def attack_table(report: Report) -> str:
     """Figures by arm, each with a line that says what it means."""
     arms = [report.base, *report.arms]
     rows = [
-        [f"{spoken(row.heading)}<small>{spoken(row.help)}</small>", *(_figure(arm, row.key) for arm in arms)]
+        [f"{spoken(row.heading)}<small>{spoken(row.meaning)}</small>", *(_figure(arm, row.key) for arm in arms)]
         for row in METRICS.values()
         if any(row.key in arm.metrics for arm in arms)
     ]
-    return table(["Figure", "Before", *(ARM_TITLES.get(arm.name, arm.name) for arm in report.arms)], rows, "Figures")
+    head = [text("figures.figure"), text("figures.before"), *(arm_title(arm.name) for arm in report.arms)]
+    return table(head, rows, text("figures.caption"))
 
 
-def verdict_panel(report: Report, warnings: Sequence[str] = ()) -> str:
+def verdict_panel(report: Report, warnings: Sequence[Text] = ()) -> str:
     """The verdict, after what there is to warn of in the photos."""
-    doubts = "".join(f'<p class="status warning">{spoken(text)}</p>' for text in warnings)
+    doubts = "".join(f'<p class="status warning">{spoken(warning)}</p>' for warning in warnings)
     return doubts + (
-        f'<div class="verdict" role="status"><p>{spoken(report.verdict)}</p><small>{spoken(LEARNED)}</small></div>'
+        f'<div class="verdict" role="status"><p>{spoken(report.judgement.sentence)}</p>'
+        f"<small>{spoken(text('verdict.learned'))}</small></div>"
     )
 
 
 def grounds(report: Report) -> str:
     """The verdict's rule, and what the figures rest on."""
-    return "".join(f'<p class="rule">{spoken(text)}</p>' for text in (report.judgement.rule, report.basis) if text)
+    basis = " ".join(map(spoken, report.basis))
+    return "".join(f'<p class="rule">{shown}</p>' for shown in (spoken(RULE), basis) if shown)
 
 
 def _figure(arm: Arm, key: str) -> str:
@@ -88,7 +91,7 @@ def _figure(arm: Arm, key: str) -> str:
     if key not in arm.metrics:
         return "&ndash;"
     ends = [_short(end) for end in arm.intervals.get(key, ())]
-    interval = f"<small>{spoken(' to '.join(ends))}</small>" if ends else ""
+    interval = f"<small>{spoken(text('interval.ends', low=ends[0], high=ends[1]))}</small>" if ends else ""
     return f"{_short(arm.metrics[key])}{interval}"
 
 
@@ -97,21 +100,27 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def cleaning_title(name: str) -> str:
+def cleaning_title(name: str) -> Text:
     """A cleaning, or a chain of them, as people call it."""
-    title = parse_cleaning(name).title
-    return title[:1].upper() + title[1:]
+    first, *then = name.split("+")
+    title = parse_cleaning(first).title
+    found = text(f"cleaning.{first}", title[:1].upper() + title[1:])
+    return text("cleaning.chain", first=found, then=cleaning_title("+".join(then))) if then else found
 
 
 def robustness_table(report: LabReport) -> str:
     """A row a cleaning: what each arm learned, the effect, how much of it is kept, and the verdict's word."""
-    arms = ("clean", "random", "protected")
     rows = []
     for row in report.rows:
         learned = row.report.judgement.learned
-        values = [learned[arm].text() if arm in learned else "&ndash;" for arm in arms]
-        measures = [interval.text() if interval else "&ndash;" for interval in (row.effect, row.kept)]
-        word = html.escape(row.report.judgement.word)
-        rows.append([html.escape(cleaning_title(row.cleaning)), *values, *measures, word])
-    head = ["Cleaning", *(f"Learned: {ARM_TITLES[arm].lower()}" for arm in arms), "Effect", "Effect kept", "Verdict"]
-    return table(head, rows, "What the imitator learned after each cleaning, of what the clean photos teach")
+        shares = [*(learned.get(arm) for arm in TRAINED), row.effect, row.kept]
+        rows.append([spoken(cleaning_title(row.cleaning)), *map(_share, shares), spoken(row.report.judgement.word)])
+    head = [
+        text("robustness.cleaning"), *(text("robustness.learned", arm=arm_title(arm)) for arm in TRAINED),
+        text("robustness.effect"), text("robustness.kept"), text("robustness.verdict"),
+    ]  # fmt: skip
+    return table(head, rows, text("robustness.caption"))
+
+
+def _share(interval: Interval | None) -> str:
+    return spoken(text("interval.share", interval=interval)) if interval else "&ndash;"

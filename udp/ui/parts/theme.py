@@ -9,7 +9,9 @@ from __future__ import annotations
 import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 
-from udp.ui.language.phrases import LANGUAGE
+from udp.evaluation.arm_names import TRAINED
+from udp.ui.parts import say
+from udp.ui.parts.progress import STAGE_SERIES
 
 
 def theme() -> gr.themes.Base:
@@ -92,7 +94,7 @@ def theme() -> gr.themes.Base:
 
 # The phone's address bar takes the page's colour.
 HEAD = f"""
-{LANGUAGE}
+{say.HEAD}
 <meta name="theme-color" content="#faf8f5" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#1c1917" media="(prefers-color-scheme: dark)">
 """
@@ -131,8 +133,6 @@ footer .divider { display: none; }
 .arm { gap: .35rem !important; }
 .arm .grid-container { grid-template: none / repeat(max(4, var(--grid-cols)), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
 .arm h3 { font-size: 1rem; font-weight: 700; margin: 0; padding-left: .6rem; border-left: 4px solid var(--neutral-400); }
-.arm .arm-clean { border-color: #0072b2; } .arm .arm-random { border-color: #e69f00; }
-.arm .arm-protected { border-color: #009e73; }
 .figures { overflow-x: auto; width: 0; min-width: 100%; }
 .figures table { border-collapse: collapse; width: 100%; font-size: .95rem; font-variant-numeric: tabular-nums; }
 .figures caption { text-align: left; color: var(--body-text-color-subdued); padding: .25rem 0 .5rem; }
@@ -157,7 +157,6 @@ footer .divider { display: none; }
 .about .steps li + li::before { content: "\\2192"; position: absolute; left: -1.55rem; top: calc(50% - .8rem); }
 .about .steps b, .about .steps span { display: block; } .about .steps b { line-height: 1.35; margin-bottom: .3rem; }
 .about .steps span { font-size: .92rem; line-height: 1.45; color: var(--body-text-color-subdued); }
-.about .steps li:nth-child(2) { border-top: 4px solid #0072b2; } .about .steps li:nth-child(3) { border-top: 4px solid #d55e00; }
 .about .again { margin-top: 1rem; }
 .rule { color: var(--body-text-color-subdued); font-size: .9rem; line-height: 1.55; max-width: 72ch; margin-top: .75rem; }
 @media (max-width: 640px) {
@@ -177,3 +176,9 @@ footer .divider { display: none; }
   .figures.few thead th:first-child { display: none; }
 }
 """
+CSS += "".join(f".arm .arm-{arm} {{ border-color: {arm.colour}; }}\n" for arm in TRAINED)
+# The second and third step of the page About are what the plot of a protection shows.
+CSS += "".join(
+    f".about .steps li:nth-child({place}) {{ border-top: 4px solid {series.colour}; }}\n"
+    for place, series in enumerate(STAGE_SERIES.values(), 2)
+)

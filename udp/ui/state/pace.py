@@ -6,6 +6,8 @@ import threading
 
 import torch
 
+from udp.language import Text, text
+
 # Measured with the embedded model on two processor cores: the one-click example's 1,640 units took 880 s on a busy machine, and
 # its 1,560 without class images 285 s on an idle one. Something between, for a first guess.
 CPU_SECONDS_A_UNIT = 0.3
@@ -25,19 +27,21 @@ class Pace:
             self._found.setdefault(model, []).append(seconds / max(1.0, units))
             del self._found[model][:-MEMORY]
 
-    def text(self, model: str, units: float) -> str:
+    def estimate(self, model: str, units: float) -> Text:
         """An estimate for people, and what it rests on."""
         with self._lock:
             found = self._found.get(model)
         if found:
-            return f"Takes about {duration(units * sum(found) / len(found))}, going by the last runs here."
+            return text("pace.known", time=duration(units * sum(found) / len(found)))
         if model == "mini" and not torch.cuda.is_available():
-            return f"Takes about {duration(units * CPU_SECONDS_A_UNIT)} on two processor cores: a first guess."
-        return "No estimate before the first run with this model here; the bar shows one after a few steps."
+            return text("pace.guessed", time=duration(units * CPU_SECONDS_A_UNIT))
+        return text("pace.unknown")
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float) -> Text:
     """For example "40 s", "3 min", "1.5 h"."""
     if seconds < 90:
-        return f"{max(5, round(seconds / 5) * 5)} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return text("time.seconds", number=max(5, round(seconds / 5) * 5))
+    if seconds < 5400:
+        return text("time.minutes", number=round(seconds / 60))
+    return text("time.hours", number=f"{seconds / 3600:.1f}")

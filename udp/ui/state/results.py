@@ -19,16 +19,17 @@ from udp.evaluation.lab import Lab, LabReport
 from udp.evaluation.trial import Trial
 from udp.files import MANIFEST
 from udp.imitation.recipes.base import Recipe
+from udp.language import ENGLISH, Text
 from udp.models.loading import is_small
 from udp.photos import Photo, PhotoSet, flattened, read_photo, read_photos, read_set, same_name, write_png
 from udp.protection.base import ProtectionMethod
 from udp.protection.budget import whole_levels
 from udp.protection.folder import protection_manifest
+from udp.reports.html import called
 from udp.reports.lab import lab_manifest, write_lab
 from udp.reports.pictures import grid
 from udp.reports.trial import attack_manifest, write_losses
 from udp.settings import describe_settings, for_model
-from udp.ui.parts.progress import ARM_TITLES
 
 MOST_PHOTOS = 16
 MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
@@ -183,7 +184,7 @@ def save_attack(
     model: str,
     protection: ProtectionMethod | None,
     folder: Path,
-    warnings: Sequence[str] = (),
+    warnings: Sequence[Text] = (),
 ) -> tuple[dict[str, list[Path]], Path]:
     """Write every arm's pictures, a grid, losses.csv and report.json into a ZIP. Returns pictures by arm, and the ZIP."""
     arms = (report.base, *report.arms)
@@ -193,7 +194,7 @@ def save_attack(
         pictures[arm.name] = [folder / arm.name / f"seed-{trial.seed + index}.png" for index in range(len(arm.images))]
         for path, image in zip(pictures[arm.name], arm.images, strict=True):
             Image.fromarray(image).save(path)
-    grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(folder / "grid.png")
+    grid({called(arm.name): arm.images for arm in arms}).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
     content = attack_manifest(report, for_model(recipe, is_small(model)), trial, model, warnings)
     if protection:  # one that was never saved by itself still has zeros where the model's own values were used
@@ -218,7 +219,7 @@ def robustness_rows(report: LabReport) -> list[dict[str, Any]]:
             "cleaning": row.cleaning,
             "effect": asdict(row.effect) if row.effect else None,
             "kept": asdict(row.kept) if row.kept else None,
-            "verdict": row.report.judgement.word,
+            "verdict": ENGLISH.say(row.report.judgement.word),
         }
         for row in report.rows
     ]
@@ -231,7 +232,7 @@ def save_robustness(
     known: bool,
     model: str,
     folder: Path,
-    warnings: Sequence[str] = (),
+    warnings: Sequence[Text] = (),
 ) -> tuple[list[tuple[Path, str]], Path]:
     """A grid of pictures for every cleaning, and a ZIP with the grids, report.html and report.json.
 
@@ -242,13 +243,13 @@ def save_robustness(
     for row in report.rows:
         arms = (row.report.base, *row.report.arms)
         path = folder / f"{row.recipe}-{row.cleaning}.png"
-        grid({ARM_TITLES.get(arm.name, arm.name): arm.images for arm in arms}).save(path)
+        grid({called(arm.name): arm.images for arm in arms}).save(path)
         grids.append((path, row.cleaning))
     lab = replace(lab, recipes=[for_model(recipe, is_small(model)) for recipe in lab.recipes])
     manifest = lab_manifest(report, lab, method, model, "How well the protection lasts", warnings)
     if not known:
         manifest["method"] = {"name": "unknown: uploaded photos", "budget": method.budget}
-    write_lab(folder, report, manifest, {ARM_TITLES[name]: photos for name, photos in lab.arms.items()})
+    write_lab(folder, report, manifest, {called(name): photos for name, photos in lab.arms.items()})
     files = [*(path for path, _ in grids), folder / "report.html", folder / "report.json"]
     return grids, pack(files, folder / "robustness.zip")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from udp.errors import InvalidInput
 from udp.evaluation.pairs import MOST_LEVELS, differences, pair_up, pair_warnings
+from udp.language import Text, text
 from udp.photos import Photo
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import EUDP
-from udp.ui.language.phrases import spoken
+from udp.ui.parts.say import spoken
 from udp.ui.state.results import SavedProtection, take_photos
 from udp.ui.state.sessions import Session
 from udp.ui.state.work import PROMPT
@@ -20,7 +21,6 @@ NO_PHOTOS = (
     "expected protected photos to attack, got none: protect some first, try the example, or upload a clean and a "
     "protected set"
 )
-NOTHING = "Nothing is protected in this session yet. Start on the tab Protect, with your photos or an example."
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Source:
     known: bool = True
     prompt: str = PROMPT
     seed: int = 0
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Text, ...] = ()
 
 
 def saved_source(saved: SavedProtection) -> Source:
@@ -86,17 +86,16 @@ def saved_example(session: Session) -> SavedProtection | None:
 def describe(session: Session, clean: Sequence[Path], protected: Sequence[Path]) -> tuple[str, list[tuple[str, str]]]:
     """What an attack would use now, as HTML, with thumbnails."""
     if clean or protected:
-        return _paragraph(f"Using your own sets: {len(clean)} clean and {len(protected)} protected."), []
+        return _paragraph(text("source.own", clean=len(clean), protected=len(protected))), []
     saved = session.protection or session.example
     if saved is None:
-        return _paragraph(NOTHING), []
-    what = f"the example {saved.example}" if saved.example else f"the {len(saved.photos)} photos"
-    if not saved.example and len(saved.photos) == 1:
-        what = "the photo"
-    title = saved.method.title.split(" (")[0]
-    text = f"Using {what} protected in this session: {title}, budget {saved.method.budget * 255:g}/255."
-    return _paragraph(text), [(str(photo.thumbnail), photo.name) for photo in saved.photos]
+        return _paragraph(text("source.nothing")), []
+    made = {"method": saved.method.title.split(" (")[0], "budget": f"{saved.method.budget * 255:g}"}
+    said = text("source.session", count=len(saved.photos), **made)
+    if saved.example:
+        said = text("source.example", name=text(f"source.example.{saved.example}"), **made)
+    return _paragraph(said), [(str(photo.thumbnail), photo.name) for photo in saved.photos]
 
 
-def _paragraph(text: str) -> str:
-    return f"<p>{spoken(text)}</p>"
+def _paragraph(said: Text) -> str:
+    return f"<p>{spoken(said)}</p>"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from udp.errors import InvalidInput
+from udp.evaluation.arm_names import TRAINED, ArmName
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.lab import Lab, LabReport
@@ -25,7 +26,6 @@ from udp.settings import for_model
 from udp.ui.parts.sampling import taken_for_small
 from udp.ui.state.jobs import Job
 
-ARMS = ("clean", "random", "protected")
 PROMPT = Trial().instance_prompt
 # A PGD step differentiates through encoder and U-Net: about this many fine-tuning steps.
 PROTECTION_STEP_COST = 2.0
@@ -149,12 +149,12 @@ class AttackWork:
             listener = within(on_progress, 0.0, share)
             protected = self.method(self.clean, model, self.protection_prompt, self.protection_seed, listener)
         photos: dict[str, Sequence[Photo]] = {}
-        for arm in (a for a in ARMS if a in self.arms):
-            if arm == "random":
+        for arm in (str(arm) for arm in TRAINED if arm in self.arms):
+            if arm == ArmName.RANDOM:
                 noise = RandomNoise.beside(self.method)
                 photos[arm] = noise(self.clean, model, self.protection_prompt, self.trial.seed)
             else:
-                photos[arm] = self.clean if arm == "clean" else protected
+                photos[arm] = self.clean if arm == ArmName.CLEAN else protected
         report = run_trial(photos, model, self.recipe, self.trial, within(on_progress, share, 1.0), beside)
         return report, list(protected) if protected is not None else None
 
@@ -192,7 +192,7 @@ class RobustnessWork:
 
     def units(self) -> float:
         """Cost in fine-tuning steps, sampling included."""
-        cells, steps = (1 + len(self.cleanings)) * len(ARMS), self.trial.sampling_steps
+        cells, steps = (1 + len(self.cleanings)) * len(TRAINED), self.trial.sampling_steps
         before = class_sampling(self.recipe, self.model_name, steps)
         return self.trial.seeds * (before + cells * (self.recipe.steps + steps) + steps)
 

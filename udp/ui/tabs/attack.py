@@ -12,12 +12,12 @@ import gradio as gr
 from PIL import Image
 
 from udp.errors import InvalidInput
+from udp.evaluation.arm_names import TRAINED, ArmName, arm_title
 from udp.evaluation.arms import Report
 from udp.evaluation.trial import Trial
-from udp.imitation.recipes import RECIPES
+from udp.language import ENGLISH, Text, text
 from udp.photos import Photo
 from udp.protection.methods import EUDP
-from udp.ui.language.words import word
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice, from_values
@@ -25,13 +25,14 @@ from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo
 from udp.ui.parts.link import Controls
 from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
 from udp.ui.parts.sampling import Sampling, taken_for_small
+from udp.ui.parts.say import word
 from udp.ui.parts.tables import attack_table, grounds, verdict_panel
 from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt, example_files, note_uploads
 from udp.ui.state.jobs import Job
 from udp.ui.state.results import pack, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import Session
-from udp.ui.state.work import ARMS, PROMPT, AttackWork
+from udp.ui.state.work import PROMPT, AttackWork
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 
 Rows = dict[str, tuple[gr.Column, gr.Gallery]]
@@ -47,52 +48,52 @@ class Saved:
     pictures: dict[str, list[Path]]
     archive: Path
     own: bool
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Text, ...] = ()
 
 
 class AttackTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
     kind = "attack"
-    colours = show.ARM_COLOURS
+    series = show.ARM_SERIES
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         # The embedded model learns a subject better with all of its weights, and no slower; a large one may not fit then.
         first = "dreambooth" if taken_for_small(context.owner.model) else "lora"
-        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS}, first=first)
+        self.recipes = Choice("recipe", highs={"steps": MOST_STEPS}, first=first)
         with gr.Row(elem_classes="columns"):
             with gr.Column(min_width=320):
                 self._photos()
             with gr.Column(min_width=320):
                 self._imitator()
-        self.progress_area("Training loss (running mean), each set on its own photos", "Set")
-        self.live_rows = self._rows(tuple(show.ARM_TITLES))
-        self.partial = gr.DownloadButton(word("Download the finished pictures (ZIP)"), visible=False)
+        self.progress_area("attack.losses", "plot.set")
+        self.live_rows = self._rows()
+        self.partial = gr.DownloadButton(word("attack.download.partial"), visible=False)
         with gr.Column(visible=False) as self.results:
             self._results()
 
     def _photos(self) -> None:
-        section("1. Photos", "What the imitator gets hold of: your photos as they were, and as you protected them.")
+        section("attack.photos", "attack.photos.help")
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
         self.thumbnails = photo_gallery(
-            word("Protected photos"), visible=False, show_label=False, elem_classes="thumbnails"
+            word("protect.results"), visible=False, show_label=False, elem_classes="thumbnails"
         )
-        self.example = gr.Button(word("Try the example subject"), size="md")
+        self.example = gr.Button(word("example.subject"), size="md")
         self.examples = [self.example]
-        with gr.Accordion(word("Use my own clean and protected photos"), open=False):
-            self.clean = file_box(word("Clean photos"), 160)
-            self.protected = file_box(word("The same photos, protected"), 160)
+        with gr.Accordion(word("attack.own"), open=False):
+            self.clean = file_box(word("attack.clean"), 160)
+            self.protected = file_box(word("attack.protected"), 160)
 
     def _imitator(self) -> None:
-        section("2. The imitator", "Fine-tunes one copy of the model on each set of photos, everything else equal.")
-        self.recipes.choose("Recipe", "LoRA is what most people use; DreamBooth changes every weight and learns more")
+        section("attack.imitator", "attack.imitator.help")
+        self.recipes.choose("attack.recipe", "attack.recipe.help")
         self.arms = gr.CheckboxGroup(
-            [(f"{word(show.ARM_TITLES[arm])}", arm) for arm in ARMS], value=list(ARMS), label=word("Sets to compare"),
-            info=word("Clean photos show what success looks like; random noise is what the protection has to beat"),
+            [(f"{word(arm_title(arm))}", str(arm)) for arm in TRAINED], value=[*map(str, TRAINED)], label=word("attack.sets"),
+            info=word("attack.sets.help"),
         )  # fmt: skip
-        self.pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("Pictures from each set"))
-        with gr.Accordion(word("Advanced"), open=False):
+        self.pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("attack.pictures"))
+        with gr.Accordion(word("page.advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.preset = PresetMenu()
             self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
@@ -101,21 +102,21 @@ class AttackTab(JobTab):
             self.sampling = Sampling(self.context.owner)
             self.recipes.advanced()
             self.link_button()
-        self.buttons("Attack")
+        self.buttons("attack.start")
 
     def _results(self) -> None:
-        section("What the imitator gets", "Pictures in one column start from the same seed.")
+        section("attack.results", "attack.results.help")
         self.verdict = gr.HTML(padding=False)
-        self.rows = self._rows(tuple(show.ARM_TITLES))
+        self.rows = self._rows()
         self.figures = gr.HTML(padding=False)
-        self.download = gr.DownloadButton(word("Download everything (ZIP)"), size="lg")
+        self.download = gr.DownloadButton(word("attack.download"), size="lg")
 
     @staticmethod
-    def _rows(names: tuple[str, ...]) -> Rows:
+    def _rows() -> Rows:
         """A hidden heading and gallery for each arm."""
         rows = {}
-        for name in names:
-            title = word(show.ARM_TITLES[name])
+        for name in map(str, ArmName):
+            title = word(arm_title(name))
             with gr.Column(visible=False, elem_classes="arm") as column:
                 gr.HTML(f'<h3 class="arm-{name}">{title}</h3>', padding=False)
                 rows[name] = column, photo_gallery(title, show_label=False, allow_preview=True)
@@ -170,13 +171,13 @@ class AttackTab(JobTab):
             updates |= self._fill(row, self._save_live(session, job, name), job.about.trial)
         return updates
 
-    def stopped(self, session: Session, job: Job) -> tuple[str, Updates]:
+    def stopped(self, session: Session, job: Job) -> tuple[Text, Updates]:
         """The finished arms stay, with a download."""
         paths = [path for name in self.live_rows for path in self._save_live(session, job, name)]
         if not paths:
             return super().stopped(session, job)
         archive = pack(paths, paths[0].parent / "finished-pictures.zip")
-        return "Stopped. What was finished is kept.", {
+        return text("job.stopped.partly"), {
             **self.live(session, job),
             self.partial: gr.DownloadButton(value=str(archive), visible=True),
         }
@@ -278,16 +279,16 @@ class AttackTab(JobTab):
             session.keep("attack", folder)
             return Saved(report, work.trial, pictures, archive, not source.known, source.warnings)
 
-        for text in source.warnings:
-            gr.Warning(html.escape(text), title="Do these two sets belong together?")
+        for warning in source.warnings:
+            gr.Warning(html.escape(ENGLISH.say(warning)), title="Do these two sets belong together?")
         return work, save
 
-    def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
+    def finished(self, session: Session, saved: Saved) -> tuple[Text, Updates]:
         """See `JobTab.finished`."""
         rows: Updates = {column: gr.Column(visible=False) for column, _ in self.live_rows.values()}
         for name, row in self.rows.items():
             rows |= self._fill(row, saved.pictures.get(name, []), saved.trial)
-        return "Done.", {
+        return text("job.done"), {
             **({} if saved.own else self._described(session, [], [])),
             self.partial: gr.DownloadButton(visible=False),
             **rows,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import gradio as gr
 
 from udp.errors import Stopped, UDPError
+from udp.language import ENGLISH, Text, text
 from udp.progress import Progress
-from udp.ui.language.words import word
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.layout import QUICK, WATCH, loss_plot, plot_of
 from udp.ui.parts.link import REMEMBER_JOB, Controls
+from udp.ui.parts.say import word
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import Job, JobLine
 from udp.ui.state.sessions import Session
@@ -24,7 +25,7 @@ Updates = dict[Any, Any]
 # A piece of work, and what saves its result; a job's two halves.
 Prepared = tuple[Work, Callable[[Any], Any]]
 LOOK_SECONDS = 0.4
-STOPPED = "Stopped. Earlier results, if any, are kept."
+STOPPED = text("job.stopped")
 
 
 async def watch(job: Job, line: JobLine) -> AsyncIterator[list[Progress]]:
@@ -49,7 +50,7 @@ class JobTab:
     """
 
     kind: ClassVar[str]
-    colours: ClassVar[dict[str, str]]
+    series: ClassVar[Mapping[str, show.Series]]
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -59,14 +60,14 @@ class JobTab:
         """Start, and Stop in its place while work runs."""
         self.estimate_line = gr.HTML(padding=False)
         self.start = gr.Button(word(label), variant="primary", size="lg")
-        self.stop = gr.Button(word("Stop"), variant="stop", size="lg", visible=False)
+        self.stop = gr.Button(word("page.stop"), variant="stop", size="lg", visible=False)
         self.job_id = gr.Textbox(visible="hidden", label="job", container=False)
         self.run = gr.Number(0, visible="hidden", label="run", container=False, precision=0)
 
     def progress_area(self, plot_label: str, legend: str) -> None:
         """The bar and the loss plot."""
         self.progress = gr.HTML(visible=False, padding=False)
-        self.plot, self.legend = loss_plot(self.colours, plot_label, legend), legend
+        self.plot, self.legend = loss_plot(self.series, plot_label, legend), legend
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """The model's name and the units of work that these values of the inputs would take."""
@@ -77,7 +78,7 @@ class JobTab:
 
         def update(request: gr.Request, *values: Any) -> str:
             try:
-                return show.message(self.context.pace.text(*self.estimate(self.context.session(request), *values)))
+                return show.message(self.context.pace.estimate(*self.estimate(self.context.session(request), *values)))
             except UDPError:
                 return ""  # the reason is shown when the work is started
 
@@ -87,7 +88,7 @@ class JobTab:
 
     def link_button(self) -> None:
         """A button that copies a link to the page with its settings."""
-        self.copy = gr.Button(word("Copy a link to these settings"), size="sm", variant="secondary")
+        self.copy = gr.Button(word("page.copy_link"), size="sm", variant="secondary")
         self.link = gr.Textbox(label="Link", visible=False, interactive=False)  # a button in it would take its label
 
     def controls(self) -> Controls:
@@ -98,7 +99,7 @@ class JobTab:
         """Every component that `live`, `finished`, `stopped` or `restored` may update."""
         raise NotImplementedError
 
-    def finished(self, session: Session, result: Any) -> tuple[str, Updates]:
+    def finished(self, session: Session, result: Any) -> tuple[Text, Updates]:
         """A line for the bar's place, and the results."""
         raise NotImplementedError
 
@@ -106,7 +107,7 @@ class JobTab:
         """What can be seen before the end."""
         return {}
 
-    def stopped(self, session: Session, job: Job) -> tuple[str, Updates]:
+    def stopped(self, session: Session, job: Job) -> tuple[Text, Updates]:
         """What stays after a stop."""
         return STOPPED, {}
 
@@ -161,7 +162,9 @@ class JobTab:
             except Stopped:
                 if not session.superseded(self.kind, run):
                     yield self.busy(False, show.message(STOPPED))
-                raise gr.Error(STOPPED, visible=False, print_exception=False) from None  # so that nothing is followed
+                raise gr.Error(
+                    ENGLISH.say(STOPPED), visible=False, print_exception=False
+                ) from None  # so that nothing is followed
             yield {self.job_id: job.id}
 
         outputs = [self.job_id, *self.busy_outputs()]
@@ -177,7 +180,7 @@ class JobTab:
 
     def _on_stop(self, request: gr.Request) -> Updates:
         self.context.session(request).stop(self.kind)
-        return self.busy(False, show.message("Stopping."))
+        return self.busy(False, show.message(text("job.stopping")))
 
     def resumed(self, after: gr.events.Dependency) -> None:
         """After a page load: the session's inputs and its latest job, running or over.
@@ -205,7 +208,7 @@ class JobTab:
     async def follow(self, request: gr.Request) -> AsyncIterator[Updates]:
         """Show the session's latest job from its start to its end."""
         session = self.context.session(request)
-        job, log = session.jobs[self.kind], show.LossLog(self.colours)
+        job, log = session.jobs[self.kind], show.LossLog(self.series)
         yield {**self.busy(), self.plot: plot_of(log, self.legend, request)}
         async for news in watch(job, self.context.line):
             for progress in news:

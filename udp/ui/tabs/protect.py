@@ -9,15 +9,15 @@ from typing import Any
 
 import gradio as gr
 
+from udp.language import ENGLISH, Text, text
 from udp.photos import Photo
-from udp.protection.methods import METHODS
-from udp.ui.language.words import word
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.parts.link import Controls
 from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
+from udp.ui.parts.say import word
 from udp.ui.parts.tables import left_out, visibility_table
 from udp.ui.state.context import Context, clean_prompt, example_files, example_name, note_uploads, whole_seed
 from udp.ui.state.results import (
@@ -33,75 +33,73 @@ from udp.ui.state.work import PROMPT, ProtectWork, protection_units
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 
 EXAMPLE_PHOTOS = 6
-STRENGTHS = {"Light": 4, "Medium": 8, "Strong": 16}  # budgets in levels of 255
+STRENGTHS = {"light": 4, "medium": 8, "strong": 16}  # budgets in levels of 255
+PHOTOS_HELP = text("protect.photos.help", most=MOST_PHOTOS)
 
 
 class ProtectTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
     kind = "protect"
-    colours = show.STAGE_COLOURS
+    series = show.STAGE_SERIES
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.methods = Choice(METHODS)
+        self.methods = Choice("method")
         with gr.Row(elem_classes="columns"):
             with gr.Column(min_width=320):
                 self._photos()
             with gr.Column(min_width=320):
                 self._settings()
-        self.progress_area("Loss (running mean)", "Phase")
+        self.progress_area("protect.losses", "plot.phase")
         with gr.Column(visible=False) as self.results:
             self._results()
 
     def _photos(self) -> None:
-        section("1. Your photos", f"Up to {MOST_PHOTOS} of one subject, or of one style. No photos at hand? Try ours.")
-        self.files = file_box(word("Photos"))
+        section("protect.photos", PHOTOS_HELP)
+        self.files = file_box(word("protect.upload"))
         with gr.Row():
-            self.try_subject = gr.Button(word("Try the example subject"), size="md")
-            self.try_style = gr.Button(word("Try the example style"), size="md")
+            self.try_subject = gr.Button(word("example.subject"), size="md")
+            self.try_style = gr.Button(word("example.style"), size="md")
         self.examples = [self.try_subject, self.try_style]
         self.thumbnails = photo_gallery("Photos to protect", visible=False, show_label=False, elem_classes="thumbnails")
 
     def _settings(self) -> None:
-        section("2. Protection", "The defaults are a good start.")
+        section("protect.settings", "protect.settings.help")
         self.strength = gr.Radio(
-            [(f"{word(name)}, {levels}/255", levels) for name, levels in STRENGTHS.items()], value=STRENGTHS["Medium"],
-            label=word("Strength"), info=word("Sets the budget below. More protects more, and shows more"),
+            [(f"{word(f'strength.{name}')}, {levels}/255", levels) for name, levels in STRENGTHS.items()], value=STRENGTHS["medium"],
+            label=word("protect.strength"), info=word("protect.strength.help"),
         )  # fmt: skip
-        self.methods.choose("Method", "Random noise is the control: a protection has to beat it")
-        with gr.Accordion(word("Advanced"), open=False):
+        self.methods.choose("protect.method", "protect.method.help")
+        with gr.Accordion(word("page.advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.preset = PresetMenu()
             self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
             self.seed = seed_box()
             self.methods.advanced()
             self.link_button()
-        self.buttons("Protect")
+        self.buttons("protect.start")
 
     def _results(self) -> None:
-        section(
-            "Protected photos",
-            "Choose a photo and drag the handle to compare. A larger budget protects more and shows more.",
-        )
+        section("protect.results", "protect.results.help")
         self.picker = photo_gallery("Choose a photo", show_label=False, elem_classes="thumbnails")
         with gr.Row():
             with gr.Column(min_width=320):
                 self.slider = gr.ImageSlider(
-                    label=word("Before and after"),
+                    label=word("protect.slider"),
                     format="png",
                     interactive=False,
                     buttons=["fullscreen"],
                     max_height=460,
                 )
             with gr.Column(min_width=320):
-                self.perturbation = self._picture(word("Perturbation on gray"))
-        with gr.Accordion(word("Side by side, without dragging"), open=False), gr.Row():
-            self.before = self._picture(word("Before"))
-            self.after = self._picture(word("After"))
+                self.perturbation = self._picture(word("protect.perturbation"))
+        with gr.Accordion(word("protect.still"), open=False), gr.Row():
+            self.before = self._picture(word("protect.before"))
+            self.after = self._picture(word("protect.after"))
         with gr.Row():
-            self.download = gr.DownloadButton(word("Download PNGs and settings (ZIP)"), size="lg")
-            self.to_attack = gr.Button(word("Attack these photos"), variant="primary", size="lg")
+            self.download = gr.DownloadButton(word("protect.download"), size="lg")
+            self.to_attack = gr.Button(word("protect.attack"), variant="primary", size="lg")
         self.figures = gr.HTML(padding=False)
 
     @staticmethod
@@ -182,8 +180,8 @@ class ProtectTab(JobTab):
         paths = note_uploads(session, files)
         found = take_readable(paths)
         photos = found.photos
-        for text in found.skipped:
-            gr.Warning(html.escape(f"Left out: {text}"))
+        for reason in found.skipped:
+            gr.Warning(html.escape(ENGLISH.say(text("photos.left_out", reason=reason))))
         name = self.context.owner.check_model(model)
         work = ProtectWork(photos, method, name, clean_prompt(prompt, PROMPT), whole_seed(seed))
 
@@ -206,11 +204,10 @@ class ProtectTab(JobTab):
         session.files[self.kind] = [str(path) for path in paths]
         return work, save
 
-    def finished(self, session: Session, saved: SavedProtection) -> tuple[str, Updates]:
+    def finished(self, session: Session, saved: SavedProtection) -> tuple[Text, Updates]:
         """See `JobTab.finished`."""
         count = len(saved.photos)
-        done = f"Done: {count} photo{'s' if count > 1 else ''} protected, every pixel within its budget."
-        return done, {
+        return text("protect.done", count=count), {
             self.results: gr.Column(visible=True),
             self.picker: gr.Gallery(
                 [(str(p.thumbnail), p.name) for p in saved.photos], selected_index=0, visible=count > 1
@@ -221,8 +218,8 @@ class ProtectTab(JobTab):
         }
 
     def _pictures(self, photo: SavedPhoto, gain: float) -> Updates:
-        label = f"{word('Perturbation on gray')}, × {gain:.0f}"
-        compared = f"{word('Before and after')}: {photo.name}"
+        label = f"{word('protect.perturbation')}, × {gain:.0f}"
+        compared = f"{word('protect.slider')}: {photo.name}"
         return {
             self.slider: gr.ImageSlider((str(photo.before), str(photo.after)), label=compared),
             self.perturbation: gr.Image(str(photo.perturbation), label=label),

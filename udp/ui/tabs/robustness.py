@@ -11,17 +11,18 @@ import gradio as gr
 from udp.errors import InvalidInput
 from udp.evaluation.lab import DEFAULT_CLEANINGS, LabReport
 from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import RULE
 from udp.imitation.cleaning import CLEANINGS
-from udp.imitation.recipes import RECIPES
+from udp.language import ENGLISH, Text, text
 from udp.photos import Photo
 from udp.protection.methods import EUDP
-from udp.ui.language.phrases import spoken
-from udp.ui.language.words import word
 from udp.ui.parts.fields import Choice, from_values
 from udp.ui.parts.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.parts.link import Controls
 from udp.ui.parts.preset_menu import PresetMenu
+from udp.ui.parts.progress import Series
 from udp.ui.parts.sampling import Sampling
+from udp.ui.parts.say import spoken, word
 from udp.ui.parts.tables import cleaning_title, robustness_table
 from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt
@@ -34,9 +35,9 @@ from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 NO_PHOTOS = (
     "expected photos protected in this session, got none: start on the tab Protect, with your photos or an example"
 )
-KEPT = "Effect kept is the share of the effect without cleaning; a dash: there was none to keep."
 MOST_CLEANINGS = 6
 MOST_SEEDS = 5
+CHOICE_HELP = text("robustness.choice.help", most=MOST_CLEANINGS)
 
 
 @dataclass(frozen=True)
@@ -52,46 +53,39 @@ class RobustnessTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
     kind = "robustness"
-    colours: dict[str, str] = {}  # noqa: RUF012  no plot: a loss of every cell would be a tangle
+    series: dict[str, Series] = {}  # noqa: RUF012  no plot: a loss of every cell would be a tangle
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.recipes = Choice(RECIPES, highs={"steps": MOST_STEPS})
+        self.recipes = Choice("recipe", highs={"steps": MOST_STEPS})
         with gr.Row(elem_classes="columns"):
             with gr.Column(min_width=320):
                 self._cleanings()
             with gr.Column(min_width=320):
                 self._imitator()
-        self.progress_area("", "")
+        self.progress_area("plot.loss", "plot.set")
         with gr.Column(visible=False) as self.results:
-            section(
-                "What is left", "Effect: how much less the imitator learned than from random noise of the same budget."
-            )
+            section("robustness.results", "robustness.results.help")
             self.table = gr.HTML(padding=False)
-            self.grids = photo_gallery(word("Pictures by cleaning"), columns=1, allow_preview=True)
-            self.download = gr.DownloadButton(word("Download the report (ZIP)"), size="lg")
+            self.grids = photo_gallery(word("robustness.grids"), columns=1, allow_preview=True)
+            self.download = gr.DownloadButton(word("robustness.download"), size="lg")
 
     def _cleanings(self) -> None:
-        section(
-            "1. How the photos are cleaned",
-            "An imitator may clean the photos before training. Each cleaning is a trial of its own.",
-        )
+        section("robustness.cleanings", "robustness.cleanings.help")
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
         self.cleanings = gr.CheckboxGroup(
-            [(cleaning_title(name), name) for name in CLEANINGS if name != "none"],
-            value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("Cleanings"),
-            info=word(f"Up to {MOST_CLEANINGS}, beside training on the photos as they are"),
+            [(f"{word(cleaning_title(name))}", name) for name in CLEANINGS if name != "none"],
+            value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("robustness.choice"),
+            info=word(CHOICE_HELP),
         )  # fmt: skip
 
     def _imitator(self) -> None:
-        section(
-            "2. The imitator", "Trains on the clean, the random-noise and the protected photos after each cleaning."
-        )
-        self.recipes.choose("Recipe", "The same for every cleaning")
+        section("attack.imitator", "robustness.imitator.help")
+        self.recipes.choose("attack.recipe", "robustness.recipe.help")
         self.seeds = gr.Slider(
-            1, MOST_SEEDS, 1, step=1, label=word("Seeds"), info=word("Repeats everything; gives 95% intervals")
+            1, MOST_SEEDS, 1, step=1, label=word("robustness.seeds"), info=word("robustness.seeds.help")
         )
-        with gr.Accordion(word("Advanced"), open=False):
+        with gr.Accordion(word("page.advanced"), open=False):
             self.model = model_box(self.context.owner)
             self.preset = PresetMenu()
             self.prompt = gr.Textbox(
@@ -101,7 +95,7 @@ class RobustnessTab(JobTab):
             self.sampling = Sampling(self.context.owner)
             self.recipes.advanced()
             self.link_button()
-        self.buttons("Test the protection")
+        self.buttons("robustness.start")
 
     def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
         """Add the events; a finished protection and opening `tab` refresh the photos named here."""
@@ -164,12 +158,12 @@ class RobustnessTab(JobTab):
 
         return work, save
 
-    def finished(self, session: Session, saved: Saved) -> tuple[str, Updates]:
+    def finished(self, session: Session, saved: Saved) -> tuple[Text, Updates]:
         """See `JobTab.finished`."""
-        rule = spoken(saved.report.rows[0].report.judgement.rule)
-        return "Done.", {
+        kept = spoken(text("robustness.kept.help"))
+        return text("job.done"), {
             self.results: gr.Column(visible=True),
-            self.table: f'{robustness_table(saved.report)}<p class="rule">{spoken(KEPT)} {rule}</p>',
-            self.grids: [(str(path), cleaning_title(name)) for path, name in saved.grids],
+            self.table: f'{robustness_table(saved.report)}<p class="rule">{kept} {spoken(RULE)}</p>',
+            self.grids: [(str(path), ENGLISH.say(cleaning_title(name))) for path, name in saved.grids],
             self.download: str(saved.archive),
         }

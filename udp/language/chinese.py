@@ -1,0 +1,352 @@
+"""Chinese: what the page says, titles included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from udp.language.base import Entry, Language
+from udp.language.english import ENGLISH
+
+
+def _share(share: Any) -> str:
+    """An interval of shares."""
+    if share.low is None:
+        return f"{share.mean:z.0%}"
+    return f"{share.mean:z.0%}（{share.low:z.0%} 至 {share.high:z.0%}）"
+
+
+def _lesson(share: Any) -> str:
+    """What an arm learned; a negative share is no lesson of any size."""
+    shown = _share(share)
+    return f"不足零（{shown.replace('（', '，').removesuffix('）')}）" if shown.startswith("-") else shown
+
+
+def _texture(excess: Any) -> str:
+    """How far the pictures are from the real photos, with the interval where there is one."""
+    words = "与真实照片的差距相同" if f"{excess.mean:z.1f}" == "0.0" else _distance(excess.mean)
+    return words if excess.low is None else f"{words}（{_distance(excess.low)}至{_distance(excess.high)}）"
+
+
+def _distance(decibels: float) -> str:
+    return f"{'离真实照片远' if decibels > 0 else '离真实照片近'} {abs(decibels):.1f} dB"
+
+
+TEXTS: dict[str, Entry] = {
+    # the page
+    "page.welcome": """<h1>不可学习的照片</h1>
+<p class="lead">给照片加上微小而有上限的扰动，让在这些照片上微调的扩散模型学到的更少。然后扮演模仿者，看看效果究竟如何。</p>
+<p class="fine"><b>不作保证：</b>它能妨碍模仿，但无法杜绝。换用其他模型、更长的训练、JPEG 压缩、缩放或去噪都可能削弱它；已经在网上的照片不会改变。
+<b>隐私：</b>只有这个标签页能看到您的照片；关闭几分钟后，照片即从服务器删除。方法：UDP 与 EUDP，
+<a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902</a>。</p>""",
+    "tab.protect": "保护",
+    "tab.attack": "攻击",
+    "tab.robustness": "稳健性",
+    "tab.about": "说明",
+    "page.stop": "停止",
+    "page.advanced": "高级设置",
+    "page.copy_link": "复制包含这些设置的链接",
+    "example.subject": "试用示例主体",
+    "example.style": "试用示例风格",
+    # the tab Protect
+    "protect.photos": "1. 您的照片",
+    "protect.photos.help": "同一主体或同一风格的照片，最多 {most} 张。手边没有照片？试试我们的示例。",
+    "protect.upload": "照片",
+    "protect.settings": "2. 保护方式",
+    "protect.settings.help": "使用默认设置即可开始。",
+    "protect.strength": "强度",
+    "protect.strength.help": "决定下方的扰动上限。越强，保护越多，也越容易看出来",
+    "strength.light": "弱",
+    "strength.medium": "中",
+    "strength.strong": "强",
+    "protect.method": "方法",
+    "protect.method.help": "随机噪声是对照组：有效的保护必须胜过它",
+    "protect.losses": "损失（滑动平均）",
+    "protect.start": "保护",
+    "protect.done": "完成：{count} 张照片已受保护，每个像素的改动都不超过上限。",
+    "protect.results": "受保护的照片",
+    "protect.results.help": "选择一张照片，拖动滑块进行比较。扰动上限越大，保护越强，也越明显。",
+    "protect.slider": "保护前后对比",
+    "protect.perturbation": "灰底上的扰动",
+    "protect.still": "并排对比（无需拖动）",
+    "protect.before": "保护前",
+    "protect.after": "保护后",
+    "protect.download": "下载 PNG 与设置（ZIP）",
+    "protect.attack": "攻击这些照片",
+    # the tab Attack
+    "attack.photos": "1. 照片",
+    "attack.photos.help": "模仿者得到的照片：未经保护的原图，以及受保护的版本。",
+    "attack.own": "使用我自己的原图和受保护的照片",
+    "attack.clean": "原图",
+    "attack.protected": "同样的照片（已保护）",
+    "attack.imitator": "2. 模仿者",
+    "attack.imitator.help": "在每组照片上各微调一份模型，其余条件完全相同。",
+    "attack.recipe": "微调方式",
+    "attack.recipe.help": "LoRA 最常用；DreamBooth 改动全部权重，学到的更多",
+    "attack.sets": "参与比较的组",
+    "attack.sets.help": "原图显示模仿成功时的样子；随机噪声是保护必须胜过的对照",
+    "attack.pictures": "每组生成的图片数",
+    "attack.losses": "训练损失（滑动平均），各组在自己的照片上",
+    "attack.start": "攻击",
+    "attack.results": "模仿者得到的结果",
+    "attack.results.help": "同一列的图片使用相同的随机种子。",
+    "attack.download": "全部下载（ZIP）",
+    "attack.download.partial": "下载已完成的图片（ZIP）",
+    # the tab Robustness
+    "robustness.cleanings": "1. 照片如何净化",
+    "robustness.cleanings.help": "模仿者可能在训练前先净化照片。每种净化方式单独试验一次。",
+    "robustness.choice": "净化方式",
+    "robustness.choice.help": "最多 {most} 种；此外总会在未经净化的照片上训练一次",
+    "robustness.imitator.help": "每种净化之后，分别在原图、加随机噪声的照片和受保护的照片上训练。",
+    "robustness.recipe.help": "所有净化方式使用同一种微调方式",
+    "robustness.seeds": "随机种子数",
+    "robustness.seeds.help": "重复整个试验，给出 95% 置信区间",
+    "robustness.start": "检验保护效果",
+    "robustness.results": "剩余效果",
+    "robustness.results.help": "效果：与相同上限的随机噪声相比，模仿者少学到了多少。",
+    "robustness.grids": "各净化方式下的图片",
+    "robustness.download": "下载报告（ZIP）",
+    "robustness.caption": "每种净化之后模仿者学到了多少，以原图所教的为 100%",
+    "robustness.cleaning": "净化方式",
+    "robustness.learned": "学到：{arm}",
+    "robustness.effect": "效果",
+    "robustness.kept": "保留的效果",
+    "robustness.verdict": "结论",
+    "robustness.kept.help": "“保留的效果”是与不净化时的效果之比；短横线表示本来就没有效果可保留。",
+    # while work runs
+    "job.starting": "正在启动",
+    "job.waiting": "排队中",
+    "job.before": "前面还有 {count} 个任务",
+    "job.stage": "{stage}",
+    "job.stage.of": "{arm}：{stage}",
+    "stage.loading_the_model": "正在加载模型",
+    "stage.training_the_surrogate": "正在训练代理模型",
+    "stage.perturbing_the_photos": "正在优化扰动",
+    "stage.choosing_timesteps": "正在选择时间步",
+    "stage.drawing_noise": "正在生成随机噪声",
+    "stage.fine-tuning": "正在微调",
+    "stage.generating": "正在生成图片",
+    "stage.finished": "已完成",
+    "stage.measuring_and_saving": "正在测量并保存",
+    "left.unknown": "正在估计剩余时间",
+    "left.none": "即将完成",
+    "left.about": "约剩 {time}",
+    "time.seconds": "{number} 秒",
+    "time.minutes": "{number} 分钟",
+    "time.hours": "{number} 小时",
+    "pace.known": "根据最近的运行，大约需要 {time}。",
+    "pace.guessed": "在两个处理器核心上大约需要 {time}（初步估计）。",
+    "pace.unknown": "该模型在此处尚未运行过，暂无估计；开始几步之后，进度条会显示剩余时间。",
+    "job.stopping": "正在停止。",
+    "job.stopped": "已停止。此前的结果（如有）仍然保留。",
+    "job.stopped.partly": "已停止。已完成的部分仍然保留。",
+    "job.done": "已完成。",
+    "plot.step": "步数",
+    "plot.loss": "损失",
+    "plot.set": "组别",
+    "plot.phase": "阶段",
+    "plot.surrogate": "代理模型学习",
+    "plot.photos": "优化扰动",
+    # which photos an attack uses
+    "source.nothing": "本次会话还没有受保护的照片。请先在“保护”标签页使用您的照片或示例。",
+    "photos.left_out": "未处理：{reason}",
+    "source.own": "使用您自己的两组照片：原图 {clean} 张，受保护 {protected} 张。",
+    "source.session": "使用本次会话中受保护的 {count} 张照片：{method}，扰动上限 {budget}/255。",
+    "source.example": "使用本次会话中受保护的{name}：{method}，扰动上限 {budget}/255。",
+    "source.example.subject": "示例主体",
+    "source.example.style": "示例风格",
+    # 两组照片有何异常
+    "pairs.kind.random": "加随机噪声",
+    "pairs.kind.protected": "受保护",
+    "pairs.size": ("{total} 张{kind}的照片中有 {count} 张的尺寸与其原图不同（{names}）：被缩放过，或来自另一组照片？"),
+    "pairs.sizes": "{name} {now}，原图 {before}",
+    "pairs.far": (
+        "{total} 张{kind}的照片中有 {count} 张与其原图的差别超过 {most}/255（{names}）：被重新存为 JPEG，或来自另一组照片？"
+    ),
+    "pairs.same": "{total} 张{kind}的照片中有 {count} 张与其原图逐像素相同（{names}）：没有任何保护。",
+    # 表格
+    "visibility.caption": "扰动有多明显（PSNR 与 SSIM 越高，越不明显）",
+    "visibility.photo": "照片",
+    "visibility.change": "最大改动（0–255 级）",
+    "visibility.psnr": "PSNR（dB）",
+    "visibility.ssim": "SSIM",
+    "visibility.notes": "备注",
+    "figures.caption": "指标",
+    "figures.figure": "指标",
+    "figures.before": "微调前",
+    "metric.in_unit": "{title}（{unit}）",
+    "interval.share": lambda interval: _share(interval),
+    "interval.ends": "{low} 至 {high}",
+    # 结论
+    "verdict.collapsed": "崩溃：模仿在这次试验中失败",
+    "verdict.collapsed.word": "崩溃",
+    "verdict.degraded": "削弱：保护妨碍了模仿者，但没有阻止",
+    "verdict.degraded.word": "削弱",
+    "verdict.no_effect": "无效：保护没有胜过相同上限的随机噪声",
+    "verdict.no_effect.word": "无效",
+    "verdict.seeds_disagree": "无法判定：各随机种子的结果不一致",
+    "verdict.seeds_disagree.word": "无法判定：各随机种子的结果不一致",
+    "verdict.not_learned": lambda lesson: (
+        f"无法判定：原图组没有学会主体（它在这些照片上的去噪损失{'下降' if lesson >= 0 else '上升'}了 {abs(lesson):.0%}；"
+        f"请延长训练或换一个模型）。"
+    ),
+    "verdict.not_learned.word": "无法判定：原图组没有学会主体",
+    "verdict.no_control": "无法判定：需要原图、随机噪声和受保护三组。",
+    "verdict.no_control.word": "无法判定：需要原图、随机噪声和受保护三组",
+    "verdict.sentence": lambda claim, learned, random, excess, seeds: (
+        f"{claim}。以原图所教的为 100%，模仿者从受保护的照片学到 {_lesson(learned)}，从加随机噪声的照片学到 {_lesson(random)}；"
+        f"与两个对照组中较差的一个相比，其图片纹理{_texture(excess)}。"
+        + ("仅一个随机种子：这是例子，不是证据。" if seeds < 2 else f"{seeds} 个随机种子。")
+    ),
+    "verdict.learned": (
+        "仅一次试验、一个模型、一种微调方式。“学到”指：原图上的去噪损失下降了多少，以直接在原图上微调的下降幅度为 100%。"
+    ),
+    "verdict.rule": (
+        "“学到”指原图上去噪损失的下降幅度与原图组下降幅度之比。无法判定：原图组的损失下降不足 {lesson:.0%}、缺少对照组，"
+        "或各随机种子的结果不一致。崩溃：学到不足 {collapse_learned:.0%}，且图片纹理与真实照片的差距比两个对照组中较差的一个至少大 "
+        "{excess:g} dB；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB：必须从图片上也看得出来，而不只是损失。"
+        "削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB。其余为无效。有多个随机种子时，"
+        "它们的 95% 区间（学生 t 分布）须大于零。这些阈值是本工具的约定。"
+    ),
+    # 指标的依据
+    "basis.pictures": (
+        "每次运行每组 {pictures} 张图片，与 {photos} 张原图比较。相似度、多样性、FID、KID、精确率与召回率：取自基础模型（{model}）"
+        "U-Net 中间层在 t = 100 时的特征，池化为 2 x 2，共 {numbers} 个数；不能与基于 Inception 的数值相比。纹理：小波，不用网络。"
+        "周期性图案：亮度功率谱，不用网络，该组与原图组同一种子的 {pictures} 对图片；即使没有图案，也不为 0，而有几个 dB。"
+        "单次运行的区间：对图片作 95% 自助法；多次运行：95% 学生 t 分布。"
+    ),
+    "basis.pretrained": "CLIP 与 DINOv2 相似度：生成图片与原图所有配对的平均余弦{among}{prompt}。",
+    "basis.among": "（不同原图之间：CLIP {clip:.3f}，DINOv2 {dinov2:.3f}）",
+    "basis.prompt": "。CLIP 与提示词的一致性：图片与整个提示词（包括生造的词）的平均余弦",
+    "basis.nothing": "",
+    "extractor.photos": "{name}，每次运行每组 {pictures} 张图片，与 {photos} 张原图比较",
+    "extractor.prompt": "{name}，每次运行每组 {pictures} 张图片，与提示词比较",
+    # 名称
+    "method.eudp": "EUDP（按噪声调度加权选取时间步）",
+    "method.eudp-target": "EUDP，共同目标（我们的补充）",
+    "method.udp": "UDP（均匀选取时间步）",
+    "method.advdm": "AdvDM（无代理模型）",
+    "method.fsmg": "FSMG（代理模型在原图上训练）",
+    "method.aspl": "ASPL（Anti-DreamBooth）",
+    "method.simac": "SimAC（ASPL，贪心选取时间步）",
+    "method.sds": "SDS（分数蒸馏，不经过 U-Net 的梯度）",
+    "method.mist": "Mist（纹理、语义或两者兼用）",
+    "method.photoguard": "PhotoGuard（攻击编码器）",
+    "method.random": "随机噪声（对照）",
+    "recipe.lora": "LoRA（适配器）",
+    "recipe.dreambooth": "DreamBooth（全部权重）",
+    "recipe.textual_inversion": "文本反演（一个词）",
+    "arm.base": "微调之前",
+    "arm.clean": "原图",
+    "arm.random": "随机噪声",
+    "arm.protected": "受保护",
+    "metric.clean_loss": "原图上的去噪损失",
+    "metric.clean_loss.help": "越低，模型对真实主体越熟悉。结论以此为据。",
+    "metric.diversity": "多样性",
+    "metric.diversity.help": "同组图片之间的平均距离。0：全都相同。",
+    "metric.similarity": "与原图的相似度",
+    "metric.similarity.help": "1：同一张图片。0：不比微调前更接近。",
+    "metric.texture_distance": "纹理偏差",
+    "metric.texture_distance.help": "与原图纹理的差距。0：相同。",
+    "metric.noise_level": "图片中的噪声",
+    "metric.noise_level.help": "估计的噪声（0–255 级）。越高颗粒感越强。",
+    "metric.blur": "模糊度",
+    "metric.blur.help": "越高越模糊。",
+    "metric.fid": "FID",
+    "metric.fid.help": "两组图片在基础模型特征空间中的距离。0：相同。图片很少时只是粗略值。",
+    "metric.kid": "KID",
+    "metric.kid.help": "另一种度量，图片较少时偏差更小。",
+    "metric.precision": "精确率",
+    "metric.precision.help": "质量：落在原图范围内的生成图片所占比例。",
+    "metric.recall": "召回率",
+    "metric.recall.help": "多样性：落在生成图片范围内的原图所占比例。",
+    "metric.final_training_loss": "最终训练损失",
+    "metric.final_training_loss.help": "最后五分之一步数的平均值，在该组照片上计算。",
+    "metric.weight_change": "权重变化",
+    "metric.weight_change.help": "权重移动的幅度。0 表示什么也没学到。",
+    "metric.clip_image_similarity": "CLIP 图像相似度",
+    "metric.clip_image_similarity.help": "由 CLIP 计算的与原图的相似度。1：相同。",
+    "metric.dinov2_image_similarity": "DINOv2 图像相似度",
+    "metric.dinov2_image_similarity.help": "由 DINOv2 计算的与原图的相似度。1：相同。",
+    "metric.clip_prompt_agreement": "与提示词的一致性",
+    "metric.clip_prompt_agreement.help": "由 CLIP 计算的图片与提示词的一致程度。越高越接近。",
+    "metric.pattern_excess": "条纹或其他周期性图案",
+    "metric.pattern_excess.help": "超出原图组图片的部分。几个 dB 可能只是偶然。",
+    "cleaning.none": "不净化",
+    "cleaning.jpeg95": "JPEG，质量 95",
+    "cleaning.jpeg75": "JPEG，质量 75",
+    "cleaning.jpeg50": "JPEG，质量 50",
+    "cleaning.half": "缩小一半再放大",
+    "cleaning.crop": "略微裁剪",
+    "cleaning.blur": "高斯模糊",
+    "cleaning.noise": "高斯噪声",
+    "cleaning.median": "中值滤波",
+    "cleaning.bilateral": "双边滤波",
+    "cleaning.guided": "引导滤波",
+    "cleaning.vae": "自编码器往返",
+    "cleaning.upscale": "加噪后图生图",
+    "cleaning.gridpure": "分块扩散净化",
+    "cleaning.chain": "{first}，然后{then}",
+    "setting.budget": "扰动上限",
+    "setting.budget.help": "每个像素的最大改动（L∞），以 1/255 为单位",
+    "setting.steps": "步数",
+    "setting.steps.help": "训练步数",
+    # “说明”标签页
+    "about.step.photos": "您的照片",
+    "about.step.photos.text": "加上改动，每个像素都不超过扰动上限",
+    "about.step.learn": "模型的副本学习它们",
+    "about.step.learn.text": "训练几步：它的去噪损失下降",
+    "about.step.adjust": "调整扰动",
+    "about.step.adjust.text": "在像素上走几步梯度：去噪损失上升",
+    "about.step.done": "受保护的照片",
+    "about.step.done.text": "在上限之内取整为 8 位，存为 PNG",
+    "about.limit.cost": (
+        "<b>它提高模仿的代价，但不是保证。</b>扰动是针对一个模型做的。换一个模型、训练更久，或用以后出现的方法，仍"
+        "可能从中学到东西。"
+    ),
+    "about.limit.imitator": (
+        "<b>模仿者如何训练和采样，影响很大。</b>默认情况下，小模型的模仿者会保留模型在没有提示词时所生成的内容（先"
+        "验保留），引导于是会成倍放大照片所教的一切，改动也在其中。在我们不用先验保留的试验中，原图一组的图片更柔和"
+        "，受保护的一组只丢失细节，形状和颜色仍在。"
+    ),
+    "about.limit.cleaning": (
+        "<b>净化可以使它失效。</b>JPEG、缩放、去噪和扩散净化都会削弱这类扰动；该方法的第一作者后来也证明了这一点（"
+        '<a href="https://arxiv.org/abs/2312.00084" target="_blank" rel="noopener">arXiv&nbsp;2312.00084</a>）。“稳'
+        "健性”标签页会针对您的照片进行测量。"
+    ),
+    "about.limit.copies": (
+        "<b>未受保护的副本会使它失效。</b>如果模仿者还有您的原图（以前的，或从别处得到的），就不需要受保护的照片了。"
+    ),
+    "about.limit.png": "<b>只有 PNG 能保留它。</b>会重新压缩上传图片的网站，也会改变扰动。",
+    "about.limit.reading": (
+        "<b>EUDP 的时间步分布是我们的理解，另有一项是我们的补充。</b>作者既没有公布代码，也没有公布选取时间步的公式"
+        "。我们按噪声调度对图片的缩放系数成比例地选取，并且还让每张照片在模型编码器中的表示远离原图。把编码器权重设"
+        "为 0，即可去掉这一项。"
+    ),
+    "about.limit.pixels": (
+        "<b>在像素模型上，它没有胜过随机噪声。</b>这类模型不像 Stable Diffusion 那样有编码器；在我们的试验中，它从"
+        "受保护的图片中学到的，并不比从加随机噪声的图片中少。"
+    ),
+    "about.limit.trial": (
+        "<b>您看到的是在一个小模型上的一次试验。</b>内置模型的分辨率为 128 像素。这里的结论只说明在它上面发生了什么"
+        "，不代表别处也会如此。除非您将其去掉，否则每次都会同时试验相同上限的随机噪声。"
+    ),
+    "about.how": "工作原理",
+    "about.steps": "方法的四个步骤",
+    "about.worth": "它有多大用处",
+    "about.photos": "您的照片",
+    "about.cite": "引用",
+    "about.again": (
+        "第二步和第三步交替进行若干轮，使照片在模型适应之后仍然难学。<b>UDP</b> 对所有噪声水平一视同仁；<b>EUDP</b>"
+        "\n则更多地用在照片仍能透过噪声显现的那些水平上。"
+    ),
+    "about.privacy": (
+        "照片存放在服务器上您自己的文件夹里，关闭页面 {minutes:g} 分钟后删除。重新加载页面时，凭链接和您的浏览器保存"
+        "的密钥可以找回正在运行或已完成的任务；仅凭链接，谁也看不到任何内容。不保留历史记录，不收集统计数据，也不向"
+        "其他服务器请求任何内容。照片的位置和相机信息（EXIF）不会写入受保护的文件。"
+    ),
+    "about.source": (
+        '本应用是 <a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902'
+        "</a> 的独立实现。请引用该论文："
+    ),
+}
+CHINESE = Language("zh", TEXTS, ENGLISH)

@@ -1,0 +1,329 @@
+"""English, the language that has every text but the titles which stand beside what they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from udp.language.base import Entry, Language
+
+
+def _s(count: float) -> str:
+    return "" if count == 1 else "s"
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo{_s(count)}"
+
+
+def _lesson(share: Any) -> str:
+    """What an arm learned, an interval; a negative share is no lesson of any size."""
+    shown = share.text()
+    return f"less than nothing ({shown.replace(' (', ', ').removesuffix(')')})" if shown.startswith("-") else shown
+
+
+def _texture(excess: Any) -> str:
+    """How far the pictures are from the real photos beside the worse control's, whichever of the two is further."""
+    if f"{excess.mean:z.1f}" == "0.0":
+        words = "as far from the real photos as the worse control's"
+    elif excess.mean > 0:
+        words = f"{excess.mean:.1f} dB further from the real photos than the worse control's"
+    else:
+        words = f"{-excess.mean:.1f} dB nearer to the real photos than the worse control's"
+    if excess.low is None:
+        return words
+    low, high = (f"{abs(x):.1f} dB {'further' if x > 0 else 'nearer'}" for x in (excess.low, excess.high))
+    return f"{words} (from {low} to {high})"
+
+
+TEXTS: dict[str, Entry] = {
+    # the page
+    "page.welcome": """<h1>Unlearnable photos</h1>
+<p class="lead">Add a small, bounded change to your photos, so that a diffusion model fine-tuned on them learns less. Then
+play the imitator, and see how well that works.</p>
+<p class="fine"><b>No promise:</b> it hinders imitation and cannot rule it out. Other models, longer training, JPEG, resizing
+or denoising can weaken it, and photos already online stay as they are. <b>Private:</b> only this tab sees your photos; they
+are deleted from the server a few minutes after you close it. Methods: UDP and EUDP,
+<a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902</a>.</p>""",
+    "tab.protect": "Protect",
+    "tab.attack": "Attack",
+    "tab.robustness": "Robustness",
+    "tab.about": "About",
+    "page.stop": "Stop",
+    "page.advanced": "Advanced",
+    "page.copy_link": "Copy a link to these settings",
+    "example.subject": "Try the example subject",
+    "example.style": "Try the example style",
+    # the tab Protect
+    "protect.photos": "1. Your photos",
+    "protect.photos.help": "Up to {most} of one subject, or of one style. No photos at hand? Try ours.",
+    "protect.upload": "Photos",
+    "protect.settings": "2. Protection",
+    "protect.settings.help": "The defaults are a good start.",
+    "protect.strength": "Strength",
+    "protect.strength.help": "Sets the budget below. More protects more, and shows more",
+    "strength.light": "Light",
+    "strength.medium": "Medium",
+    "strength.strong": "Strong",
+    "protect.method": "Method",
+    "protect.method.help": "Random noise is the control: a protection has to beat it",
+    "protect.losses": "Loss (running mean)",
+    "protect.start": "Protect",
+    "protect.done": lambda count: f"Done: {_photos(count)} protected, every pixel within its budget.",
+    "protect.results": "Protected photos",
+    "protect.results.help": (
+        "Choose a photo and drag the handle to compare. A larger budget protects more and shows more."
+    ),
+    "protect.slider": "Before and after",
+    "protect.perturbation": "Perturbation on gray",
+    "protect.still": "Side by side, without dragging",
+    "protect.before": "Before",
+    "protect.after": "After",
+    "protect.download": "Download PNGs and settings (ZIP)",
+    "protect.attack": "Attack these photos",
+    # the tab Attack
+    "attack.photos": "1. Photos",
+    "attack.photos.help": "What the imitator gets hold of: your photos as they were, and as you protected them.",
+    "attack.own": "Use my own clean and protected photos",
+    "attack.clean": "Clean photos",
+    "attack.protected": "The same photos, protected",
+    "attack.imitator": "2. The imitator",
+    "attack.imitator.help": "Fine-tunes one copy of the model on each set of photos, everything else equal.",
+    "attack.recipe": "Recipe",
+    "attack.recipe.help": "LoRA is what most people use; DreamBooth changes every weight and learns more",
+    "attack.sets": "Sets to compare",
+    "attack.sets.help": "Clean photos show what success looks like; random noise is what the protection has to beat",
+    "attack.pictures": "Pictures from each set",
+    "attack.losses": "Training loss (running mean), each set on its own photos",
+    "attack.start": "Attack",
+    "attack.results": "What the imitator gets",
+    "attack.results.help": "Pictures in one column start from the same seed.",
+    "attack.download": "Download everything (ZIP)",
+    "attack.download.partial": "Download the finished pictures (ZIP)",
+    # the tab Robustness
+    "robustness.cleanings": "1. How the photos are cleaned",
+    "robustness.cleanings.help": (
+        "An imitator may clean the photos before training. Each cleaning is a trial of its own."
+    ),
+    "robustness.choice": "Cleanings",
+    "robustness.choice.help": "Up to {most}, beside training on the photos as they are",
+    "robustness.imitator.help": "Trains on the clean, the random-noise and the protected photos after each cleaning.",
+    "robustness.recipe.help": "The same for every cleaning",
+    "robustness.seeds": "Seeds",
+    "robustness.seeds.help": "Repeats everything; gives 95% intervals",
+    "robustness.start": "Test the protection",
+    "robustness.results": "What is left",
+    "robustness.results.help": (
+        "Effect: how much less the imitator learned than from random noise of the same budget."
+    ),
+    "robustness.grids": "Pictures by cleaning",
+    "robustness.download": "Download the report (ZIP)",
+    "robustness.caption": "What the imitator learned after each cleaning, of what the clean photos teach",
+    "robustness.cleaning": "Cleaning",
+    "robustness.learned": "Learned: {arm}",
+    "robustness.effect": "Effect",
+    "robustness.kept": "Effect kept",
+    "robustness.verdict": "Verdict",
+    "robustness.kept.help": (
+        "Effect kept is the share of the effect without cleaning; a dash: there was none to keep."
+    ),
+    # while work runs
+    "job.starting": "Starting",
+    "job.waiting": "Waiting in line",
+    "job.before": lambda count: f"{count} run{_s(count)} before yours",
+    "job.stage": lambda stage: stage[:1].upper() + stage[1:],
+    "job.stage.of": "{arm}: {stage}",
+    "stage.loading_the_model": "loading the model",
+    "stage.training_the_surrogate": "training the surrogate",
+    "stage.perturbing_the_photos": "perturbing the photos",
+    "stage.choosing_timesteps": "choosing timesteps",
+    "stage.drawing_noise": "drawing noise",
+    "stage.fine-tuning": "fine-tuning",
+    "stage.generating": "generating",
+    "stage.finished": "finished",
+    "stage.measuring_and_saving": "measuring and saving",
+    "left.unknown": "estimating the time left",
+    "left.none": "almost done",
+    "left.about": "about {time} left",
+    "time.seconds": "{number} s",
+    "time.minutes": "{number} min",
+    "time.hours": "{number} h",
+    "pace.known": "Takes about {time}, going by the last runs here.",
+    "pace.guessed": "Takes about {time} on two processor cores: a first guess.",
+    "pace.unknown": "No estimate before the first run with this model here; the bar shows one after a few steps.",
+    "job.stopping": "Stopping.",
+    "job.stopped": "Stopped. Earlier results, if any, are kept.",
+    "job.stopped.partly": "Stopped. What was finished is kept.",
+    "job.done": "Done.",
+    "plot.step": "Step",
+    "plot.loss": "Loss",
+    "plot.set": "Set",
+    "plot.phase": "Phase",
+    "plot.surrogate": "Surrogate learns",
+    "plot.photos": "Photos perturbed",
+    # which photos an attack uses
+    "source.nothing": (
+        "Nothing is protected in this session yet. Start on the tab Protect, with your photos or an example."
+    ),
+    "photos.left_out": "Left out: {reason}",
+    "source.own": "Using your own sets: {clean} clean and {protected} protected.",
+    "source.session": (
+        lambda count, method, budget: (
+            f"Using the {'photo' if count == 1 else f'{count} photos'} protected in this session: {method}, budget {budget}/255."
+        )
+    ),
+    "source.example": "Using the example {name} protected in this session: {method}, budget {budget}/255.",
+    "source.example.subject": "subject",
+    "source.example.style": "style",
+    # what is odd about two sets of photos
+    "pairs.kind.random": "random-noise",
+    "pairs.kind.protected": "protected",
+    "pairs.size": (
+        "{count} of {total} {kind} photos ({names}) are not the size of their clean photos: resized, or of another set?"
+    ),
+    "pairs.sizes": "{name} {now}, clean {before}",
+    "pairs.far": (
+        "{count} of {total} {kind} photos ({names}) are further than {most}/255 from their clean photos: saved again as "
+        "JPEG, or of another set?"
+    ),
+    "pairs.same": (
+        "{count} of {total} {kind} photos ({names}) are the same as their clean photos, pixel by pixel: nothing protects "
+        "them."
+    ),
+    # tables
+    "visibility.caption": "How visible the change is (higher PSNR and SSIM: less visible)",
+    "visibility.photo": "Photo",
+    "visibility.change": "Largest change, of 255",
+    "visibility.psnr": "PSNR, dB",
+    "visibility.ssim": "SSIM",
+    "visibility.notes": "Notes",
+    "figures.caption": "Figures",
+    "figures.figure": "Figure",
+    "figures.before": "Before",
+    "metric.in_unit": "{title}, {unit}",
+    "interval.share": lambda interval: interval.text(),
+    "interval.ends": "{low} to {high}",
+    # verdicts: what each claims in a sentence, and its word in a table
+    "verdict.collapsed": "Collapsed: the imitation failed in this trial",
+    "verdict.collapsed.word": "collapsed",
+    "verdict.degraded": "Degraded: the protection hindered the imitator but did not stop it",
+    "verdict.degraded.word": "degraded",
+    "verdict.no_effect": "No effect: the protection did not beat random noise of the same budget",
+    "verdict.no_effect.word": "no effect",
+    "verdict.seeds_disagree": "Inconclusive: the seeds disagree",
+    "verdict.seeds_disagree.word": "inconclusive: the seeds disagree",
+    "verdict.not_learned": lambda lesson: (
+        f"Inconclusive: clean arm failed to learn the subject (its loss on these photos "
+        f"{'fell' if lesson >= 0 else 'rose'} by {abs(lesson):.0%}; train longer or choose another model)."
+    ),
+    "verdict.not_learned.word": "inconclusive: clean arm failed to learn the subject",
+    "verdict.no_control": "Inconclusive: a clean, a random-noise and a protected arm are needed.",
+    "verdict.no_control.word": "inconclusive: a clean, a random-noise and a protected arm are needed",
+    "verdict.sentence": lambda claim, learned, random, excess, seeds: (
+        f"{claim}. The imitator learned {_lesson(learned)} of what the clean photos teach, with random noise "
+        f"{_lesson(random)}; the texture of its pictures is {_texture(excess)}. "
+        + ("One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds.")
+    ),
+    "verdict.learned": (
+        "One trial, one model, one recipe. Learned means: how far the loss on the clean photos fell, compared with "
+        "fine-tuning on them."
+    ),
+    "verdict.rule": (
+        "Learned is the drop of the denoising loss on the clean photos over the drop that the clean arm reaches. "
+        "Inconclusive: the clean arm's loss fell by less than {lesson:.0%}, a control is missing, or the seeds disagree. "
+        "Collapsed: learned below {collapse_learned:.0%} and the pictures' texture at least {excess:g} dB further from the "
+        "real photos than the worse control's, or below {collapse_half:.0%} and {collapse_excess:g} dB: the pictures must "
+        "show it, not only the loss. Degraded: learned at least {effect:.0%} of the lesson less than from random noise of "
+        "the same budget, or a texture at least {excess:g} dB worse. Otherwise: no effect. With several seeds, a 95% "
+        "interval over them (Student's t) has to lie beyond zero. The thresholds are conventions of this tool."
+    ),
+    # what the figures rest on
+    "basis.pictures": (
+        "{pictures} pictures a run and arm against {photos} clean photos. Similarity, diversity, FID, KID, precision and "
+        "recall: features of the base model's ({model}) U-Net, middle block at t = 100, pooled to 2 x 2, {numbers} numbers; "
+        "they do not compare with Inception figures. Texture: wavelets, no network. Pattern: power spectra of the "
+        "luminance, no network, {pictures} pairs of pictures of one seed, the arm's and the clean arm's; without any "
+        "pattern it is not 0 but some dB. Intervals of one run: 95% bootstrap over its pictures; of several runs: 95% "
+        "Student t over them."
+    ),
+    "basis.pretrained": (
+        "CLIP and DINOv2 similarity: mean cosine of all pairs of a generated picture and a clean photo{among}{prompt}."
+    ),
+    "basis.among": " (pairs of different clean photos: CLIP {clip:.3f}, DINOv2 {dinov2:.3f})",
+    "basis.prompt": (". CLIP prompt agreement: mean cosine of a picture and the whole prompt, made-up words included"),
+    "basis.nothing": "",
+    "extractor.photos": "{name}, {pictures} pictures a run and arm against {photos} clean photos",
+    "extractor.prompt": "{name}, {pictures} pictures a run and arm against the prompt",
+    # a cleaning after another
+    "cleaning.chain": "{first}, then {then}",
+    # the tab About
+    "about.step.photos": "Your photos",
+    "about.step.photos.text": "plus a change of at most the budget in every pixel",
+    "about.step.learn": "A copy of the model learns them",
+    "about.step.learn.text": "a few training steps: its loss goes down",
+    "about.step.adjust": "The change is adjusted",
+    "about.step.adjust.text": "a few gradient steps on the pixels: the loss goes up",
+    "about.step.done": "Protected photos",
+    "about.step.done.text": "rounded to 8 bits inside the budget, saved as PNG",
+    "about.limit.cost": (
+        "<b>It raises the cost of imitation; it is no guarantee.</b> The perturbation is made against one model. "
+        "Another model, longer training or a later method may learn from it all the same."
+    ),
+    "about.limit.imitator": (
+        "<b>How the imitator trains and samples decides a good deal.</b> By default an imitator of a small model "
+        "preserves what it made of no prompt (prior preservation), and guidance then multiplies all that the "
+        "photos taught, the change too. In our trials without it the clean pictures were softer and the protected "
+        "ones lost detail only, while shape and colour stayed."
+    ),
+    "about.limit.cleaning": (
+        "<b>Cleaning can undo it.</b> JPEG, resizing, denoising and diffusion purification weaken perturbations of "
+        "this kind; the first author of the method showed so later ("
+        '<a href="https://arxiv.org/abs/2312.00084" target="_blank" rel="noopener">arXiv&nbsp;2312.00084</a>). The '
+        "tab Robustness measures it for your photos."
+    ),
+    "about.limit.copies": (
+        "<b>Unprotected copies undo it.</b> An imitator who also has your clean photos, from before or from "
+        "elsewhere, needs no others."
+    ),
+    "about.limit.png": (
+        "<b>Only PNG keeps it.</b> A site that recompresses what you upload changes the perturbation as well."
+    ),
+    "about.limit.reading": (
+        "<b>EUDP's schedule is our reading, and one term is our addition.</b> The authors published neither code "
+        "nor the formula by which timesteps are drawn. Ours draws them in proportion to the factor by which the "
+        "noise schedule scales the picture, and it also moves each photo away from what the model's encoder made "
+        "of it. An encoder weight of 0 leaves that out."
+    ),
+    "about.limit.pixels": (
+        "<b>On a model of pixels it did not beat random noise.</b> In our trial such a model, which has no encoder "
+        "as Stable Diffusion has one, learned no less from protected pictures than from noisy ones."
+    ),
+    "about.limit.trial": (
+        "<b>What you see is one trial on a small model.</b> The embedded model has 128 pixels. A verdict here says "
+        "what happened on it, not what will happen elsewhere. Random noise of the same budget is tried beside it, "
+        "unless you leave it out."
+    ),
+    "about.how": "How it works",
+    "about.steps": "The method in four steps",
+    "about.worth": "What it is worth",
+    "about.photos": "Your photos",
+    "about.cite": "Cite",
+    "about.again": (
+        "The second and third step take turns for several rounds, so that the photos stay hard to learn however "
+        "the\nmodel adapts. <b>UDP</b> treats all noise levels alike; <b>EUDP</b> spends more on those where the "
+        "photo still\nshows through the noise."
+    ),
+    "about.privacy": lambda minutes: (
+        f"Photos stay in a folder of your own on the server and are deleted {minutes:g} minute{_s(minutes)} after you close "
+        "the page. A "
+        "reload finds a running or finished job again, through the link and a secret that your browser keeps; the "
+        "link alone shows nobody anything. No history is kept, no statistics are collected, and no other server is "
+        "asked for anything. The location and camera data of your photos (EXIF) are not copied into the protected "
+        "files."
+    ),
+    "about.source": (
+        "This app is an independent implementation of\n"
+        '<a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902</a>. '
+        "Please cite the paper:"
+    ),
+}
+ENGLISH = Language("en", TEXTS)

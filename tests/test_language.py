@@ -25,13 +25,13 @@ from udp.language import CHINESE, ENGLISH, LANGUAGES, Language, Text, language_o
 from udp.language.base import Entry
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
-from udp.ui.page import launch_options
+from udp.ui.page import TABS, build, launch_options
 from udp.ui.parts import progress
 from udp.ui.parts.fields import everyday_texts
 from udp.ui.parts.layout import plot_of
-from udp.ui.parts.say import HEAD, REGISTRIES, entry_title, key_of, spoken, word
+from udp.ui.parts.say import REGISTRIES, entry_title, key_of, spoken, word
 from udp.ui.parts.tables import cleaning_title
-from udp.ui.parts.theme import HEAD as PAGE_HEAD
+from udp.ui.parts.theme import head
 from udp.ui.state.pace import Pace, duration
 from udp.ui.tabs.about import about
 
@@ -66,7 +66,7 @@ def test_english_has_each_text_once_and_says_no_other() -> None:
     assert all(title.english and title.id not in ENGLISH.texts for title in titles())
     written = sources()
     made = {f"verdict.{id}{end}" for id in VerdictId for end in ("", ".word")}
-    made |= {f"tab.{kind}" for kind in ("protect", "attack", "robustness", "about")}
+    made |= {f"tab.{kind.kind}" for kind in TABS}
     made |= {f"stage.{stage.replace(' ', '_')}" for stage in stages(written)}
     prefixes = ("about.", "strength.", "visibility.", "source.example.", "pairs.kind.")  # the rest of the id is a value
     unused = [
@@ -168,7 +168,7 @@ def test_what_is_the_same_in_all_languages_is_shown_once() -> None:
     assert spoken("<b>not known") == "&lt;b&gt;not known" == spoken(text("method.new", "<b>not known"))
     done = spoken(text("job.done"))
     assert done.count("<span") == len(LANGUAGES) and 'lang="zh"' in done and "Done." in done
-    assert HEAD in PAGE_HEAD and ".speaks-zh .in-en" in HEAD
+    assert ".speaks-zh .in-en" in head()
     assert "正在停止。" in progress.message(text("job.stopping")) and "</span>" in progress.message(
         text("job.stopping")
     )
@@ -184,8 +184,6 @@ def test_labels_are_translated_by_the_browser() -> None:
 
 
 def test_every_label_on_the_page_is_in_the_table_of_the_browser() -> None:
-    from udp.ui.page import build
-
     known = launch_options()["i18n"].translations["en"]
     keys = re.findall(r'"translation_metadata", "key": "([^"]+)"', str(build().get_config_file()))
     assert len(set(keys)) > 60 and not set(keys) - set(known)

@@ -220,7 +220,9 @@ def test_uploaded_sets_must_pair_up(photos: list[Photo], photo_files: list[Path]
     assert source.warnings == ()
     source = uploaded_source(photo_files, [small, *files[1:]], ("clean", "protected"))
     assert source.method.budget == pytest.approx(4 / 255)  # of those that can be compared
-    assert source.warnings[0].startswith("1 of 3 protected photos (view_0 80 x 80, clean 96 x 96) are not the size")
+    assert ENGLISH.say(source.warnings[0]).startswith(
+        "1 of 3 protected photos (view_0 80 x 80, clean 96 x 96) are not the size"
+    )
     alone = uploaded_source(photo_files[:1], [small], ("clean", "protected"))
     assert alone.method.budget == EUDP().budget and len(alone.warnings) == 1
 

@@ -11,12 +11,15 @@ import gradio as gr
 import pytest
 
 from udp.errors import Stopped
+from udp.language import ENGLISH
+from udp.photos import PhotoSet
 from udp.progress import OnProgress
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import Job
 from udp.ui.state.owner import Owner
 from udp.ui.state.sessions import Session, Sessions
 from udp.ui.state.work import Work
+from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import STOPPED
 from udp.ui.tabs.protect import ProtectTab
 
@@ -54,7 +57,7 @@ def test_stop_ends_what_is_still_on_its_way_and_nothing_later(tmp_path: Path) ->
 def tab(tmp_path: Path) -> ProtectTab:
     with gr.Blocks() as demo:
         made = ProtectTab(Context(Sessions(tmp_path), Owner(), not_to_be_run))
-        made.connect(gr.Tabs())
+        made.connect(Page(gr.Tabs()), gr.Tab("Protect"))
     made.demo = demo
     return made
 
@@ -72,20 +75,20 @@ def test_stop_while_the_photos_are_read_stops_that_run(
     press, begin = handlers(tab)
     session = tab.context.session(VISITOR)
     values = [[str(path) for path in photo_files], "mini", "", 0, *(part.value for part in tab.methods.components)]
-    monkeypatch.setattr("udp.ui.tabs.protect.take_photos", lambda paths: tab._on_stop(VISITOR) and [])
+    monkeypatch.setattr("udp.ui.tabs.protect.take_readable", lambda paths: tab._on_stop(VISITOR) and PhotoSet([]))
 
     run = press(VISITOR)[tab.run]
     seen = []
     with pytest.raises(gr.Error) as caught:
         for updates in begin(VISITOR, run, *values):
             seen.append(updates)
-    assert not caught.value.visible and STOPPED in seen[-1][tab.progress].value
+    assert not caught.value.visible and ENGLISH.say(STOPPED) in seen[-1][tab.progress].value
     assert seen[-1][tab.start].visible and not seen[-1][tab.stop].visible
     assert "protect" not in session.jobs
 
     jobs = []
     monkeypatch.setattr(tab.context.line, "submit", jobs.append)
-    monkeypatch.setattr("udp.ui.tabs.protect.take_photos", lambda paths: [])
+    monkeypatch.setattr("udp.ui.tabs.protect.take_readable", lambda paths: PhotoSet([]))
     run = press(VISITOR)[tab.run]
     (updates,) = begin(VISITOR, run, *values)
     assert updates == {tab.job_id: jobs[0].id} and not jobs[0].ended
@@ -97,7 +100,7 @@ def test_a_stopped_run_leaves_the_page_to_the_one_that_was_begun_after_it(
     press, begin = handlers(tab)
     values = [[str(path) for path in photo_files], "mini", "", 0, *(part.value for part in tab.methods.components)]
     monkeypatch.setattr(
-        "udp.ui.tabs.protect.take_photos", lambda paths: tab._on_stop(VISITOR) and press(VISITOR) and []
+        "udp.ui.tabs.protect.take_readable", lambda paths: tab._on_stop(VISITOR) and press(VISITOR) and PhotoSet([])
     )
     with pytest.raises(gr.Error):
         assert not list(begin(VISITOR, press(VISITOR)[tab.run], *values))

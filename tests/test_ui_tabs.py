@@ -16,6 +16,7 @@ from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, text
 from udp.protection.methods import EUDP
+from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.link import settings_query, settings_updates
 from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.say import spoken, word
@@ -26,6 +27,7 @@ from udp.ui.state.sessions import Session, Sessions
 from udp.ui.state.source import Source
 from udp.ui.state.work import run_here
 from udp.ui.tabs.attack import AttackTab, Saved
+from udp.ui.tabs.base import Page
 from udp.ui.tabs.protect import ProtectTab
 from udp.ui.tabs.robustness import RobustnessTab
 from udp.ui.tabs.robustness import Saved as SavedRobustness
@@ -45,12 +47,12 @@ def test_sampling_starts_at_the_models_own_and_follows_it(
 ) -> None:
     def shown(owner: Owner) -> tuple[float, float]:
         with gr.Blocks():
-            sampling = Sampling(owner)
+            sampling = Sampling(owner, Inputs())
         return sampling.steps.value, sampling.guidance.value
 
     def moved(owner: Owner, name: str) -> list[object]:
         with gr.Blocks():
-            return [getattr(update, "value", update) for update in Sampling(owner).moved(name)]
+            return [getattr(update, "value", update) for update in Sampling(owner, Inputs()).moved(name)]
 
     def never(name: str) -> None:
         raise AssertionError(f"{name} was loaded to fill in two sliders")
@@ -68,7 +70,7 @@ def test_what_a_link_does_not_name_suits_the_model_that_it_names(tmp_path: Path)
     context = Context(Sessions(tmp_path), Owner(models=("mini", "sd15")), run_here)
     with gr.Blocks():
         tab = RobustnessTab(context)
-        tab.connect([], gr.Tab("Robustness"))
+        tab.connect(Page(gr.Tabs()), gr.Tab("Robustness"))
     controls, sliders = tab.controls(), (tab.sampling.steps, tab.sampling.guidance)
 
     def arrived(query: str) -> dict[object, object]:
@@ -90,8 +92,9 @@ def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> N
     context = Context(Sessions(tmp_path), Owner(), run_here)
     style = PRESETS["style"]
     with gr.Blocks():
-        tabs, attack, protect = gr.Tabs(), AttackTab(context), ProtectTab(context)
-        attack.connect(protect.connect(tabs), gr.Tab("Attack"))
+        page, attack, protect = Page(gr.Tabs()), AttackTab(context), ProtectTab(context)
+        for tab in (protect, attack):
+            tab.connect(page, gr.Tab(tab.kind))
     assert protect.preset.fill("style") == {protect.prompt: style.instance_prompt}
     found = attack.preset.fill("style")
     boxes = [(name, box) for name, box in attack.controls() if name == "initial_word"]
@@ -106,8 +109,9 @@ def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> N
 def test_an_example_brings_its_prompts_to_its_own_tab(tmp_path: Path) -> None:
     context = Context(Sessions(tmp_path), Owner(), run_here)
     with gr.Blocks():
-        tabs, attack, protect = gr.Tabs(), AttackTab(context), ProtectTab(context)
-        attack.connect(protect.connect(tabs), gr.Tab("Attack"))
+        page, attack, protect = Page(gr.Tabs()), AttackTab(context), ProtectTab(context)
+        for tab in (protect, attack):
+            tab.connect(page, gr.Tab(tab.kind))
     for example, preset in (("style", "style"), ("subject", "object")):
         (updates,) = protect._load_example(example, context.sessions.get("a"))
         assert updates[protect.preset.menu] == preset
@@ -137,7 +141,7 @@ def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
     style = PRESETS["style"]
     with gr.Blocks():
         tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
-        tab.connect([], gr.Tab("Robustness"))
+        tab.connect(Page(gr.Tabs()), gr.Tab("Robustness"))
     filled = tab.preset.fill("style")
     assert filled[tab.prompt] == style.instance_prompt and tab.preset.named(style.instance_prompt) == "style"
     controls = [control for _, control in tab.controls()[:7]] + tab.recipes.components

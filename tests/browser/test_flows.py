@@ -74,8 +74,8 @@ def test_stop_while_photos_are_read_ends_that_run_and_no_later_one(
 ) -> None:
     page, gate = visit(LONG), threading.Event()
     upload(page, photo_files[:1])
-    read = protect_tab.take_photos
-    monkeypatch.setattr(protect_tab, "take_photos", lambda paths: gate.wait(SECONDS) and read(paths))
+    read = protect_tab.take_readable
+    monkeypatch.setattr(protect_tab, "take_readable", lambda paths: gate.wait(SECONDS) and read(paths))
     button(page, "Protect").click()
     button(page, "Stop").click()
     expect(page.get_by_text("Stopping.")).to_be_visible()

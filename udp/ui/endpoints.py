@@ -33,7 +33,7 @@ from udp.ui.state.results import (
     take_photos,
     take_readable,
 )
-from udp.ui.state.sessions import Session
+from udp.ui.state.sessions import CALL, Session
 from udp.ui.state.source import Source, uploaded_source
 from udp.ui.state.work import PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
 from udp.ui.tabs.robustness import MOST_CLEANINGS, MOST_SEEDS
@@ -77,7 +77,7 @@ def add_endpoints(context: Context) -> None:
 
 async def _result(context: Context, session: Session, work: Work, save: Any) -> Any:
     """Run as a job of its own and wait for it; a call that is given up stops its job."""
-    job = context.submit(session, f"api-{secrets.token_hex(8)}", work, save)
+    job = context.submit(session, f"{CALL}{secrets.token_hex(8)}", work, save)
     try:
         while not job.ended:
             await asyncio.sleep(0.1)

@@ -13,18 +13,19 @@ from udp.ui.endpoints import add_endpoints
 from udp.ui.parts.fields import everyday_texts
 from udp.ui.parts.layout import QUICK
 from udp.ui.parts.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_updates
-from udp.ui.parts.preset_menu import EXAMPLE_PRESETS
 from udp.ui.parts.progress import message
 from udp.ui.parts.say import translations, word
 from udp.ui.parts.tables import cleaning_title
-from udp.ui.parts.theme import CSS, HEAD, theme
+from udp.ui.parts.theme import CSS, head, theme
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import JobLine
 from udp.ui.state.owner import Owner
 from udp.ui.state.sessions import Sessions
 from udp.ui.state.work import Runner, run_here
-from udp.ui.tabs.about import about
+from udp.ui.tabs.about import AboutTab
 from udp.ui.tabs.attack import AttackTab
+from udp.ui.tabs.base import Page, Tab
+from udp.ui.tabs.job_tab import JobTab
 from udp.ui.tabs.protect import PHOTOS_HELP, ProtectTab
 from udp.ui.tabs.robustness import CHOICE_HELP, RobustnessTab
 
@@ -38,12 +39,16 @@ CACHE_SECONDS = 12 * 3600
 HEADER = f'<header class="masthead">{word("page.welcome")}</header>'
 
 
+# In the order they are shown: a tab may need what those before it offer (`Page`).
+TABS: tuple[type[Tab], ...] = (ProtectTab, AttackTab, RobustnessTab, AboutTab)
+
+
 def launch_options() -> dict[str, Any]:
     """What `Blocks.launch` needs wherever the app runs: look, limits, and nothing kept or sent."""
     cleanings = [cleaning_title(name) for name in CLEANINGS]
     titles = [*everyday_texts(), *cleanings, PHOTOS_HELP, CHOICE_HELP]
     return {
-        "theme": theme(), "css": CSS, "head": HEAD, "max_file_size": MOST_BYTES, "run_history": False,
+        "theme": theme(), "css": CSS, "head": head(), "max_file_size": MOST_BYTES, "run_history": False,
         "state_session_capacity": MOST_SESSIONS,
         "footer_links": ["api"], "share": False, "i18n": translations(titles),
     }  # fmt: skip
@@ -79,27 +84,23 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         return updates or {notice: gr.HTML(visible=False)}
 
     def defaults(values: Values) -> Values:
-        return {**attack.sampling.own(values), **robustness.sampling.own(values)}
+        return {control: value for tab in pages for control, value in tab.defaults(values).items()}
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(1800, CACHE_SECONDS)) as demo:
         gr.HTML(HEADER, padding=False)
         notice = gr.HTML(visible=False, padding=False)
-        with gr.Tabs(selected="protect") as tabs:
-            with gr.Tab(word("tab.protect"), id="protect"):
-                protect = ProtectTab(context)
-            with gr.Tab(word("tab.attack"), id="attack") as attack_item:
-                attack = AttackTab(context)
-            with gr.Tab(word("tab.robustness"), id="robustness") as robustness_item:
-                robustness = RobustnessTab(context)
-            with gr.Tab(word("tab.about"), id="about"):
-                gr.HTML(about(owner.keep_minutes), padding=False)
-        runs = protect.connect(tabs)
-        attack.connect(runs, attack_item)
-        robustness.connect(runs, robustness_item)
-        examples = {protect.try_subject: EXAMPLE_PRESETS["subject"], protect.try_style: EXAMPLE_PRESETS["style"]}
-        protect.preset.lead([attack.preset, robustness.preset], examples)
+        built: list[tuple[Tab, gr.Tab]] = []
+        with gr.Tabs(selected=TABS[0].kind) as tabs:
+            for kind in TABS:
+                with gr.Tab(word(f"tab.{kind.kind}"), id=kind.kind) as item:
+                    built.append((kind(context), item))
+        page = Page(tabs)
+        for tab, item in built:
+            tab.connect(page, item)
+        pages = [tab for tab, _ in built if isinstance(tab, JobTab)]
+        first, *others = pages
+        first.preset.lead([tab.preset for tab in others], first.named_examples())
         secret, query = (gr.Textbox(visible="hidden", label=label, container=False) for label in ("secret", "query"))
-        pages = (protect, attack, robustness)
         controls = [(f"{tab.kind}.{name}", control) for tab in pages for name, control in tab.controls()]
         settings = [control for _, control in controls]
         arrived = demo.load(arrive, [secret, query], [tabs, notice, *settings], js=ARRIVE, **QUICK)

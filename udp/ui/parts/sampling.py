@@ -12,6 +12,7 @@ from udp.errors import UDPError
 from udp.models.loading import is_small
 from udp.models.registry import MODELS
 from udp.models.sampling import own_sampling
+from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.layout import QUICK
 from udp.ui.state.owner import Owner
 
@@ -31,14 +32,17 @@ def sampling_of(name: str) -> tuple[int, float]:
 
 
 class Sampling:
-    """The sliders, built inside the current layout."""
+    """The sliders, built inside the current layout and added to a tab's inputs."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, inputs: Inputs) -> None:
         self.owner = owner
         steps, guidance = self._own(owner.model) or own_sampling(small=True)
         follows = "Starts at what suits the model, and follows it"
-        self.steps = gr.Slider(5, 50, steps, step=1, label="Sampling steps", info=follows)
-        self.guidance = gr.Slider(1, 10, guidance, step=0.5, label="Guidance scale", info=follows)
+        boxes = (
+            gr.Slider(5, 50, steps, step=1, label="Sampling steps", info=follows),
+            gr.Slider(1, 10, guidance, step=0.5, label="Guidance scale", info=follows),
+        )
+        self.steps, self.guidance = map(inputs.add, ("sampling_steps", "guidance"), boxes)
 
     def follow(self, model: gr.Dropdown) -> None:
         """Move the sliders when the visitor picks a model; a link leaves them where it says, or at `own`."""

@@ -1,7 +1,7 @@
 """How a text reaches the page in the visitor's language.
 
 The browser translates a label, one text a piece, and only texts without figures in them (`word`). So what is made while work
-runs goes out in every language, and a style hides all but one (`spoken`, `HEAD`). A plot has no room for several: there
+runs goes out in every language, and a style hides all but one (`spoken`, `head`). A plot has no room for several: there
 the one that the browser asks for first decides (`speech`). Errors and the advanced settings are English only.
 """
 
@@ -17,8 +17,6 @@ from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, LANGUAGES, Language, Text, language_of, text
 from udp.protection.methods import METHODS
 
-OTHERS = LANGUAGES[1:]
-
 
 def _style(code: str) -> str:
     """One language besides English: hidden until the browser speaks it, and then in English's place."""
@@ -29,15 +27,19 @@ def _style(code: str) -> str:
     )
 
 
-# For the page's head: gradio puts the app's own style sheet below a class, out of reach of one on the whole page.
-HEAD = f"""<script>
-for (const code of {[language.code for language in OTHERS]}) {{
+def head() -> str:
+    """For the page's head: gradio puts the app's own style sheet below a class, out of reach of one on the whole page."""
+    others = [language.code for language in LANGUAGES[1:]]
+    return f"""<script>
+for (const code of {others}) {{
   if ((navigator.language || '').toLowerCase().startsWith(code)) document.documentElement.classList.add('speaks-' + code);
 }}
 </script>
 <style>
 .gradio-container .in-en {{ color: inherit; }}
-{"".join(_style(language.code) for language in OTHERS)}</style>"""
+{"".join(map(_style, others))}</style>"""
+
+
 # What stands in English beside its code: the registries of which each entry has a title, by the first part of its id.
 REGISTRIES: dict[str, dict[str, type]] = {"method": METHODS, "recipe": RECIPES}
 
@@ -78,7 +80,7 @@ def word(said: Text | str) -> str | gr.I18nData:
     English has stays as it is.
     """
     said = text(said) if isinstance(said, str) else said
-    return gr.I18n()(key_of(said.id)) if any(said.id in other.texts for other in OTHERS) else ENGLISH.say(said)
+    return gr.I18n()(key_of(said.id)) if any(said.id in other.texts for other in LANGUAGES[1:]) else ENGLISH.say(said)
 
 
 def spoken(said: Text | str) -> str:

@@ -92,12 +92,14 @@ def theme() -> gr.themes.Base:
     )
 
 
-# The phone's address bar takes the page's colour.
-HEAD = f"""
-{say.HEAD}
+def head() -> str:
+    """What the page's head has: languages, and the phone's address bar in the page's colour."""
+    return f"""
+{say.head()}
 <meta name="theme-color" content="#faf8f5" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#1c1917" media="(prefers-color-scheme: dark)">
 """
+
 
 CSS = """
 .dark { --color-accent: var(--primary-400); }

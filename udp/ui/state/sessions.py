@@ -28,6 +28,7 @@ from udp.ui.state.results import SavedProtection
 GRACE_SECONDS = 600  # a reload, or a phone that locks its screen, drops the connection for a while
 IDLE_SECONDS = 6 * 3600
 MOST_JOBS = 4
+CALL = "api-"  # begins the kind of a job that a program asked for: no tab will want it again
 UPLOADS = "uploads.txt"  # in a session's folder, a path in JSON a line
 LOCK = "in-use"  # in a root folder, locked for as long as its process lives
 
@@ -205,7 +206,7 @@ class Session:
             earlier.stop()
         if sum(not other.ended for other in self.jobs.values()) >= MOST_JOBS:
             raise InvalidInput(f"expected at most {MOST_JOBS} runs at once from one visitor, got another one")
-        self.jobs = {k: j for k, j in self.jobs.items() if k in ("protect", "attack", "robustness") or not j.ended}
+        self.jobs = {k: j for k, j in self.jobs.items() if not k.startswith(CALL) or not j.ended}
         self.jobs[kind] = job
 
 

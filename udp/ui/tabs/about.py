@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gradio as gr
+
 from udp.language import LANGUAGES, Language, text
+from udp.ui.state.context import Context
+from udp.ui.tabs.base import Tab
 
 CITATION = """@article{zhao2023unlearnable,
   title   = {Unlearnable Examples for Diffusion Models: Protect Data from Unauthorized Exploitation},
@@ -13,6 +17,16 @@ CITATION = """@article{zhao2023unlearnable,
 }"""
 STEPS = ("photos", "learn", "adjust", "done")
 LIMITS = ("cost", "imitator", "cleaning", "copies", "png", "reading", "pixels", "trial")
+
+
+class AboutTab(Tab):
+    """The page About."""
+
+    kind = "about"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        gr.HTML(about(context.owner.keep_minutes), padding=False)
 
 
 def about(keep_minutes: float) -> str:

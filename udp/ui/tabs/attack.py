@@ -22,7 +22,6 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice, from_values
 from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo_gallery, section, seed_box
-from udp.ui.parts.link import Controls
 from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
 from udp.ui.parts.sampling import Sampling, taken_for_small
 from udp.ui.parts.say import word
@@ -33,6 +32,7 @@ from udp.ui.state.jobs import Job
 from udp.ui.state.results import pack, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import Session
 from udp.ui.state.work import PROMPT, AttackWork
+from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 
 Rows = dict[str, tuple[gr.Column, gr.Gallery]]
@@ -82,25 +82,30 @@ class AttackTab(JobTab):
         self.example = gr.Button(word("example.subject"), size="md")
         self.examples = [self.example]
         with gr.Accordion(word("attack.own"), open=False):
-            self.clean = file_box(word("attack.clean"), 160)
-            self.protected = file_box(word("attack.protected"), 160)
+            self.clean = self.inputs.add("clean", file_box(word("attack.clean"), 160), linked=False)
+            self.protected = self.inputs.add("protected", file_box(word("attack.protected"), 160), linked=False)
 
     def _imitator(self) -> None:
         section("attack.imitator", "attack.imitator.help")
         self.recipes.choose("attack.recipe", "attack.recipe.help")
-        self.arms = gr.CheckboxGroup(
-            [(f"{word(arm_title(arm))}", str(arm)) for arm in TRAINED], value=[*map(str, TRAINED)], label=word("attack.sets"),
-            info=word("attack.sets.help"),
-        )  # fmt: skip
-        self.pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("attack.pictures"))
+        add = self.inputs.add
+        self.arms = add("arms", gr.CheckboxGroup(
+            [(f"{word(arm_title(arm))}", str(arm)) for arm in TRAINED], value=[*map(str, TRAINED)],
+            label=word("attack.sets"), info=word("attack.sets.help"),
+        ))  # fmt: skip
+        pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("attack.pictures"))
+        self.pictures = add("pictures", pictures)
         with gr.Accordion(word("page.advanced"), open=False):
-            self.model = model_box(self.context.owner)
+            self.model = add("model", model_box(self.context.owner))
             self.preset = PresetMenu()
-            self.instance_prompt = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
-            self.prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
-            self.seed = seed_box(info="Seeds of fine-tuning and pictures, the same in every set")
-            self.sampling = Sampling(self.context.owner)
+            instance = gr.Textbox(PROMPT, label="Instance prompt", info="What fine-tuning calls the photos")
+            self.instance_prompt = add("instance_prompt", instance)
+            prompt = gr.Textbox(PROMPT, label="Generation prompt", info="What the pictures are asked to show")
+            self.prompt = add("prompt", prompt)
+            self.seed = add("seed", seed_box(info="Seeds of fine-tuning and pictures, the same in every set"))
+            self.sampling = Sampling(self.context.owner, self.inputs)
             self.recipes.advanced()
+            self.inputs.choose("recipe", self.recipes)
             self.link_button()
         self.buttons("attack.start")
 
@@ -129,34 +134,23 @@ class AttackTab(JobTab):
         captioned = [(str(path), f"seed {trial.seed + index}") for index, path in enumerate(paths)]
         return {column: gr.Column(visible=bool(paths)), gallery: gr.Gallery(captioned, columns=max(4, trial.pictures))}
 
-    def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
-        """Add the events; a finished protection (`protect_runs`) and opening `tab` refresh the photos shown here."""
+    def connect(self, page: Page, item: gr.Tab) -> None:
+        """See `Tab.connect`; a finished protection and opening this tab refresh the photos shown here."""
         files, shown = [self.clean, self.protected], [self.source, self.thumbnails]
-        for run in protect_runs:
+        for run in page.protections:
             run.then(self._refresh, files, shown, **QUICK)
-        tab.select(self._refresh, files, shown, **QUICK)
+        item.select(self._refresh, files, shown, **QUICK)
         changes = [event for box in files for event in (box.upload, box.delete, box.clear)]
         gr.on(changes, self._refresh, files, shown, **QUICK)
-        inputs = [*files, self.arms, self.pictures, self.model, self.instance_prompt, self.prompt, self.seed,
-                  self.sampling.steps, self.sampling.guidance, *self.recipes.components]  # fmt: skip
-        self.estimated(inputs)
+        self.estimated()
         self.sampling.follow(self.model)
         self.preset.connect(self.instance_prompt, self.controls())
         for button, example in ((self.start, False), (self.example, True)):
             event = self.pressed(button)
             if example:
                 event = event.then(self._name_example, None, self.preset.parts, **QUICK)
-            self.run_after(event, self._prepare, [gr.State(example), *inputs])
+            self.run_after(event, self._prepare, [gr.State(example), *self.inputs.components])
         self.connect_stop()
-
-    def controls(self) -> Controls:
-        """See `JobTab.controls`."""
-        own = {
-            "arms": self.arms, "pictures": self.pictures, "model": self.model, "instance_prompt": self.instance_prompt,
-            "prompt": self.prompt, "seed": self.seed, "sampling_steps": self.sampling.steps,
-            "guidance": self.sampling.guidance,
-        }  # fmt: skip
-        return [*own.items(), *self.recipes.named("recipe")]
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
@@ -221,37 +215,30 @@ class AttackTab(JobTab):
             return sources.uploaded_source(clean, protected, arms)
         return sources.session_source(session)
 
-    def _work(
-        self, session: Session, example: bool, clean: list[str] | None, protected: list[str] | None, arms: list[str],
-        pictures: float, model: str | None, instance_prompt: str, prompt: str, seed: float | None, sampling_steps: float, guidance: float,
-        *values: Any,
-    ) -> tuple[AttackWork, sources.Source]:  # fmt: skip
-        if not arms:
+    def _work(self, session: Session, example: bool, *values: Any) -> tuple[AttackWork, sources.Source]:
+        given = self.inputs.read(values)
+        if not given["arms"]:
             raise InvalidInput("expected at least one set to compare, got none")
-        paths = [note_uploads(session, files) for files in (clean, protected)]
-        source = self._source(session, example, *paths, arms)
-        trial = self._trial(pictures, instance_prompt, prompt, seed, sampling_steps, guidance)
+        clean, protected = (note_uploads(session, given[box]) for box in ("clean", "protected"))
+        source = self._source(session, example, clean, protected, given["arms"])
         work = AttackWork(
-            source.clean, source.protected, source.method, arms, self.recipes.read(values), trial,
-            self.context.owner.check_model(model), source.prompt, source.seed, self.context.owner.pretrained,
+            source.clean, source.protected, source.method, given["arms"], given["recipe"], self._trial(given),
+            self.context.owner.check_model(given["model"]), source.prompt, source.seed, self.context.owner.pretrained,
         )  # fmt: skip
         return work, source
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """See `JobTab.estimate`; the protection of an example that is not protected yet comes on top."""
-        _, _, arms, pictures, model, instance, prompt, seed, sampling_steps, guidance, *rest = values
-        trial = self._trial(pictures, instance, prompt, seed, sampling_steps, guidance)
-        name, recipe = self.context.owner.check_model(model), self.recipes.read(rest)
-        return name, AttackWork([], [], EUDP(), arms, recipe, trial, name).units()
+        given = self.inputs.read(values)
+        name, trial = self.context.owner.check_model(given["model"]), self._trial(given)
+        return name, AttackWork([], [], EUDP(), given["arms"], given["recipe"], trial, name).units()
 
     @staticmethod
-    def _trial(pictures: Any, instance: str, prompt: str, seed: Any, sampling_steps: Any, guidance: Any) -> Trial:
+    def _trial(given: dict[str, Any]) -> Trial:
         """The controls' values as a trial. Raises `InvalidInput`."""
-        called = clean_prompt(instance, PROMPT)
-        return from_values(Trial, {
-            "instance_prompt": called, "prompt": clean_prompt(prompt, called), "seed": seed, "pictures": pictures,
-            "sampling_steps": sampling_steps, "guidance": guidance,
-        })  # fmt: skip
+        called = clean_prompt(given["instance_prompt"], PROMPT)
+        own = {name: given[name] for name in ("seed", "pictures", "sampling_steps", "guidance")}
+        return from_values(Trial, {"instance_prompt": called, "prompt": clean_prompt(given["prompt"], called), **own})
 
     def _prepare(self, session: Session, example: bool, *values: Any) -> Prepared:
         work, source = self._work(session, example, *values)

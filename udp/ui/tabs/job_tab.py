@@ -13,13 +13,17 @@ from udp.language import ENGLISH, Text, text
 from udp.progress import Progress
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
+from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.layout import QUICK, WATCH, loss_plot, plot_of
-from udp.ui.parts.link import REMEMBER_JOB, Controls
+from udp.ui.parts.link import REMEMBER_JOB, Controls, Values
+from udp.ui.parts.preset_menu import PresetMenu
+from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.say import word
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import Job, JobLine
 from udp.ui.state.sessions import Session
 from udp.ui.state.work import Work
+from udp.ui.tabs.base import Tab
 
 Updates = dict[Any, Any]
 # A piece of work, and what saves its result; a job's two halves.
@@ -42,18 +46,20 @@ async def watch(job: Job, line: JobLine) -> AsyncIterator[list[Progress]]:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-class JobTab:
+class JobTab(Tab):
     """Base of the tabs. A subclass builds its layout with `buttons` and `progress_area` and says what to show.
 
     Work belongs to the session, not to a handler: handlers only submit a job and watch the session's latest one, so
     that a reloaded page finds it again.
     """
 
-    kind: ClassVar[str]
     series: ClassVar[Mapping[str, show.Series]]
+    preset: PresetMenu
 
     def __init__(self, context: Context) -> None:
-        self.context = context
+        super().__init__(context)
+        self.inputs = Inputs()
+        self.sampling: Sampling | None = None
         self.examples: list[gr.Button] = []
 
     def buttons(self, label: str) -> None:
@@ -73,8 +79,8 @@ class JobTab:
         """The model's name and the units of work that these values of the inputs would take."""
         raise NotImplementedError
 
-    def estimated(self, inputs: list[Any]) -> None:
-        """Keep the estimate above the start button true to `inputs`."""
+    def estimated(self) -> None:
+        """Keep the estimate above the start button true to the inputs."""
 
         def update(request: gr.Request, *values: Any) -> str:
             try:
@@ -82,9 +88,8 @@ class JobTab:
             except UDPError:
                 return ""  # the reason is shown when the work is started
 
-        changes = [item.change for item in inputs if not isinstance(item, gr.State)]
-        self.arrival = (update, inputs, self.estimate_line)
-        gr.on(changes, *self.arrival, trigger_mode="always_last", **QUICK)
+        self.arrival = (update, self.inputs.components, self.estimate_line)
+        gr.on([*self.inputs.changes()], *self.arrival, trigger_mode="always_last", **QUICK)
 
     def link_button(self) -> None:
         """A button that copies a link to the page with its settings."""
@@ -93,7 +98,15 @@ class JobTab:
 
     def controls(self) -> Controls:
         """Every setting that travels in the link, with its name there."""
-        raise NotImplementedError
+        return self.inputs.linked
+
+    def defaults(self, values: Values) -> Values:
+        """The defaults of those controls that depend on the `values` of others."""
+        return self.sampling.own(values) if self.sampling else {}
+
+    def named_examples(self) -> dict[gr.Button, str]:
+        """The buttons that load example photos, and the preset that says what those show, for all tabs."""
+        return {}
 
     def shown(self) -> list[Any]:
         """Every component that `live`, `finished`, `stopped` or `restored` may update."""

@@ -15,7 +15,6 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
-from udp.ui.parts.link import Controls
 from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
 from udp.ui.parts.say import word
 from udp.ui.parts.tables import left_out, visibility_table
@@ -30,6 +29,7 @@ from udp.ui.state.results import (
 )
 from udp.ui.state.sessions import Session
 from udp.ui.state.work import PROMPT, ProtectWork, protection_units
+from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 
 EXAMPLE_PHOTOS = 6
@@ -57,7 +57,7 @@ class ProtectTab(JobTab):
 
     def _photos(self) -> None:
         section("protect.photos", PHOTOS_HELP)
-        self.files = file_box(word("protect.upload"))
+        self.files = self.inputs.add("files", file_box(word("protect.upload")), linked=False)
         with gr.Row():
             self.try_subject = gr.Button(word("example.subject"), size="md")
             self.try_style = gr.Button(word("example.style"), size="md")
@@ -72,11 +72,13 @@ class ProtectTab(JobTab):
         )  # fmt: skip
         self.methods.choose("protect.method", "protect.method.help")
         with gr.Accordion(word("page.advanced"), open=False):
-            self.model = model_box(self.context.owner)
+            self.model = self.inputs.add("model", model_box(self.context.owner))
             self.preset = PresetMenu()
-            self.prompt = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
-            self.seed = seed_box()
+            box = gr.Textbox(PROMPT, label="Prompt", info="What the imitator is assumed to call your photos")
+            self.prompt = self.inputs.add("prompt", box)
+            self.seed = self.inputs.add("seed", seed_box())
             self.methods.advanced()
+            self.inputs.choose("method", self.methods)
             self.link_button()
         self.buttons("protect.start")
 
@@ -106,32 +108,29 @@ class ProtectTab(JobTab):
     def _picture(label: str) -> gr.Image:
         return gr.Image(label=label, format="png", interactive=False, buttons=["fullscreen"], elem_classes="fill")
 
-    def connect(self, tabs: gr.Tabs) -> list[gr.events.Dependency]:
-        """Add the events; returns those that end with a new protection."""
+    def connect(self, page: Page, item: gr.Tab) -> None:
+        """See `Tab.connect`."""
         gr.on([self.files.upload, self.files.delete, self.files.clear], self._on_files, self.files, [self.thumbnails, self.progress],
               **QUICK)  # fmt: skip
-        inputs = [self.files, self.model, self.prompt, self.seed, *self.methods.components]
-        self.estimated(inputs)
+        self.estimated()
         self.preset.connect(self.prompt, [("instance_prompt", self.prompt)])
         budget = self.methods.everyday_control("budget")
         self.strength.input(lambda levels: levels, self.strength, budget, **QUICK)
         budget.change(lambda levels: levels if levels in STRENGTHS.values() else None, budget, self.strength, **QUICK)
-        runs = []
         for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
             event = self.pressed(button)
             if example:
                 load = self.guarded(functools.partial(self._load_example, example))
                 outputs = [self.files, self.thumbnails, *self.preset.parts, *self.busy_outputs()]
                 event = event.then(load, None, outputs, **WATCH)
-            runs.append(self.run_after(event, self._prepare, inputs))
+            page.protections.append(self.run_after(event, self._prepare, self.inputs.components))
         self.connect_stop()
         self.picker.select(self._on_pick, None, [self.slider, self.perturbation, self.before, self.after], **QUICK)
-        self.to_attack.click(lambda: gr.Tabs(selected="attack"), None, tabs, **QUICK)
-        return runs
+        self.to_attack.click(lambda: gr.Tabs(selected="attack"), None, page.tabs, **QUICK)
 
-    def controls(self) -> Controls:
-        """See `JobTab.controls`."""
-        return [("model", self.model), ("prompt", self.prompt), ("seed", self.seed), *self.methods.named("method")]
+    def named_examples(self) -> dict[gr.Button, str]:
+        """See `JobTab.named_examples`."""
+        return {self.try_subject: EXAMPLE_PRESETS["subject"], self.try_style: EXAMPLE_PRESETS["style"]}
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
@@ -164,26 +163,25 @@ class ProtectTab(JobTab):
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """See `JobTab.estimate`; without photos, for as many as the examples have."""
-        files, model, _, _, *rest = values
-        count = len(files or []) or EXAMPLE_PHOTOS
-        return self.context.owner.check_model(model), protection_units(self.methods.read(rest), count)
+        given = self.inputs.read(values)
+        count = len(given["files"] or []) or EXAMPLE_PHOTOS
+        return self.context.owner.check_model(given["model"]), protection_units(given["method"], count)
 
     def _load_example(self, name: str, session: Session) -> Iterator[Updates]:
         files = example_files(session, name)
         words = self.preset.choose(EXAMPLE_PRESETS[name])
         yield {self.files: files, self.thumbnails: self._thumbnails(session, files), **words}
 
-    def _prepare(
-        self, session: Session, files: list[str] | None, model: str | None, prompt: str, seed: float | None, *values: Any
-    ) -> Prepared:  # fmt: skip
-        method = self.methods.read(values)
-        paths = note_uploads(session, files)
+    def _prepare(self, session: Session, *values: Any) -> Prepared:
+        given = self.inputs.read(values)
+        method, prompt, seed = given["method"], clean_prompt(given["prompt"], PROMPT), whole_seed(given["seed"])
+        paths = note_uploads(session, given["files"])
         found = take_readable(paths)
         photos = found.photos
         for reason in found.skipped:
             gr.Warning(html.escape(ENGLISH.say(text("photos.left_out", reason=reason))))
-        name = self.context.owner.check_model(model)
-        work = ProtectWork(photos, method, name, clean_prompt(prompt, PROMPT), whole_seed(seed))
+        name = self.context.owner.check_model(given["model"])
+        work = ProtectWork(photos, method, name, prompt, seed)
 
         def save(protected: list[Photo]) -> SavedProtection:
             folder = session.new_folder("protection")

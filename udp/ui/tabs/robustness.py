@@ -18,7 +18,6 @@ from udp.photos import Photo
 from udp.protection.methods import EUDP
 from udp.ui.parts.fields import Choice, from_values
 from udp.ui.parts.layout import QUICK, model_box, photo_gallery, section, seed_box
-from udp.ui.parts.link import Controls
 from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.progress import Series
 from udp.ui.parts.sampling import Sampling
@@ -30,6 +29,7 @@ from udp.ui.state.results import save_robustness
 from udp.ui.state.sessions import Session
 from udp.ui.state.work import PROMPT, RobustnessWork
 from udp.ui.tabs.attack import MOST_STEPS
+from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 
 NO_PHOTOS = (
@@ -73,50 +73,42 @@ class RobustnessTab(JobTab):
     def _cleanings(self) -> None:
         section("robustness.cleanings", "robustness.cleanings.help")
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
-        self.cleanings = gr.CheckboxGroup(
+        self.cleanings = self.inputs.add("cleanings", gr.CheckboxGroup(
             [(f"{word(cleaning_title(name))}", name) for name in CLEANINGS if name != "none"],
             value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("robustness.choice"),
             info=word(CHOICE_HELP),
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def _imitator(self) -> None:
         section("attack.imitator", "robustness.imitator.help")
         self.recipes.choose("attack.recipe", "robustness.recipe.help")
-        self.seeds = gr.Slider(
+        add = self.inputs.add
+        self.seeds = add("seeds", gr.Slider(
             1, MOST_SEEDS, 1, step=1, label=word("robustness.seeds"), info=word("robustness.seeds.help")
-        )
+        ))  # fmt: skip
         with gr.Accordion(word("page.advanced"), open=False):
-            self.model = model_box(self.context.owner)
+            self.model = add("model", model_box(self.context.owner))
             self.preset = PresetMenu()
-            self.prompt = gr.Textbox(
+            self.prompt = add("prompt", gr.Textbox(
                 PROMPT, label="Prompt", info="What fine-tuning calls the photos, and the pictures are asked to show"
-            )
-            self.seed = seed_box(info="The first seed")
-            self.sampling = Sampling(self.context.owner)
+            ))  # fmt: skip
+            self.seed = add("seed", seed_box(info="The first seed"))
+            self.sampling = Sampling(self.context.owner, self.inputs)
             self.recipes.advanced()
+            self.inputs.choose("recipe", self.recipes)
             self.link_button()
         self.buttons("robustness.start")
 
-    def connect(self, protect_runs: list[gr.events.Dependency], tab: gr.Tab) -> None:
-        """Add the events; a finished protection and opening `tab` refresh the photos named here."""
-        for run in protect_runs:
+    def connect(self, page: Page, item: gr.Tab) -> None:
+        """See `Tab.connect`; a finished protection and opening this tab refresh the photos named here."""
+        for run in page.protections:
             run.then(self._refresh, None, self.source, **QUICK)
-        tab.select(self._refresh, None, self.source, **QUICK)
-        inputs = [self.cleanings, self.seeds, self.model, self.prompt, self.seed, self.sampling.steps,
-                  self.sampling.guidance, *self.recipes.components]  # fmt: skip
-        self.estimated(inputs)
+        item.select(self._refresh, None, self.source, **QUICK)
+        self.estimated()
         self.sampling.follow(self.model)
         self.preset.connect(self.prompt, [("instance_prompt", self.prompt), *self.recipes.named("recipe")])
-        self.run_after(self.pressed(self.start), self._prepare, inputs)
+        self.run_after(self.pressed(self.start), self._prepare, self.inputs.components)
         self.connect_stop()
-
-    def controls(self) -> Controls:
-        """See `JobTab.controls`."""
-        own = {
-            "cleanings": self.cleanings, "seeds": self.seeds, "model": self.model, "prompt": self.prompt,
-            "seed": self.seed, "sampling_steps": self.sampling.steps, "guidance": self.sampling.guidance,
-        }  # fmt: skip
-        return [*own.items(), *self.recipes.named("recipe")]
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
@@ -126,17 +118,16 @@ class RobustnessTab(JobTab):
         return sources.describe(self.context.session(request), [], [])[0]
 
     def _work(self, source: sources.Source, *values: Any) -> RobustnessWork:
-        cleanings, seeds, model, prompt, seed, sampling_steps, guidance, *rest = values
+        given = self.inputs.read(values)
+        cleanings = given["cleanings"]
         if not 1 <= len(cleanings) <= MOST_CLEANINGS:
             raise InvalidInput(f"expected 1 to {MOST_CLEANINGS} cleanings, got {len(cleanings)}")
-        wanted = clean_prompt(prompt, PROMPT)
-        trial = from_values(Trial, {
-            "instance_prompt": wanted, "prompt": wanted, "seed": seed, "seeds": seeds, "sampling_steps": sampling_steps,
-            "guidance": guidance,
-        })  # fmt: skip
+        wanted = clean_prompt(given["prompt"], PROMPT)
+        own = {name: given[name] for name in ("seed", "seeds", "sampling_steps", "guidance")}
+        trial = from_values(Trial, {"instance_prompt": wanted, "prompt": wanted, **own})
         return RobustnessWork(
-            source.clean, source.protected, source.method, self.recipes.read(rest), tuple(cleanings), trial,
-            self.context.owner.check_model(model), source.prompt, self.context.owner.pretrained,
+            source.clean, source.protected, source.method, given["recipe"], tuple(cleanings), trial,
+            self.context.owner.check_model(given["model"]), source.prompt, self.context.owner.pretrained,
         )  # fmt: skip
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:

@@ -100,6 +100,8 @@ def test_front_matter_is_set_once_and_the_text_stays() -> None:
     assert changed == f"---\n{head}\nsuggested_hardware: cpu-basic\n---\n\n# A\n"
     with pytest.raises(InvalidInput, match="to start with front matter"):
         front_matter("# A\n", "cpu-basic")
+    with pytest.raises(InvalidInput, match="to be YAML, got ParserError"):
+        front_matter("---\ntitle: [\n---\n", "cpu-basic")
     with pytest.raises(InvalidInput, match="got no license"):
         front_matter("---\n" + head.replace("license", "lizenz") + "\n---\n", "cpu-basic")
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+from huggingface_hub import HfApi, RepoCard
+
 from udp.errors import DeploymentFailed, InvalidInput
 
 ROOT = Path(__file__).parents[2]
@@ -90,17 +93,18 @@ def front_matter(readme: str, hardware: str, thumbnail: str = "") -> str:
 
     Raises `InvalidInput` if its front matter makes no Space.
     """
-    match = re.match(r"---\n(.*?)\n---\n", readme, re.DOTALL)
-    if match is None:
+    try:
+        card = RepoCard(readme) if readme.startswith("---\n") else None
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidInput(f"expected README.md's front matter to be YAML, got {type(error).__name__}") from error
+    if card is None or not card.data.to_dict():
         raise InvalidInput("expected README.md to start with front matter between --- lines, got none")
-    own = {"suggested_hardware": hardware, **({"thumbnail": thumbnail} if thumbnail else {})}
-    lines = [line for line in match[1].split("\n") if line.split(":", 1)[0] not in own]
-    keys = {line.split(":", 1)[0] for line in lines}
-    missing = [key for key in REQUIRED if key not in keys]
+    missing = [key for key in REQUIRED if key not in card.data]
     if missing:
         raise InvalidInput(f"expected {', '.join(REQUIRED)} in README.md's front matter, got no {', '.join(missing)}")
-    set_here = [f"{key}: {value}" for key, value in own.items()]
-    return "\n".join(["---", *lines, *set_here, "---", ""]) + readme[match.end() :]
+    for key, value in {"suggested_hardware": hardware, "thumbnail": thumbnail or card.data.get("thumbnail")}.items():
+        card.data[key] = value  # None is not written
+    return str(card)
 
 
 def deploy(found: Plan, api: Any = None, root: Path = ROOT, say: Callable[[str], None] = print) -> str:
@@ -109,10 +113,7 @@ def deploy(found: Plan, api: Any = None, root: Path = ROOT, say: Callable[[str],
     `api` is a `huggingface_hub.HfApi`, by default one with the logged-in user's token (`hf auth login`). Raises
     `DeploymentFailed` with the Hub's reason.
     """
-    if api is None:
-        from huggingface_hub import HfApi
-
-        api = HfApi()
+    api = api or HfApi()
     try:
         _upload(found, api, root, say)
     except Exception as error:  # no login, no network, a refusal: the classes change with the client's transport

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from safetensors.torch import load_file
 
 from tests.families import SIDE, build
 from udp.errors import InvalidInput
 from udp.imitation.recipes import DreamBooth, LoRA, TextualInversion
 from udp.imitation.recipes.base import FineTuned, high_timesteps
+from udp.imitation.recipes.lora import KOHYA_FILE
 from udp.models.base import DiffusionModel, side_by_side
 from udp.models.loading import load_model
 from udp.models.loss import DenoisingLoss
@@ -64,7 +66,8 @@ def test_adapters_load_in_diffusers_and_give_the_same_pictures(
     recipe = LoRA(steps=10, learning_rate=1e-2, rank=4, train_text_encoder=True)
     tuned = recipe.fit(photos, model, PROMPT)
     recipe.save(tuned, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["pytorch_lora_weights.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [KOHYA_FILE, "pytorch_lora_weights.safetensors"]
+    assert recipe.files(tuned) == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     pipeline = DiffusionPipeline.from_pretrained(folders[family], use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
     base = theirs(pipeline)
@@ -73,6 +76,13 @@ def test_adapters_load_in_diffusers_and_give_the_same_pictures(
     assert np.abs(learned - ours(tuned.model, tuned.unet)).max() <= 1 < np.abs(learned - base).max()
     pipeline.set_adapters("subject", 0.0)
     assert np.array_equal(theirs(pipeline), base)
+    pipeline.delete_adapters("subject")
+    pipeline.load_lora_weights(tmp_path, weight_name=KOHYA_FILE, adapter_name="other")
+    assert np.abs(theirs(pipeline).astype(int) - learned).max() <= 1
+    names = list(load_file(tmp_path / KOHYA_FILE))
+    text = "lora_te1_" if family == "sdxl" else "lora_te_"
+    assert f"{text}text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight" in names
+    assert any(name.startswith("lora_unet_down_blocks_") and name.endswith(".alpha") for name in names)
 
 
 def test_a_word_is_learned_and_nothing_else(

@@ -6,6 +6,7 @@ it is turned upright, brought to 8-bit RGB (with its alpha channel kept aside), 
 
 from __future__ import annotations
 
+import os
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -262,8 +263,17 @@ def flattened(photo: Photo) -> Photo:
 
 
 def write_png(path: str | Path, photo: Photo) -> Path:
-    """Write a photo, with its alpha channel and colour profile, as a PNG; its pixels come back identical."""
+    """Write a photo, with its alpha channel and colour profile, as a PNG; its pixels come back identical.
+
+    The file is absent, old or complete whenever the process is killed or the disk is full.
+    """
+    path = Path(path)
     pixels = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
     options = {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
-    Image.fromarray(pixels).save(path, format="PNG", **options)
-    return Path(path)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        Image.fromarray(pixels).save(part, format="PNG", **options)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     """`python -m udp attack`."""
     refuse_unused(options, RECIPES, [options.recipe])
     apply_preset(PRESETS[options.preset], options)
-    check_places(options.out, options.instance)
+    check_places(options.out, *(place for place in (options.instance, options.clean, options.random) if place))
     controls = options.instance / CONTROLS
     places = {
         "clean": options.clean or controls / "clean",

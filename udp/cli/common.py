@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +32,24 @@ def check_places(out: Path, *sources: Path) -> None:
             raise InvalidInput(
                 f"expected --out to be another folder than that of the photos, got {str(out)!r} for both"
             )
+    probe(out)
+
+
+def probe(out: Path) -> None:
+    """Find out before the work whether its results can be written. Raises `InvalidInput`; leaves nothing behind."""
+    made = [place for place in (out, *out.absolute().parents) if not place.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out, prefix=".udp-") as file:
+            file.write(b"\0" * 4096)
+    except OSError as error:
+        raise InvalidInput(
+            f"expected --out to be a folder that can be written to, got {str(out)!r}: {error.strerror or error}"
+        ) from error
+    finally:
+        for place in made:
+            with contextlib.suppress(OSError):
+                place.rmdir()
 
 
 def say(text: str) -> None:

@@ -30,11 +30,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
     from udp.models.loading import load_model  # seconds to import: the help does without
-    from udp.protection.folder import protection_manifest, write_protection
+    from udp.protection.folder import check_free, protection_manifest, write_protection
 
     refuse_unused(options, METHODS, [options.method])
     apply_preset(PRESETS[options.preset], options)
     check_places(options.out, *options.photos)
+    check_free(options.out)
     found = read_places(options.photos)
     photos = found.photos
     method = from_flags(METHODS[options.method], options)

@@ -22,7 +22,8 @@ class Arm:
 
     With several seeds `images` has the pictures of all runs in order, `losses` and `metrics` are means over the runs,
     and `runs` has the figures of each. `intervals` are (low, high) of 95%: over the pictures of a single run
-    (bootstrap), over the runs where there are several (Student's t).
+    (bootstrap), over the runs where there are several (Student's t). `learned` are the files of the first run's fine-tune,
+    for other programs, where somebody asked for them.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Arm:
     metrics: Figures
     runs: tuple[Figures, ...] = ()
     intervals: Intervals = field(default_factory=dict)
+    learned: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def spread(self) -> Figures:
@@ -73,7 +75,15 @@ def combine(arms: Sequence[Arm]) -> Arm:
     losses = tuple(float(x) for x in np.mean([arm.losses for arm in arms], axis=0))
     over = {key: Interval.over([run[key] for run in runs]) for key in means}
     intervals = {key: (interval.low, interval.high) for key, interval in over.items()}
-    return Arm(arms[0].name, tuple(image for arm in arms for image in arm.images), losses, means, runs, intervals)
+    return Arm(
+        arms[0].name,
+        tuple(image for arm in arms for image in arm.images),
+        losses,
+        means,
+        runs,
+        intervals,
+        arms[0].learned,
+    )
 
 
 def beside_clean(arm: Arm, clean: Arm) -> Arm:

@@ -61,9 +61,17 @@ class Bench:
         return Arm("base", self.before, (), figures, (figures,), intervals)
 
     def train(
-        self, name: str, photos: Sequence[Photo], recipe: Recipe, on_progress: OnProgress = ignore_progress
+        self,
+        name: str,
+        photos: Sequence[Photo],
+        recipe: Recipe,
+        on_progress: OnProgress = ignore_progress,
+        keep: bool = False,
     ) -> Arm:
-        """Fine-tune a copy of the base on `photos` and sample it. Raises `NothingLearned` if it changed nothing."""
+        """Fine-tune a copy of the base on `photos` and sample it; with `keep`, the arm has what was learned as files.
+
+        Raises `NothingLearned` if it changed nothing.
+        """
         trial, seed, total = self.trial, self.trial.seed + self.run, recipe.steps + self.trial.sampling_steps
         tuned = recipe.fit(
             photos, self.model, trial.instance_prompt, seed,
@@ -81,7 +89,8 @@ class Bench:
             Imitation(self.reference, tuned.model, tuned.unet, images, tuned.losses, tuned.weight_change)
         )
         on_progress(Progress("finished", 1, 1, None, name, 1.0, tuple(images)))
-        return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals)
+        learned = recipe.files(tuned) if keep else {}
+        return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals, learned)
 
 
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
@@ -141,6 +150,6 @@ def run_trial(
         base.append(bench.base())
         done += trial.sampling_steps
         for name, photos in found.items():
-            runs[name].append(bench.train(name, photos, recipe, within(unit)))
+            runs[name].append(bench.train(name, photos, recipe, within(unit), keep=run == 0))
             done += unit
     return make_report(base, list(runs.values()), [bench.reference.basis(trial.pictures)], beside)

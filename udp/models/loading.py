@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import diffusers
 import torch
 from diffusers import DiffusionPipeline
 from huggingface_hub.errors import (
@@ -20,8 +21,9 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError, safe_open
 
-from udp.errors import InvalidInput, ModelUnavailable
+from udp.errors import InvalidInput, ModelUnavailable, UDPError
 from udp.models.base import SMALL_UNET, DiffusionModel
+from udp.models.checkpoint import PICKLES, check_complete, check_folder, kind_of_file
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
 from udp.models.quiet import quietly
@@ -40,7 +42,6 @@ WITHOUT = {
     "StableDiffusionXLPipeline": {"feature_extractor": None, "add_watermarker": False},
 }
 DTYPES = (torch.float32, torch.bfloat16)
-PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
 
 
 @functools.lru_cache(maxsize=2)
@@ -58,23 +59,44 @@ def load_model(
     if dtype not in DTYPES:
         raise InvalidInput(f"expected float32 or bfloat16 for {name!r}, got {dtype}: small gradients would vanish")
     row = MODELS.get(name)
-    source, revision = (row.source, row.revision) if row else (name, None)
-    if Path(source).is_absolute() and not Path(source).is_dir():
-        raise ModelUnavailable(f"expected a diffusers folder {Path(source).name!r} for {name!r}, got no such folder")
+    source, revision = (row.source, row.revision) if row else (place_of(name), None)
+    local = Path(source)
+    if not local.exists() and (local.is_absolute() or name.startswith(("./", "../"))):
+        raise ModelUnavailable(f"expected a diffusers folder {local.name!r} for {name!r}, got no such folder")
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    single = kind_of_file(name, local) if local.is_file() else ""
     try:
-        kind = DiffusionPipeline.load_config(source, revision=revision).get("_class_name", "no pipeline class")
+        kind = single or DiffusionPipeline.load_config(source, revision=revision).get(
+            "_class_name", "no pipeline class"
+        )
         family = FAMILIES.get(kind)
         if family is None:
             known = ", ".join(FAMILIES)
             raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
+        variant = check_folder(name, local, WITHOUT.get(kind, {})) if local.is_dir() else None
         with quietly() if row and row.embedded else nullcontext():
-            pipeline = DiffusionPipeline.from_pretrained(
-                source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False,
-                **WITHOUT.get(kind, {}),
-            )  # fmt: skip
-    except (OSError, ValueError) as error:
+            if single:
+                pipeline = getattr(diffusers, single).from_single_file(source, torch_dtype=dtype)
+            else:
+                pipeline = DiffusionPipeline.from_pretrained(
+                    source, revision=revision, variant=variant, dtype=dtype, use_safetensors=True, trust_remote_code=False,
+                    **WITHOUT.get(kind, {}),
+                )  # fmt: skip
+    except UDPError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # what the libraries raise at damaged files has no end
+        if single:
+            raise ModelUnavailable(
+                f"expected a network, for the configuration that the single file {name!r} does not hold, or a file that is "
+                f"whole, got {_first_line(error)}: where there is a network, convert it once with diffusers' "
+                f"{single}.from_single_file(file).save_pretrained(folder), and give the folder"
+            ) from error
         raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
+    if local.is_dir():
+        parts = {key: part for key, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+        check_complete(name, local, parts)
     pipeline.set_progress_bar_config(disable=True)
     with enough_memory(f"the model {name!r}", "A smaller model needs less."):
         pipeline.to(device)
@@ -86,11 +108,16 @@ def load_model(
     return model
 
 
+def place_of(name: str) -> str:
+    """A model's name, with the home folder in the place of a "~" at its start."""
+    return str(Path(name).expanduser()) if name.startswith("~") else name
+
+
 def is_small(name: str) -> bool:
     """`DiffusionModel.small` of the model that `name` loads; only one without a row or a folder has to be loaded for it."""
     if name in MODELS:
         return MODELS[name].small
-    weights = _unet_weights(Path(name))
+    weights = _unet_weights(Path(place_of(name)))
     return weights < SMALL_UNET if weights else load_model(name).small
 
 
@@ -138,7 +165,9 @@ def explain(
     if folder.is_dir():
         if not (folder / index).is_file():
             return f"expected a {kind} folder with {index}, got none in {name!r}"
-        if _pickles_only(folder) or "safetensors" in str(error):
+        if any(word in str(error).lower() for word in ("size mismatch", "mismatched", "expected shape")):
+            return f"expected weights in {name!r} that match their config.json, got others: {_first_line(error)}"
+        if _pickles_only(folder):
             return f"expected safetensors weights in {name!r}, got {_pickle_name(folder)}: pickles can run code, so convert them"
     elif any_is(RevisionNotFoundError, EntryNotFoundError):
         return f"expected a {kind} model on the Hub, got {source!r} without {index} or the pinned revision"
@@ -147,7 +176,11 @@ def explain(
         return f"expected {known}a local {kind} folder or a Hub id, got {name!r}"
     elif "safetensors" in str(error):
         return f"expected safetensors weights in {source!r}, got other formats only: pickles can run code"
-    return f"expected a model that can be loaded, got {name!r}: {str(error).splitlines()[0]}"
+    return f"expected a model that can be loaded, got {name!r}: {_first_line(error)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

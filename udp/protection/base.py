@@ -108,19 +108,17 @@ class ProtectionMethod(abc.ABC):
                 f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"
             )
         generator = torch.Generator().manual_seed(seed)
-        originals = [to_tensor(photo.pixels)[None] for photo in photos]
         longest = WORKING_SCALE * model.resolution if model else 0
         # What is transparent is seen on white: that, and nothing hidden below, is what an imitator's model will look at.
-        seen = [
-            i if p.alpha is None else to_tensor(flattened(p).pixels)[None]
-            for p, i in zip(photos, originals, strict=True)
-        ]
-        working = [shrink(image, longest) for image in seen]
+        # One photo after the other, here and below: floats of a whole set at full size would not fit into memory.
+        working = [shrink(to_tensor(flattened(photo).pixels)[None], longest) for photo in photos]
         budgets = [self.budget_map(p, m) for p, m in zip(photos, masks or [None] * len(photos), strict=True)]
         limits = [shrink(torch.from_numpy(b).float()[None, None, :, :, 0], longest) for b in budgets]
-        perturbations = self.run(working, limits, model, prompt, generator, on_progress)
+        perturbations = list(self.run(working, limits, model, prompt, generator, on_progress))
+        del working, limits
         results = []
-        for photo, original, perturbation, budget in zip(photos, originals, perturbations, budgets, strict=True):
+        for photo, budget in zip(photos, budgets, strict=True):
+            original, perturbation = to_tensor(photo.pixels)[None], perturbations.pop(0)
             enlarged = resize(perturbation.detach().cpu().float(), *original.shape[-2:])
             perturbed = (original + enlarged)[0].permute(1, 2, 0).numpy()
             pixels = to_8_bits(photo.pixels, perturbed, budget)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from udp.decoding import suffixes
 from udp.digests import digest, photos_digest, weights_digest
-from udp.errors import UnreadablePhoto
+from udp.errors import InvalidInput, UnreadablePhoto
 from udp.files import MANIFEST, versions, write_json, write_whole
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, read_photo, write_png
@@ -43,6 +45,29 @@ def protection_manifest(
     }  # fmt: skip
 
 
+def earlier_photos(folder: Path) -> list[Path]:
+    """The files that the manifest in `folder` lists, and the controls beside them: what an earlier run of ours wrote."""
+    try:
+        rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["photos"]
+        names = [Path(row["file"]).name for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    places = (folder, folder / CONTROLS / "clean", folder / CONTROLS / "random")
+    return [place / name for place in places for name in names if (place / name).is_file()]
+
+
+def check_free(folder: Path) -> None:
+    """Raise `InvalidInput` if pictures lie in `folder` that no manifest there lists: a trial would train on them too."""
+    listed = set(earlier_photos(folder))
+    for place in (folder, folder / CONTROLS / "clean", folder / CONTROLS / "random"):
+        found = [path for path in sorted(place.glob("*")) if path.suffix.lower() in suffixes() and path not in listed]
+        if found:
+            raise InvalidInput(
+                f"expected --out to be a new folder, or one that `protect` wrote, got {str(place)!r} with other pictures, "
+                f"such as {found[0].name!r}: choose another folder"
+            )
+
+
 def write_protection(
     folder: Path,
     originals: Sequence[Photo],
@@ -50,7 +75,12 @@ def write_protection(
     random: Sequence[Photo],
     manifest: dict[str, Any],
 ) -> None:
-    """Protected PNGs and the manifest in `folder`; clean and random-noise PNGs for a trial in `folder`/controls."""
+    """Protected PNGs and the manifest in `folder`; clean and random-noise PNGs for a trial in `folder`/controls.
+
+    They replace what an earlier run wrote there, whatever its photos were called.
+    """
+    for stale in earlier_photos(folder):
+        stale.unlink()
     for place, photos in ((folder, protected), (folder / CONTROLS / "clean", originals),
                           (folder / CONTROLS / "random", random)):  # fmt: skip
         place.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def attack_manifest(
 
 
 def write_attack(folder: Path, report: Report, manifest: dict[str, Any]) -> None:
-    """Pictures of every arm, a grid, the losses as CSV and the manifest."""
+    """Pictures of every arm, a grid, the losses as CSV, what was learned (`learned_files`) and the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = {}
     for arm in (report.base, *report.arms):
@@ -54,7 +54,15 @@ def write_attack(folder: Path, report: Report, manifest: dict[str, Any]) -> None
             Image.fromarray(image).save(folder / f"{arm.name}-{index}.png")
     grid(rows).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
+    for name, content in learned_files(report).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     write_json(folder / MANIFEST, manifest)
+
+
+def learned_files(report: Report) -> dict[str, bytes]:
+    """The fine-tunes as files for other programs, by their path below the results: learned/protected/... and so on."""
+    return {f"learned/{arm.name}/{name}": content for arm in report.arms for name, content in arm.learned.items()}
 
 
 def write_losses(path: Path, report: Report) -> None:

@@ -98,6 +98,10 @@ class Recipe(abc.ABC):
         tuned.model.replaced(unet=tuned.unet).pipeline.save_pretrained(folder)
         return folder
 
+    def files(self, tuned: FineTuned) -> dict[str, bytes]:
+        """What was learned as files by name, for other programs; none where that is a whole model of gigabytes."""
+        return {}
+
     @final
     @enough_memory("fine-tuning", "LoRA needs less than DreamBooth; a smaller batch or model needs less too.")
     def fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +15,9 @@ from udp.imitation.recipes.subject import SubjectRecipe
 from udp.models.adapters import ATTENTION, RANK, TEXT, WIDE, add_adapters
 from udp.models.base import DiffusionModel
 from udp.settings import model_preset, setting
+
+# Beside diffusers' own `pytorch_lora_weights.safetensors`, which `load_lora_weights` prefers in a folder with both.
+KOHYA_FILE = "lora_for_a1111_comfyui_kohya.safetensors"
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,21 @@ class LoRA(SubjectRecipe):
                 total += float(module.base_layer.weight.detach().square().sum())
         return (moved / total) ** 0.5 if total else 0.0
 
+    def files(self, tuned: FineTuned) -> dict[str, bytes]:
+        """See `Recipe.files`: what `save` writes, if the model's pipeline loads adapters."""
+        if not hasattr(tuned.model.pipeline, "save_lora_weights"):
+            return {}
+        with tempfile.TemporaryDirectory() as folder:
+            return {path.name: path.read_bytes() for path in sorted(self.save(tuned, Path(folder)).iterdir())}
+
     def save(self, tuned: FineTuned, folder: Path) -> Path:
-        """Adapters alone, in the file that `pipeline.load_lora_weights(folder)` of diffusers reads.
+        """Adapters alone: for `pipeline.load_lora_weights(folder)` of diffusers, and for AUTOMATIC1111, ComfyUI and kohya.
 
         Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
         """
         from diffusers.utils import convert_state_dict_to_diffusers
         from peft.utils import get_peft_model_state_dict
+        from safetensors.torch import save_file
 
         pipeline = tuned.model.pipeline
         if not hasattr(pipeline, "save_lora_weights"):
@@ -64,8 +76,23 @@ class LoRA(SubjectRecipe):
         # The U-Net's stay in peft's own naming: the older one has no names for convolutions, and a file of both naming
         # styles loads only in part, without an error.
         states = {"unet_lora_layers": get_peft_model_state_dict(tuned.unet)}
+        peft = {f"unet.{key}": value for key, value in states["unet_lora_layers"].items()}
         for _, name in tuned.model.texts if self.train_text_encoder else ():
             adapters = get_peft_model_state_dict(getattr(pipeline, name))
             states[f"{name}_lora_layers"] = convert_state_dict_to_diffusers(adapters)
+            # Newer transformers leave a level of the names out that everybody else's files have.
+            inner = {key if key.startswith("text_model.") else f"text_model.{key}": v for key, v in adapters.items()}
+            peft |= {f"{name}.{key}": value for key, value in inner.items()}
         type(pipeline).save_lora_weights(folder, **states, safe_serialization=True)
+        save_file(self._for_kohya(peft, len(tuned.model.texts)), folder / KOHYA_FILE)
         return folder
+
+    @staticmethod
+    def _for_kohya(peft: dict[str, torch.Tensor], encoders: int) -> dict[str, torch.Tensor]:
+        """The adapters under kohya's names, which number the text encoders only where there are two."""
+        from diffusers.utils import convert_state_dict_to_kohya
+
+        named = convert_state_dict_to_kohya({key: value.detach().cpu().contiguous() for key, value in peft.items()})
+        if encoders == 1:
+            named = {key.replace("lora_te1_", "lora_te_"): value for key, value in named.items()}
+        return {key: value.float() for key, value in named.items()}

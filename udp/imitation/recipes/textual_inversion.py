@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -99,6 +100,11 @@ class TextualInversion(Recipe):
         """See `FineTuned.weight_change`."""
         learned = [encoder.get_input_embeddings() for encoder in words.text_encoders]
         return relative_change([token.start for token in learned], [token.vector for token in learned])
+
+    def files(self, tuned: FineTuned) -> dict[str, bytes]:
+        """See `Recipe.files`: what `save` writes."""
+        with tempfile.TemporaryDirectory() as folder:
+            return {path.name: path.read_bytes() for path in sorted(self.save(tuned, Path(folder)).iterdir())}
 
     def save(self, tuned: FineTuned, folder: Path) -> Path:
         """The vector alone, for `pipeline.load_textual_inversion(folder, weight_name=..., token=word)` of diffusers.

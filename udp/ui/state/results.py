@@ -28,7 +28,7 @@ from udp.protection.folder import protection_manifest
 from udp.reports.html import called
 from udp.reports.lab import lab_manifest, write_lab
 from udp.reports.pictures import grid
-from udp.reports.trial import attack_manifest, write_losses
+from udp.reports.trial import attack_manifest, learned_files, write_losses
 from udp.settings import describe_settings, for_model
 
 MOST_PHOTOS = 16
@@ -186,7 +186,10 @@ def save_attack(
     folder: Path,
     warnings: Sequence[Text] = (),
 ) -> tuple[dict[str, list[Path]], Path]:
-    """Write every arm's pictures, a grid, losses.csv and report.json into a ZIP. Returns pictures by arm, and the ZIP."""
+    """Write every arm's pictures, a grid, losses.csv, report.json and what was learned into a ZIP.
+
+    Returns pictures by arm, and the ZIP.
+    """
     arms = (report.base, *report.arms)
     pictures: dict[str, list[Path]] = {}
     for arm in arms:
@@ -207,6 +210,8 @@ def save_attack(
                 bundle.write(path, f"pictures/{arm_name}/{path.name}")
         for name in ("grid.png", "losses.csv"):
             bundle.write(folder / name, name)
+        for name, data in learned_files(report).items():
+            bundle.writestr(name, data)
         bundle.writestr("report.json", json.dumps(content, indent=2, ensure_ascii=False))
     return pictures, archive
 

@@ -1,0 +1,68 @@
+"""Where results go: found unusable before the work, never mixed with other pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import picture
+from udp.cli import main
+from udp.photos import Photo, write_png
+
+
+def protects(photos: Path, out: Path, model: Path) -> int:
+    return main(["protect", str(photos), "--out", str(out), "--model", str(model), "--method", "random"])
+
+
+def camera(place: Path, *names: str) -> Path:
+    place.mkdir(parents=True)
+    for index, name in enumerate(names):
+        write_png(place / f"{name}.png", Photo(name, picture(index)))
+    return place
+
+
+def test_a_second_set_takes_the_place_of_the_first(tmp_path: Path, tiny_model_folder: Path) -> None:
+    out = tmp_path / "out"
+    for names in (("a", "b", "c"), ("c", "d")):
+        assert protects(camera(tmp_path / names[0], *names), out, tiny_model_folder) == 0
+        for place in (out, out / "controls" / "clean", out / "controls" / "random"):
+            assert sorted(path.stem for path in place.glob("*.png")) == list(names)
+        manifest = json.loads((out / "manifest.json").read_text())
+        assert [row["file"] for row in manifest["photos"]] == [f"{name}.png" for name in names]
+
+
+@pytest.mark.parametrize("place", ["", "controls/clean"])
+def test_pictures_of_somebody_elses_are_neither_mixed_in_nor_deleted(
+    place: str, tmp_path: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    camera(out / place, "holiday")
+    assert protects(camera(tmp_path / "in", "a"), out, tiny_model_folder) == 2
+    assert "with other pictures, such as 'holiday.png'" in capsys.readouterr().err
+    assert [path.name for path in out.rglob("*.*")] == ["holiday.png"]
+
+
+@pytest.mark.parametrize("flag", ["--clean", "--random", "--instance"])
+def test_an_attack_writes_nothing_among_the_photos(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    places = {name: camera(tmp_path / name[2:], "a") for name in ("--clean", "--random", "--instance")}
+    arguments = [part for name, place in places.items() for part in (name, str(place))]
+    assert main(["attack", *arguments, "--out", str(places[flag])]) == 2
+    assert "another folder than that of the photos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["protect", "attack", "evaluate"])
+def test_a_folder_that_takes_no_results_is_found_before_the_work(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = camera(tmp_path / "in", "a")
+
+    def full(**_: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("udp.cli.common.tempfile.NamedTemporaryFile", full)
+    given = ["--instance", str(place)] if command == "attack" else [str(place)]
+    assert main([command, *given, "--out", str(tmp_path / "new" / "out"), "--model", "no such model"]) == 2
+    assert "can be written to, got" in (said := capsys.readouterr().err) and "No space left" in said
+    assert not (tmp_path / "new").exists()

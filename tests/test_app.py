@@ -79,6 +79,9 @@ def test_attack_compares_all_arms(
         losses = bundle.read("losses.csv").decode().splitlines()
     for arm in ("base", "clean", "random", "protected"):
         assert {f"pictures/{arm}/seed-0.png", f"pictures/{arm}/seed-1.png"} <= names
+    for arm in ("clean", "random", "protected"):
+        files = ("pytorch_lora_weights", "lora_for_a1111_comfyui_kohya")
+        assert {f"learned/{arm}/{name}.safetensors" for name in files} <= names
     assert report["verdict"]["sentence"] == verdict and report["settings"]["steps"] == 10
     assert (report["trial"]["sampling_steps"], report["trial"]["guidance"]) == (50, 7.5)
     assert losses[0] == "step,clean,random,protected" and len(losses) == 11

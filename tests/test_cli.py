@@ -34,6 +34,7 @@ def test_protect_then_attack_twice_gives_the_same_bytes(
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a-attack") == contents(tmp_path / "b-attack")
 
+    assert (tmp_path / "a-attack" / "learned" / "protected" / "pytorch_lora_weights.safetensors").is_file()
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert manifest["method"] == "eudp" and manifest["seed"] == 1
     assert manifest["settings"]["budget"] == pytest.approx(6 / 255)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import picture
 from udp.cli import main
-from udp.photos import Photo, write_png
+from udp.photos import Photo, read_photo, write_png
+from udp.protection.folder import UNFINISHED, check_free, protection_manifest, write_protection
+from udp.protection.methods import RandomNoise
 
 
 def protects(photos: Path, out: Path, model: Path) -> int:
@@ -66,3 +72,38 @@ def test_a_folder_that_takes_no_results_is_found_before_the_work(
     assert main([command, *given, "--out", str(tmp_path / "new" / "out"), "--model", "no such model"]) == 2
     assert "can be written to, got" in (said := capsys.readouterr().err) and "No space left" in said
     assert not (tmp_path / "new").exists()
+
+
+def test_killed_at_any_moment_a_folder_holds_whole_files_and_takes_the_next_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    sets = []
+    for names in (("a", "b", "c"), ("c", "d")):
+        photos = [Photo(name, picture(index)) for index, name in enumerate(names)]
+        after = RandomNoise()(photos, None)
+        sets.append((photos, after, after, protection_manifest(photos, after, RandomNoise(), "mini", "x", 0)))
+    out, moments = tmp_path / "out", random.Random(0)
+    interrupted = 0
+    for _ in range(50):
+        child = os.fork()
+        if child == 0:
+            while True:
+                for one in sets:
+                    write_protection(out, *one)
+        time.sleep(moments.uniform(0.002, 0.06))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        for path in out.rglob("*.png"):
+            read_photo(path)
+        check_free(out)
+        interrupted += (out / UNFINISHED).exists()
+        assert (out / UNFINISHED).exists() or not out.exists() or (out / "manifest.json").exists()
+    assert interrupted > 5
+    assert (
+        main(["attack", "--instance", str(out), "--out", str(tmp_path / "x")]) == 2 or not (out / UNFINISHED).exists()
+    )
+    capsys.readouterr()
+    write_protection(out, *sets[1])
+    left = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    places = ("", "controls/clean/", "controls/random/")
+    assert left == sorted(["manifest.json", *(f"{place}{name}.png" for place in places for name in "cd")])

@@ -32,7 +32,18 @@ SMALLEST_SIDE = 32  # what CIFAR-10 has, the data of the paper
 LARGEST_SIDE = 12_000
 LARGEST_AREA = 60_000_000
 # What we and the systems write beside photos; nobody misses it in a set of photos.
-QUIET = frozenset({"manifest.json", "key.txt", "report.json", "report.html", "losses.csv", "thumbs.db", "desktop.ini"})
+QUIET = frozenset(
+    {
+        "manifest.json",
+        "unfinished.json",
+        "key.txt",
+        "report.json",
+        "report.html",
+        "losses.csv",
+        "thumbs.db",
+        "desktop.ini",
+    }
+)
 MOST_NAMED = 5
 
 

@@ -18,6 +18,7 @@ from udp.cli.common import (
 )
 from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
+from udp.errors import InvalidInput
 from udp.evaluation.arm_names import ArmName
 from udp.evaluation.bench import run_trial
 from udp.evaluation.pairs import pair_up, pair_warnings, recorded_originals
@@ -27,7 +28,7 @@ from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, Text
 from udp.models.loading import load_model
 from udp.photos import Photo
-from udp.protection.folder import CONTROLS
+from udp.protection.folder import CONTROLS, UNFINISHED
 from udp.reports.trial import attack_manifest, write_attack
 from udp.settings import for_model
 
@@ -56,6 +57,10 @@ def run(options: argparse.Namespace) -> None:
     refuse_unused(options, RECIPES, [options.recipe])
     apply_preset(PRESETS[options.preset], options)
     check_places(options.out, *(place for place in (options.instance, options.clean, options.random) if place))
+    if (options.instance / UNFINISHED).exists():
+        raise InvalidInput(
+            f"expected a finished set in {str(options.instance)!r}, got one whose writing was interrupted: run `protect` again"
+        )
     controls = options.instance / CONTROLS
     places = {
         "clean": options.clean or controls / "clean",

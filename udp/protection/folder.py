@@ -21,6 +21,7 @@ from udp.protection.visibility import visibility
 from udp.settings import describe_settings, for_model
 
 CONTROLS = "controls"
+UNFINISHED = "unfinished.json"  # lies in a folder while a set is written to it, and after a kill
 
 
 def protection_manifest(
@@ -46,12 +47,15 @@ def protection_manifest(
 
 
 def earlier_photos(folder: Path) -> list[Path]:
-    """The files that the manifest in `folder` lists, and the controls beside them: what an earlier run of ours wrote."""
-    try:
-        rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["photos"]
-        names = [Path(row["file"]).name for row in rows]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    """What an earlier run of ours wrote to `folder`, finished or killed: the photos that it listed, and their controls."""
+    names: list[str] = []
+    for listed in (MANIFEST, UNFINISHED):
+        try:
+            rows = json.loads((folder / listed).read_text(encoding="utf-8"))["photos"]
+            names += [Path(row["file"]).name for row in rows]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    names += [f"{name}.part" for name in names]
     places = (folder, folder / CONTROLS / "clean", folder / CONTROLS / "random")
     return [place / name for place in places for name in names if (place / name).is_file()]
 
@@ -79,14 +83,21 @@ def write_protection(
 
     They replace what an earlier run wrote there, whatever its photos were called.
     """
-    for stale in earlier_photos(folder):
-        stale.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    stale = earlier_photos(folder)
+    # First, so that the next run knows what a killed one has left; the manifest comes last.
+    names = dict.fromkeys([*(path.name for path in stale), *(row["file"] for row in manifest["photos"])])
+    write_json(folder / UNFINISHED, {"photos": [{"file": name} for name in names]})
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for path in stale:
+        path.unlink(missing_ok=True)
     for place, photos in ((folder, protected), (folder / CONTROLS / "clean", originals),
                           (folder / CONTROLS / "random", random)):  # fmt: skip
         place.mkdir(parents=True, exist_ok=True)
         for photo in photos:
             write_png(place / f"{photo.name}.png", photo)
     write_json(folder / MANIFEST, manifest)
+    (folder / UNFINISHED).unlink()
 
 
 def protect_once(

@@ -33,7 +33,7 @@ from udp.photos import Photo, list_photos, read_photos
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import METHODS
 from udp.protection.visibility import visibility
-from udp.settings import check_settings, describe_settings
+from udp.settings import check_settings, describe_settings, given, kind_of
 
 CLEAN = "clean"
 SWITCH = {"true": True, "false": False}
@@ -68,9 +68,10 @@ def changed(base: Changed, changes: str) -> Changed:
         field, _, value = change.partition("=")
         if field not in known:
             raise InvalidInput(f"expected a setting of {base.name} among {', '.join(known)}, got {field!r}")
-        kind = type(known[field].default)
+        kind = kind_of(known[field])
         try:
-            base = dataclasses.replace(base, **{field: SWITCH[value] if kind is bool else kind(value)})
+            value = SWITCH[value] if kind is bool else kind(value)
+            base = dataclasses.replace(base, **{field: given(known[field], value)})
         except (KeyError, ValueError):
             raise InvalidInput(f"expected {field} to be a {kind.__name__}, got {value!r}") from None
     return base

@@ -62,7 +62,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         rival = parse_method(text, options.budget, gradients_of(method))
         arms[text] = rival(photos, model, seed=options.seed)
     start_of_attack = time.monotonic()
-    trial = Trial.for_model(model, seed=options.seed, pictures=options.pictures, guidance=options.guidance)
+    trial = Trial(seed=options.seed, pictures=options.pictures, guidance=options.guidance)
     report = run_trial(arms, model, recipe, trial)
     end = time.monotonic()
     seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
@@ -77,8 +77,8 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
         "verdict": report.verdict,
         "method": {"name": method.name, **describe_settings(for_model(method, model.small))},
-        "guidance": trial.guidance,
-        "recipe": {"name": recipe.name, **describe_settings(for_model(recipe, model.small))},
+        "guidance": report.trial.guidance,
+        "recipe": {"name": recipe.name, **describe_settings(report.recipe)},
     }
     squares = [
         tiled([to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in photos_of])[0]
@@ -194,7 +194,7 @@ def main() -> None:
         parse_recipe(options.recipe, options.steps)
         for text in options.beside:
             parse_method(text, options.budget, 1)
-        Trial(pictures=options.pictures, guidance=options.guidance or 0).check()
+        Trial(pictures=options.pictures, guidance=options.guidance).check()
     except UDPError as error:
         parser.error(str(error))
     options.out.mkdir(parents=True, exist_ok=True)

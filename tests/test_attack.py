@@ -141,7 +141,7 @@ def test_cleaning_meets_every_arm_alike(tiny_model: DiffusionModel, photos: list
         (Trial(seeds=0), "expected seeds between 1 and 100, got 0"),
         (Trial(pictures=2.5), "expected pictures to be a whole number, got 2.5"),
         (Trial(guidance=-5), "expected guidance between 0 and 30, got -5"),
-        (Trial(guidance=None), "expected guidance between 0 and 30, got None"),
+        (Trial(guidance="much"), "expected guidance between 0 and 30, got 'much'"),
         (Trial(cleaning="soap"), "got 'soap'"),
     ],
 )

@@ -27,7 +27,7 @@ from udp.models.registry import MODELS, available_models
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo
 from udp.protection.methods import ASPL, EUDP
-from udp.settings import check_settings, for_model
+from udp.settings import blank, check_settings, explain, for_model, given
 
 
 def test_a_model_without_weights_is_offered_once_they_are_there(
@@ -57,9 +57,9 @@ def test_a_network_of_stable_diffusions_size_is_not_small(tiny_model: DiffusionM
     large = copy.copy(tiny_model)
     large.unet = unet
     assert not large.small
-    assert Trial.for_model(large).guidance == 7.5 and Trial.for_model(large).sampling_steps == 50
-    assert Trial.for_model(tiny_model) == Trial()
-    assert Trial.for_model(large, guidance=3.0, sampling_steps=None) == Trial(sampling_steps=50, guidance=3.0)
+    assert for_model(Trial(), large.small) == Trial(guidance=7.5, sampling_steps=50)
+    assert for_model(Trial(), tiny_model.small) == Trial(guidance=5.0, sampling_steps=20)
+    assert for_model(Trial(guidance=3.0), large.small) == Trial(guidance=3.0, sampling_steps=50)
 
 
 # Names, the field, and what it is for a small model and for one of Stable Diffusion's size.
@@ -75,15 +75,18 @@ OWN = [
 
 
 @pytest.mark.parametrize(("kind", "name", "small", "published"), OWN)
-def test_a_setting_at_0_is_the_models_own(kind: Callable, name: str, small: float, published: float) -> None:
+def test_a_setting_left_open_is_what_suits_the_models_size(
+    kind: Callable, name: str, small: float, published: float
+) -> None:
     check_settings(kind())
     assert getattr(for_model(kind(), small=True), name) == small
     assert getattr(for_model(kind(), small=False), name) == published
     chosen = kind(**{name: 2e-5})
     filled = for_model(chosen, small=False)
     assert getattr(filled, name) == 2e-5 and for_model(filled, small=True) is filled
-    help = {item.name: item.metadata["help"] for item in dataclasses.fields(kind())}[name]
-    assert f"{small:g}" in help and f"{published:g}" in help
+    item = next(item for item in dataclasses.fields(kind()) if item.name == name)
+    assert f"{small:g}" in explain(item) and f"{published:g}" in explain(item)
+    assert given(item, 0.0) is given(item, blank(item)) is None and given(item, 2e-5) == 2e-5
     with pytest.raises(InvalidInput, match=f"expected {name} between"):
         check_settings(kind(**{name: -1e-3}))
 

@@ -165,7 +165,7 @@ def test_a_small_model_keeps_its_prior_and_a_large_one_as_asked() -> None:
     large = for_model(LoRA(), small=False)
     assert (large.prior_preservation, large.prior_weight) == ("no", 1.0) and large.sampling_before(False, 50) == 0
     assert for_model(LoRA(prior_preservation="no"), small=True).sampling_before(True, 20) == 0
-    with pytest.raises(InvalidInput, match="expected prior_preservation to be one of auto, yes, no, got 'maybe'"):
+    with pytest.raises(InvalidInput, match="expected prior_preservation to be one of yes, no, got 'maybe'"):
         check_settings(DreamBooth(prior_preservation="maybe"))
 
 

@@ -14,6 +14,7 @@ from udp.cli import main
 from udp.evaluation.arms import Arm, make_report
 from udp.evaluation.lab import LabReport, _row
 from udp.evaluation.trial import Trial
+from udp.imitation.recipes import LoRA
 from udp.language import text
 from udp.reports.html import curves, page
 from udp.reports.lab import table, warnings
@@ -60,7 +61,7 @@ def planted(protected: float, seeds: int = 1) -> LabReport:
 
     arms = [runs("clean", 0.5), runs("random", 0.5), runs("protected", protected)]
     report = make_report(runs("base", 1.0), arms, (text("", "basis <b>"),))
-    return LabReport((_row("lora", "none", report, report),), "tiny", Trial(seeds=seeds))
+    return LabReport((_row("lora", "none", report, report),), "tiny", Trial(seeds=seeds), (LoRA(),))
 
 
 def test_page_is_one_file_with_escaped_text_and_both_themes() -> None:

@@ -172,8 +172,8 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
     base = Arm("base", (image,), (), {"clean_loss": 1.0})
     figures = {"clean_loss": 0.5, "similarity": 0.25, "fid": 1140.2}
     arm = Arm("clean", (image,), (1.0, 0.5), figures, intervals={"similarity": (0.1, 0.4)})
-    report = Report(base, (arm,), Verdict(VerdictId.NO_CONTROL, 1))
-    pictures, archive = save_attack(report, LoRA(), Trial(seed=7), "mini", EUDP(), tmp_path, (text("", "Odd photos."),))
+    report = Report(base, (arm,), Verdict(VerdictId.NO_CONTROL, 1), recipe=LoRA(), trial=Trial(seed=7))
+    pictures, archive = save_attack(report, "mini", EUDP(), tmp_path, (text("", "Odd photos."),))
     assert pictures["clean"][0].name == "seed-7.png"
     with zipfile.ZipFile(archive) as bundle:
         names = set(bundle.namelist())

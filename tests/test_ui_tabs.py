@@ -13,7 +13,7 @@ from udp.evaluation.lab import LabReport, Row
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import RULE, Verdict, VerdictId
 from udp.imitation.prompts import PRESETS
-from udp.imitation.recipes import RECIPES
+from udp.imitation.recipes import RECIPES, LoRA
 from udp.language import ENGLISH, text
 from udp.protection.methods import EUDP
 from udp.ui.parts.inputs import Inputs
@@ -153,7 +153,7 @@ def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:
     base = Arm("base", (), (), {})
     verdict = Verdict(VerdictId.NO_CONTROL, 1)
     rows = tuple(Row("lora", name, Report(base, (), verdict), None, None) for name in ("none", "jpeg75", "jpeg75+half"))
-    report = LabReport(rows, "mini", Trial())
+    report = LabReport(rows, "mini", Trial(), (LoRA(),))
     with gr.Blocks():
         tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
     grids = [(tmp_path / f"{row.cleaning}.png", row.cleaning) for row in rows]

@@ -20,6 +20,7 @@ from udp.models.loading import load_model
 from udp.photos import Photo, gather, read_photos, with_own_names
 from udp.progress import OnProgress, ignore_progress
 from udp.protection.methods import METHODS, RandomNoise
+from udp.settings import given
 
 # The smallest budget that the control accepts, in levels of 255.
 LEAST_LEVELS = 2
@@ -74,7 +75,7 @@ def with_settings(kind: type, settings: dict[str, Any]) -> Any:
     unknown = sorted(set(settings) - set(fields))
     if unknown:
         raise InvalidInput(f"expected settings among {', '.join(fields)}, got {', '.join(unknown)}")
-    return kind(**settings)
+    return kind(**{name: given(fields[name], value) for name, value in settings.items()})
 
 
 def attack(
@@ -102,7 +103,7 @@ def attack(
         raise InvalidInput(f"expected a recipe among {', '.join(RECIPES)}, got {recipe!r}")
     model, chosen = as_model(model), with_settings(RECIPES[recipe], settings)
     pretrained = load_pretrained() if pretrained_metrics is True else pretrained_metrics
-    trial = trial or Trial.for_model(model)
+    trial = trial or Trial()
     arms = {"clean": as_photos(clean)}
     if protected is not None:
         after = as_photos(protected)

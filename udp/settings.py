@@ -24,6 +24,23 @@ def parse_levels(text: str | float) -> float:
     return value
 
 
+@dataclass(frozen=True)
+class BySize:
+    """A value for models of the embedded one's size, and one for those of Stable Diffusion's.
+
+    Small networks need learning rates a hundred times those published for Stable Diffusion, which theirs would wreck.
+    `unless` is the name of another setting of the same dataclass, one of its choices, and the values that go with it.
+    """
+
+    small: Any
+    large: Any
+    unless: tuple[str, str, BySize] | None = None
+
+    def of(self, small: bool) -> Any:
+        """The value; `small` is `DiffusionModel.small`."""
+        return self.small if small else self.large
+
+
 def setting(
     default: Any,
     help: str,
@@ -36,82 +53,80 @@ def setting(
 ) -> Any:
     """A dataclass field that documents itself: UI sliders, CLI flags and tests read the metadata.
 
-    `levels` marks a value in [0, 1] pixel units that people read in levels of 255; `low` and `high` are inclusive, in
-    the field's own unit; `advanced` fields start folded away in the UI.
+    A `default` that is a `BySize` stands for itself as None, until `for_model` knows the model. `levels` marks a value in
+    [0, 1] pixel units that people read in levels of 255; `low` and `high` are inclusive, in the field's own unit;
+    `advanced` fields start folded away in the UI.
     """
     metadata = {"help": help, "low": low, "high": high, "step": step, "levels": levels, "choices": choices}
-    return field(default=default, metadata={**metadata, "advanced": advanced})
-
-
-@dataclass(frozen=True)
-class Own:
-    """A model's own value of a setting: for models of the embedded one's size, and for those of Stable Diffusion's."""
-
-    small: Any
-    published: Any
-
-
-# The name of another setting of the same dataclass, one of its choices, and the own values that go with it.
-Besides = tuple[str, str, Own]
-
-
-def model_setting(
-    small: float, published: float, help: str, low: float, high: float, step: float, besides: Besides | None = None
-) -> Any:
-    """A `setting` whose default, 0, is the model's own value: `for_model` puts in `small` or `published`.
-
-    `small` is for models of the embedded one's size, `published` for those of Stable Diffusion's. `besides` are other
-    values, for when another setting has a certain choice.
-    """
-    return _own({**setting(0.0, help, low, high, step).metadata, "what": help}, Own(small, published), besides)
-
-
-def model_preset(kind: type, name: str, small: float, published: float, besides: Besides | None = None) -> Any:
-    """The `model_setting` called `name` of the dataclass `kind`, for a subclass whose own values differ."""
-    known = next(item.metadata for item in dataclasses.fields(kind) if item.name == name)
-    return _own(known, Own(small, published), besides)
-
-
-def model_choice(small: str, published: str, help: str, choices: tuple[str, ...]) -> Any:
-    """A `setting` with `choices` and one more, "auto", the default: `for_model` puts in `small` or `published`."""
-    metadata = setting("auto", help, choices=("auto", *choices)).metadata
-    help = (
-        f"{help}; auto is {small} for a small model such as the embedded one, {published} for Stable Diffusion's size"
-    )
-    own = {"what": metadata["help"], "help": help, "own": Own(small, published), "besides": None}
-    return field(default="auto", metadata={**metadata, **own})
-
-
-def _own(metadata: Mapping[str, Any], own: Own, besides: Besides | None) -> Any:
-    values = f"{own.small:g} for a small model such as the embedded one, {own.published:g} for Stable Diffusion's size"
-    if besides:
-        name, choice, other = besides
-        values += f" ({other.small:g} and {other.published:g} with {name} {choice})"
-    help = f"{metadata['what']}; 0 is the model's own, {values}"
-    return field(default=0.0, metadata={**metadata, "help": help, "own": own, "besides": besides})
-
-
-def for_model(settings: Settings, small: bool) -> Settings:
-    """`settings` with the model's own value where fields of `model_setting` and `model_choice` are left at their defaults.
-
-    The same object if there are none.
-    `small` is `DiffusionModel.small`.
-    """
-    found = {}
-    for item in dataclasses.fields(settings):
-        if "own" not in item.metadata or getattr(settings, item.name) != item.default:
-            continue
-        own, besides = item.metadata["own"], item.metadata["besides"]
-        if besides and getattr(settings, besides[0]) == besides[1]:
-            own = besides[2]
-        found[item.name] = own.small if small else own.published
-    return dataclasses.replace(settings, **found) if found else settings
+    return _field(default, {**metadata, "advanced": advanced})
 
 
 def preset(kind: type, name: str, default: Any) -> Any:
     """The field `name` of the dataclass `kind`, for a subclass that differs in nothing but its default."""
     known = next(item for item in dataclasses.fields(kind) if item.name == name)
-    return field(default=default, metadata=known.metadata)
+    return _field(default, known.metadata)
+
+
+def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
+    if isinstance(default, BySize):
+        return field(default=None, metadata={**metadata, "by_size": default})
+    return field(default=default, metadata=metadata)
+
+
+def by_size(item: dataclasses.Field) -> BySize | None:
+    """The values of a field that is left to the model's size; None for any other field."""
+    return item.metadata.get("by_size")
+
+
+def kind_of(item: dataclasses.Field) -> type:
+    """The type of a field's values."""
+    sizes = by_size(item)
+    return type(sizes.small if sizes else item.default)
+
+
+def blank(item: dataclasses.Field) -> Any:
+    """What stands for None on the command line and in the UI: 0, or "auto" among choices. Other fields: their default."""
+    if not by_size(item):
+        return item.default
+    return "auto" if item.metadata["choices"] else kind_of(item)(0)
+
+
+def given(item: dataclasses.Field, value: Any) -> Any:
+    """A value from the command line, the UI or a program; what stands for None there is None here."""
+    return None if by_size(item) and value == blank(item) else value
+
+
+def explain(item: dataclasses.Field) -> str:
+    """What a field sets, and where it is left to the model's size, what that makes of it."""
+    sizes, help = by_size(item), item.metadata["help"]
+    if not sizes:
+        return help
+    if item.metadata["choices"]:
+        return (
+            f"{help}; {blank(item)} is {sizes.small} for a small model such as the embedded one, {sizes.large} for Stable "
+            "Diffusion's size"
+        )
+    values = f"{sizes.small:g} for a small model such as the embedded one, {sizes.large:g} for Stable Diffusion's size"
+    if sizes.unless:
+        name, choice, other = sizes.unless
+        values += f" ({other.small:g} and {other.large:g} with {name} {choice})"
+    return f"{help}; {blank(item):g} is the model's own, {values}"
+
+
+def for_model(settings: Settings, small: bool) -> Settings:
+    """`settings` with what suits the model's size where a field is None; the same object if there is none.
+
+    `small` is `DiffusionModel.small`.
+    """
+    found = {}
+    for item in dataclasses.fields(settings):
+        sizes = by_size(item)
+        if sizes is None or getattr(settings, item.name) is not None:
+            continue
+        if sizes.unless and getattr(settings, sizes.unless[0]) == sizes.unless[1]:
+            sizes = sizes.unless[2]
+        found[item.name] = sizes.of(small)
+    return dataclasses.replace(settings, **found) if found else settings
 
 
 def check_settings(instance: Any) -> None:
@@ -124,13 +139,15 @@ def check_setting(item: dataclasses.Field, value: Any) -> None:
     """Raise `InvalidInput` if `value` is nothing for the field `item`, made by `setting`; ranges are of whole numbers
     where its default is one."""
     meta = item.metadata
+    if value is None and by_size(item):
+        return
     if meta.get("choices") and value not in meta["choices"]:
         raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
     low, high = meta.get("low"), meta.get("high")
-    if (low is None and high is None) or ("own" in meta and value == 0):
+    if low is None and high is None:
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and isinstance(item.default, int) and not isinstance(value, int):
+    if number and kind_of(item) is int and not isinstance(value, int):
         raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
     if not number or not low - 1e-9 <= value <= high + 1e-9:
         scale, unit = (255, "/255") if meta["levels"] else (1, "")

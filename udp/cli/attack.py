@@ -30,7 +30,6 @@ from udp.models.loading import load_model
 from udp.photos import Photo
 from udp.protection.folder import CONTROLS, UNFINISHED
 from udp.reports.trial import attack_manifest, write_attack
-from udp.settings import for_model
 
 CHANGED = (ArmName.RANDOM, ArmName.PROTECTED)
 
@@ -77,13 +76,11 @@ def run(options: argparse.Namespace) -> None:
         photos |= {str(arm): pair_up(photos["clean"], photos[arm], arm, recorded) for arm in CHANGED if arm in photos}
     warnings = warn_of_pairs(photos)
     recipe = from_flags(RECIPES[options.recipe], options)
+    trial = trial_from(options, options.instance_prompt, options.prompt)
     model = load_model(options.model)
-    recipe = for_model(recipe, model.small)
-    trial = trial_from(options, model, options.instance_prompt, options.prompt)
-    trial.check()
     pretrained, ticker = pretrained_from(options), Ticker()
     report = run_trial(photos, model, recipe, trial, ticker, pretrained)
-    write_attack(options.out, report, attack_manifest(report, recipe, trial, options.model, warnings))
+    write_attack(options.out, report, attack_manifest(report, options.model, warnings))
     print(f"\n{len(arms)} arm{'s' * (len(arms) != 1)} in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
     for arm in (report.base, *report.arms):
         print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))

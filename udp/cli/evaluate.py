@@ -70,13 +70,12 @@ def run(options: argparse.Namespace) -> None:
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
     method = from_flags(METHODS[options.method], options)
+    trial = trial_from(
+        options, options.prompt, options.prompt, seeds=options.seeds, unprotected_share=options.unprotected
+    )
     model, ticker = load_model(options.model), Ticker()
     attacker = load_model(options.attack_model) if options.attack_model else model
-    recipes, method = [for_model(recipe, attacker.small) for recipe in recipes], for_model(method, model.small)
-    trial = trial_from(
-        options, attacker, options.prompt, options.prompt, seeds=options.seeds, unprotected_share=options.unprotected
-    )
-    trial.check()
+    method = for_model(method, model.small)
     for recipe in recipes:
         recipe.check_prompts(attacker, options.prompt, options.prompt)
     pretrained = pretrained_from(options)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from udp.errors import InvalidInput
-from udp.settings import check_setting, check_settings, parse_levels
+from udp.settings import blank, by_size, check_setting, check_settings, given, kind_of, parse_levels
 
 # field name -> the name of each class that has it -> the field there
 Owners = dict[str, dict[str, dataclasses.Field]]
@@ -27,38 +27,41 @@ def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]
         item = next(iter(found.values()))
         flag = f"--{prefix}{name}".replace("_", "-")
         options = {"dest": f"{prefix}{name}", "default": None, "help": flag_help(found, registry)}
-        if isinstance(item.default, bool):
+        if kind_of(item) is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
             continue
-        choices, kind = item.metadata["choices"], levels if item.metadata["levels"] else type(item.default)
+        choices, kind = item.metadata["choices"], levels if item.metadata["levels"] else kind_of(item)
+        if choices and by_size(item):
+            choices = (blank(item), *choices)
         metavar = None if choices else name.upper()
         parser.add_argument(flag, type=kind, choices=choices, metavar=metavar, **options)
 
 
 def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, type]) -> str:
     """What a field sets, with its default, each owner's if they differ, and else its owners if not all have it."""
-    meta = next(iter(found.values())).metadata
+    item = next(iter(found.values()))
+    meta = item.metadata
     defaults: dict[str, list[str]] = {}
     for owner, item in found.items():
         defaults.setdefault(shown_default(item), []).append(owner)
     differ = len(defaults) > 1
     shown = ", ".join(f"{value} for {' '.join(of)}" if differ else value for value, of in defaults.items())
     belongs = "" if differ or len(found) == len(registry) else f" [{', '.join(found)}]"
-    if "own" in meta:
-        return f"{meta['what']} (default for small / Stable Diffusion's size: {shown}){belongs}"
+    if by_size(item):
+        return f"{meta['help']} (default for small / Stable Diffusion's size: {shown}){belongs}"
     return f"{meta['help']} (default {shown}){belongs}"
 
 
 def shown_default(item: dataclasses.Field) -> str:
-    """A field's default for people; of one that is the model's own, all of its values."""
+    """A field's default for people; of one that is left to the model's size, all of its values."""
     meta, value = item.metadata, item.default
-    if "own" in meta:
+    if sizes := by_size(item):
         if meta["choices"]:
-            return f"{meta['own'].small} / {meta['own'].published}"
-        shown = f"{meta['own'].small:g} / {meta['own'].published:g}"
-        if meta["besides"]:
-            name, choice, other = meta["besides"]
-            shown += f" (with {name} {choice} {other.small:g} / {other.published:g})"
+            return f"{sizes.small} / {sizes.large}"
+        shown = f"{sizes.small:g} / {sizes.large:g}"
+        if sizes.unless:
+            name, choice, other = sizes.unless
+            shown += f" (with {name} {choice} {other.small:g} / {other.large:g})"
         return shown
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -81,9 +84,9 @@ def number_of(kind: type, name: str) -> Callable[[str], Any]:
 
     def read(text: str) -> Any:
         try:
-            value = type(item.default)(text)
+            value = kind_of(item)(text)
         except ValueError:
-            whole = "whole " if isinstance(item.default, int) else ""
+            whole = "whole " if kind_of(item) is int else ""
             raise argparse.ArgumentTypeError(f"expected {name} to be a {whole}number, got {text!r}") from None
         try:
             check_setting(item, value)
@@ -96,8 +99,8 @@ def number_of(kind: type, name: str) -> Callable[[str], Any]:
 
 def from_flags(kind: type, options: argparse.Namespace, prefix: str = "") -> Any:
     """An instance of `kind` with those of its fields that were given as flags. Raises `InvalidInput` out of range."""
-    given = {item.name: getattr(options, prefix + item.name) for item in dataclasses.fields(kind)}
-    instance = kind(**{name: value for name, value in given.items() if value is not None})
+    values = [(item, getattr(options, prefix + item.name)) for item in dataclasses.fields(kind)]
+    instance = kind(**{item.name: given(item, value) for item, value in values if value is not None})
     check_settings(instance)
     return instance
 

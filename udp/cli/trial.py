@@ -9,16 +9,17 @@ from udp.cli.flags import number_of
 from udp.errors import InvalidInput
 from udp.evaluation.metrics.pretrained import CLIP, DINOV2, Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
-from udp.models.base import DiffusionModel
-from udp.models.sampling import own_sampling
+from udp.models.sampling import GUIDANCE, STEPS
 
 
-def trial_from(options: argparse.Namespace, model: DiffusionModel, instance: str, prompt: str, **more: Any) -> Trial:
-    """The trial of `attack` and `evaluate`; sampling that was not asked for suits the imitator's `model`."""
-    return Trial.for_model(
-        model, instance_prompt=instance, prompt=prompt, seed=options.seed, pictures=options.pictures,
+def trial_from(options: argparse.Namespace, instance: str, prompt: str, **more: Any) -> Trial:
+    """The trial of `attack` and `evaluate`. Raises `InvalidInput`."""
+    trial = Trial(
+        instance_prompt=instance, prompt=prompt, seed=options.seed, pictures=options.pictures,
         sampling_steps=options.sampling_steps, guidance=options.guidance, **more,
     )  # fmt: skip
+    trial.check()
+    return trial
 
 
 def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
@@ -34,12 +35,11 @@ def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
 
 def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     """How pictures are sampled and measured."""
-    (few, weak), (many, strong) = own_sampling(small=True), own_sampling(small=False)
     own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
     parser.add_argument("--sampling-steps", type=number_of(Trial, "sampling_steps"),
-                        help=f"steps of a picture {own(few, many)}")  # fmt: skip
+                        help=f"steps of a picture {own(STEPS.small, STEPS.large)}")  # fmt: skip
     parser.add_argument("--guidance", type=number_of(Trial, "guidance"),
-                        help=f"classifier-free guidance; 1 or less is none {own(weak, strong)}")  # fmt: skip
+                        help=f"classifier-free guidance; 1 or less is none {own(GUIDANCE.small, GUIDANCE.large)}")  # fmt: skip
     parser.add_argument("--pretrained-metrics", action="store_true",
                         help="also measure with CLIP and DINOv2, downloading 0.7 GB from the Hub unless they are here")  # fmt: skip
     for flag, known in (("--clip-model", CLIP), ("--dinov2-model", DINOV2)):

@@ -12,7 +12,9 @@ from udp.evaluation.interval import Figures, Interval, Intervals
 from udp.evaluation.metrics.figures import BesideClean
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
 from udp.evaluation.metrics.table import extractors, measure
+from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import Verdict, judge
+from udp.imitation.recipes.base import Recipe
 from udp.language import ENGLISH, Text
 
 
@@ -47,7 +49,7 @@ class Report:
     """Arms in the order they were run, the base model's own pictures as `base`, and what they amount to.
 
     `basis` says which feature extractor and how many samples the figures rest on; `extractors` says it of each figure
-    from a pretrained model.
+    from a pretrained model. `recipe` and `trial` are what was run, with what suits the model's size filled in.
     """
 
     base: Arm
@@ -55,6 +57,8 @@ class Report:
     judgement: Verdict
     basis: tuple[Text, ...] = ()
     extractors: Mapping[str, Text] = field(default_factory=dict)
+    recipe: Recipe | None = None
+    trial: Trial | None = None
 
     @property
     def verdict(self) -> str:
@@ -102,6 +106,8 @@ def make_report(
     arms: Sequence[Sequence[Arm]],
     basis: Sequence[Text] = (),
     pretrained: PretrainedReference | None = None,
+    recipe: Recipe | None = None,
+    trial: Trial | None = None,
 ) -> Report:
     """A report from the base and the arms, each given as its runs, with figures of `pretrained` models if it is given."""
     named: dict[str, Text] = {}
@@ -113,4 +119,5 @@ def make_report(
         arms = [[beside_clean(*pair) for pair in zip(runs, clean, strict=True)] for runs in arms]
     merged = tuple(combine(runs) for runs in arms)
     first = combine(base)
-    return Report(first, merged, judge(first.runs, {arm.name: arm.runs for arm in merged}), tuple(basis), named)
+    judgement = judge(first.runs, {arm.name: arm.runs for arm in merged})
+    return Report(first, merged, judgement, tuple(basis), named, recipe, trial)

@@ -21,6 +21,7 @@ from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, ignore_progress
+from udp.settings import for_model
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def run_trial(
     (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput` for a bad
     trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
-    trial = trial or Trial.for_model(model)
+    recipe, trial = for_model(recipe, model.small), for_model(trial or Trial(), model.small)
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")
@@ -152,4 +153,4 @@ def run_trial(
         for name, photos in found.items():
             runs[name].append(bench.train(name, photos, recipe, within(unit), keep=run == 0))
             done += unit
-    return make_report(base, list(runs.values()), [bench.reference.basis(trial.pictures)], beside)
+    return make_report(base, list(runs.values()), [bench.reference.basis(trial.pictures)], beside, recipe, trial)

@@ -44,11 +44,12 @@ class Row:
 
 @dataclass(frozen=True)
 class LabReport:
-    """All rows, recipes outermost, "none" the first cleaning of each."""
+    """All rows, recipes outermost, "none" the first cleaning of each; `trial` and `recipes` are what was run."""
 
     rows: tuple[Row, ...]
     model: str
     trial: Trial
+    recipes: tuple[Recipe, ...]
 
     def row(self, recipe: str, cleaning: str = "none") -> Row | None:
         """The row of a recipe and a cleaning, if it was run."""
@@ -76,7 +77,11 @@ class Lab:
         `stage`. Raises `InvalidInput` for bad settings, `NothingLearned` if a fine-tune changed nothing, and whatever
         `on_progress` raises to stop.
         """
-        cleanings = self._check()
+        cleanings, small = self._check(), self.model.small
+        recipes = tuple(for_model(recipe, small) for recipe in self.recipes)
+        return replace(self, recipes=recipes, trial=for_model(self.trial, small))._run(cleanings, store, on_progress)
+
+    def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
         count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)
         fingerprint = self._fingerprint()
         benches, bases = [], []
@@ -97,14 +102,15 @@ class Lab:
                     for name in self.arms:
                         count.next()
                         listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
-                        cell = _Cell(for_model(recipe, self.model.small), cleaning, name)
+                        cell = _Cell(recipe, cleaning, name)
                         runs[name].append(cell.run(bench, photos, fingerprint, store, listener))
-                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis, beside)
+                trial = replace(self.trial, cleaning=cleaning)
+                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis, beside, recipe, trial)
         rows = [
             _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
             for recipe in self.recipes for cleaning in cleanings
         ]  # fmt: skip
-        return LabReport(tuple(rows), self.model.name, self.trial)
+        return LabReport(tuple(rows), self.model.name, self.trial, tuple(self.recipes))
 
     def _check(self) -> list[str]:
         self.trial.check()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from udp.imitation.cleaning import parse_cleaning
-from udp.models.base import DiffusionModel
-from udp.models.sampling import SMALL_SAMPLING, own_sampling
+from udp.models.sampling import GUIDANCE, STEPS
 from udp.settings import check_settings, setting
 
 
@@ -17,25 +15,18 @@ class Trial:
 
     `seeds` repeats the whole trial; run r trains with seed `seed` + r. `unprotected_share` in [0, 1] is the part of
     the photos that the imitator also found clean; `cleaning` is applied to every arm alike ("jpeg75+half" is a chain).
-    Sampling defaults to what suits the embedded model; `for_model` knows others.
+    Sampling defaults to what suits the model's size.
     """
 
     instance_prompt: str = setting("a photo of sks", "what fine-tuning calls the photos")
     prompt: str = setting("a photo of sks", "what the pictures are asked to show")
     seed: int = setting(0, "the same seed and settings give the same result", 0, 2**31 - 1, 1)
     pictures: int = setting(4, "pictures an arm and run", 1, 1000, 1)
-    sampling_steps: int = setting(SMALL_SAMPLING[0], "steps of a picture", 1, 1000, 1)
-    guidance: float = setting(SMALL_SAMPLING[1], "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
+    sampling_steps: int | None = setting(STEPS, "steps of a picture", 1, 1000, 1)
+    guidance: float | None = setting(GUIDANCE, "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
     seeds: int = setting(1, "runs of the whole trial", 1, 100, 1)
     unprotected_share: float = setting(0.0, "part of the photos found clean", 0, 1, 0.1)
     cleaning: str = setting("none", "what the imitator does to the photos first")
-
-    @classmethod
-    def for_model(cls, model: DiffusionModel, **given: Any) -> Trial:
-        """A trial that samples as suits the model, except for what is `given` and not None."""
-        steps, guidance = own_sampling(model.small)
-        given = {name: value for name, value in given.items() if value is not None}
-        return cls(**{"sampling_steps": steps, "guidance": guidance, **given})
 
     def check(self) -> None:
         """Raise `InvalidInput` for values that make no trial."""

@@ -92,8 +92,7 @@ class DiffusionModel(abc.ABC):
     def small(self) -> bool:
         """Whether it is of the embedded model's size, and takes other learning rates and sampling than published ones.
 
-        Small networks need learning rates a hundred times those published for Stable Diffusion, which theirs would wreck.
-        Settings that differ are made by `udp.settings.model_setting`.
+        Settings that differ have a `udp.settings.BySize`.
         """
         return sum(parameter.numel() for parameter in self.unet.parameters()) < SMALL_UNET
 

@@ -11,17 +11,16 @@ from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.memory import enough_memory
 from udp.progress import OnProgress, Progress, ignore_progress
+from udp.settings import BySize
 from udp.tensors import to_pixels
 
-SMALL_SAMPLING = 20, 5.0  # steps and guidance that were chosen for the embedded model
+# Large models get the defaults of diffusers' StableDiffusionPipeline; the embedded one's were chosen for it.
+STEPS, GUIDANCE = BySize(20, 50), BySize(5.0, 7.5)
 
 
 def own_sampling(small: bool) -> tuple[int, float]:
-    """Sampling steps and guidance that suit a model; `small` is `DiffusionModel.small`.
-
-    Large ones get the defaults of diffusers' StableDiffusionPipeline; the embedded model's were chosen for it.
-    """
-    return SMALL_SAMPLING if small else (50, 7.5)
+    """Sampling steps and guidance that suit a model; `small` is `DiffusionModel.small`."""
+    return STEPS.of(small), GUIDANCE.of(small)
 
 
 @enough_memory("generating", "Fewer pictures at a time or a smaller model need less.")
@@ -30,8 +29,8 @@ def generate(
     unet: torch.nn.Module,
     prompt: str,
     seeds: Sequence[int],
-    steps: int = SMALL_SAMPLING[0],
-    guidance: float = SMALL_SAMPLING[1],
+    steps: int = STEPS.small,
+    guidance: float = GUIDANCE.small,
     on_progress: OnProgress = ignore_progress,
     arm: str = "",
 ) -> list[np.ndarray]:

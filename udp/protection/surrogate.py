@@ -13,7 +13,7 @@ from udp.models.loss import DenoisingLoss
 from udp.models.training import Trainer, TrainingSettings
 from udp.protection.pgd import PGDSettings
 from udp.protection.pgd_method import DenoisingMethod, Reporter, Run
-from udp.settings import Own, model_setting, setting
+from udp.settings import BySize, setting
 
 LEARNING = "training the surrogate"
 SURROGATES = ("full", "adapters")
@@ -36,8 +36,8 @@ class SurrogateMethod(DenoisingMethod):
     surrogate: str = setting("full", "what a surrogate trains: a copy's every weight, or adapters as LoRA does, in far "
                              "less memory", choices=SURROGATES)  # fmt: skip
     surrogate_steps: int = setting(4, "surrogate training steps", 0, 1000, 1)
-    surrogate_learning_rate: float = model_setting(
-        1e-4, 5e-6, "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7, (*ON_ADAPTERS, Own(4e-3, 1e-4))
+    surrogate_learning_rate: float | None = setting(
+        BySize(1e-4, 5e-6, (*ON_ADAPTERS, BySize(4e-3, 1e-4))), "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7
     )
 
     def attacked_unet(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:

@@ -43,7 +43,7 @@ def lab_manifest(
         "photos": len(pairs),
         "visibility": {key: round(float(np.mean([row[key] for row in seen])), 4) for key in (seen[0] if seen else ())},
         "trial": {key: value for key, value in asdict(report.trial).items() if key != "cleaning"},
-        "recipes": {recipe.name: _recipe(recipe) for recipe in lab.recipes},
+        "recipes": {recipe.name: _recipe(recipe) for recipe in report.recipes},
         "cleanings": {name: parse_cleaning(name).reference for name in dict.fromkeys(r.cleaning for r in report.rows)},
         "versions": versions(),
         "basis": " ".join(map(ENGLISH.say, report.rows[0].report.basis)),

@@ -14,24 +14,20 @@ from typing import Any
 from PIL import Image
 
 from udp.evaluation.arms import Report
-from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import RULE
 from udp.files import MANIFEST, versions, write_json
-from udp.imitation.recipes.base import Recipe
 from udp.language import ENGLISH, Text
 from udp.reports.pictures import grid
 from udp.settings import describe_settings
 
 
-def attack_manifest(
-    report: Report, recipe: Recipe, trial: Trial, model: str, warnings: Sequence[Text] = ()
-) -> dict[str, Any]:
+def attack_manifest(report: Report, model: str, warnings: Sequence[Text] = ()) -> dict[str, Any]:
     """Every setting, every arm's figures and the verdict, as JSON values; `warnings` are about the photos."""
     return {
-        "recipe": recipe.name,
-        "reference": recipe.reference,
-        "settings": describe_settings(recipe),
-        "trial": asdict(trial),
+        "recipe": report.recipe.name,
+        "reference": report.recipe.reference,
+        "settings": describe_settings(report.recipe),
+        "trial": asdict(report.trial),
         "model": Path(model).name,
         "versions": versions(),
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},

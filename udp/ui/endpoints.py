@@ -150,7 +150,7 @@ def _attack(context: Context) -> Any:
 
             def save(result: tuple[Report, Any]) -> tuple[str, str]:
                 report, folder = result[0], session.new_folder("api")
-                _, archive = save_attack(report, chosen, trial, work.model_name, known, folder, source.warnings)
+                _, archive = save_attack(report, work.model_name, known, folder, source.warnings)
                 return report.verdict, str(archive)
 
             return await _result(context, session, work, save)

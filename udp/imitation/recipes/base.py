@@ -18,7 +18,7 @@ from udp.models.timesteps import TimestepDistribution
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, ignore_progress
-from udp.settings import check_settings, for_model, model_setting, setting
+from udp.settings import BySize, check_settings, for_model, setting
 from udp.tensors import to_tensor
 
 
@@ -53,7 +53,7 @@ class Recipe(abc.ABC):
     """Base of every recipe: hyperparameters as fields made by `setting`, and `trainable`."""
 
     steps: int = setting(400, "training steps", 10, 4000, 10, advanced=False)
-    learning_rate: float = model_setting(1e-3, 5e-6, "AdamW learning rate", 1e-7, 1e-2, 1e-7)
+    learning_rate: float | None = setting(BySize(1e-3, 5e-6), "AdamW learning rate", 1e-7, 1e-2, 1e-7)
     batch_size: int = setting(4, "photos in a training step", 1, 16, 1)
     first_timestep: float = setting(0.0, "train only on timesteps above this share of all (0 is all)", 0, 0.9, 0.1)
 
@@ -115,7 +115,7 @@ class Recipe(abc.ABC):
     ) -> FineTuned:
         """Fine-tune on `photos` (centre crops and their mirror images) under the instance prompt.
 
-        Settings at 0 that are the model's own are filled in here. Batches, timesteps and noise depend on `seed` alone,
+        Settings that are left to the model's size are filled in here. Batches, timesteps and noise depend on `seed` alone,
         so arms of a comparison see the same draws. Raises `InvalidInput` for bad settings, `NothingLearned` if the
         weights did not move, `OutOfMemory`.
         """

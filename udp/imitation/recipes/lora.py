@@ -14,7 +14,7 @@ from udp.imitation.recipes.base import FineTuned
 from udp.imitation.recipes.subject import SubjectRecipe
 from udp.models.adapters import ATTENTION, RANK, TEXT, WIDE, add_adapters
 from udp.models.base import DiffusionModel
-from udp.settings import model_preset, setting
+from udp.settings import BySize, preset, setting
 
 # Beside diffusers' own `pytorch_lora_weights.safetensors`, which `load_lora_weights` prefers in a folder with both.
 KOHYA_FILE = "lora_for_a1111_comfyui_kohya.safetensors"
@@ -27,7 +27,7 @@ class LoRA(SubjectRecipe):
     The public trainer of diffusers uses rank 4, attention only, and a learning rate of 1e-4.
     """
 
-    learning_rate: float = model_preset(SubjectRecipe, "learning_rate", 4e-3, 1e-4)
+    learning_rate: float | None = preset(SubjectRecipe, "learning_rate", BySize(4e-3, 1e-4))
     rank: int = setting(RANK, "rank of the adapters", 1, 64, 1)
     scope: str = setting("wide", "layers with an adapter", choices=("wide", "attention"))
 

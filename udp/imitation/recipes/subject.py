@@ -14,7 +14,7 @@ from udp.models.base import DiffusionModel
 from udp.models.recent import recall
 from udp.models.sampling import generate, own_sampling
 from udp.progress import OnProgress
-from udp.settings import model_choice, model_setting, setting
+from udp.settings import BySize, setting
 from udp.tensors import to_tensor
 
 # Class images of a small model, unguided: they stand for the predictions that guidance later compares with.
@@ -36,8 +36,10 @@ class SubjectRecipe(Recipe):
     four photos, shows the subject better, and 64 class images better than 16, which it learns by heart.
     """
 
-    prior_preservation: str = model_choice("yes", "no", "keep what the model makes of the class prompt", ("yes", "no"))
-    prior_weight: float = model_setting(0.2, 1.0, "weight of the class images' loss", 0, 2, 0.1)
+    prior_preservation: str | None = setting(
+        BySize("yes", "no"), "keep what the model makes of the class prompt", choices=("yes", "no")
+    )
+    prior_weight: float | None = setting(BySize(0.2, 1.0), "weight of the class images' loss", 0, 2, 0.1)
     class_prompt: str = setting(
         "", "prompt of the class images, such as a photo of a dog; empty keeps what no prompt gives"
     )

@@ -14,7 +14,7 @@ from udp.errors import InvalidInput
 from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
 from udp.imitation.recipes.subject import text_copy
 from udp.models.base import DiffusionModel
-from udp.settings import model_setting, setting
+from udp.settings import BySize, setting
 
 FILE = "learned_embeds.safetensors"
 
@@ -43,7 +43,7 @@ class TextualInversion(Recipe):
     trainer of diffusers takes 3,000 steps for Stable Diffusion, and a rate of 5e-4 that it multiplies by the batch size.
     """
 
-    learning_rate: float = model_setting(5e-3, 5e-4, "AdamW learning rate", 1e-7, 1e-1, 1e-7)
+    learning_rate: float | None = setting(BySize(5e-3, 5e-4), "AdamW learning rate", 1e-7, 1e-1, 1e-7)
     word: str = setting("sks", "the word that learns; the instance prompt must contain it")
     initial_word: str = setting("toy", "the word that it starts from")
 

@@ -19,7 +19,7 @@ from udp.protection.methods.udp import UDP
 from udp.protection.pgd import PGD
 from udp.protection.pgd_method import Reporter, Run
 from udp.protection.surrogate import ON_ADAPTERS, SurrogateMethod
-from udp.settings import Own, model_preset, preset
+from udp.settings import BySize, preset
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class ASPL(SurrogateMethod):
     surrogate_steps: int = preset(UDP, "surrogate_steps", 3)
     pgd_steps: int = preset(UDP, "pgd_steps", 6)
     step_size: float = preset(SurrogateMethod, "step_size", PUBLISHED_STEP)
-    surrogate_learning_rate: float = model_preset(
-        SurrogateMethod, "surrogate_learning_rate", 1e-4, 5e-7, (*ON_ADAPTERS, Own(4e-3, 1e-5))
+    surrogate_learning_rate: float | None = preset(
+        SurrogateMethod, "surrogate_learning_rate", BySize(1e-4, 5e-7, (*ON_ADAPTERS, BySize(4e-3, 1e-5)))
     )
 
     name: ClassVar[str] = "aspl"

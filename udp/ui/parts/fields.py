@@ -13,7 +13,7 @@ import gradio as gr
 
 from udp.errors import InvalidInput
 from udp.language import Text, text
-from udp.settings import check_settings
+from udp.settings import blank, by_size, check_settings, explain, given, kind_of
 from udp.ui.parts.say import REGISTRIES, entry_title, word
 
 Settings = TypeVar("Settings")
@@ -30,7 +30,8 @@ def settings_of(kind: type, advanced: bool) -> list[dataclasses.Field]:
 def texts_of(item: dataclasses.Field) -> tuple[Text, Text]:
     """A field's label and its line of explanation, in English as its dataclass says it."""
     label = item.name.replace("_", " ").capitalize().replace("Pgd", "PGD")
-    help = item.metadata["help"][:1].upper() + item.metadata["help"][1:]
+    help = explain(item)
+    help = help[:1].upper() + help[1:]
     if item.metadata["levels"]:
         help = f"{help}, in levels of 255"
     return text(f"setting.{item.name}", label), text(f"setting.{item.name}.help", help)
@@ -45,11 +46,12 @@ def everyday_texts() -> list[Text]:
 
 def control(item: dataclasses.Field, high: float | None = None) -> gr.components.Component:
     """A slider, number box, choice or checkbox for one field, at the field's default; `high` lowers its upper end."""
-    meta, value = item.metadata, item.default
+    meta, value = item.metadata, blank(item)
     name, meaning = texts_of(item)
     label, help = word(name), meaning.english
     if meta["choices"]:
-        return gr.Dropdown(list(meta["choices"]), value=value, label=label, info=help, interactive=True)
+        choices = [value, *meta["choices"]] if by_size(item) else list(meta["choices"])
+        return gr.Dropdown(choices, value=value, label=label, info=help, interactive=True)
     if isinstance(value, bool):
         return gr.Checkbox(value, label=label, info=help, interactive=True)
     if meta["low"] is None:
@@ -73,20 +75,20 @@ def control(item: dataclasses.Field, high: float | None = None) -> gr.components
 
 def parse(item: dataclasses.Field, value: Any) -> Any:
     """A control's value as the field's own type and unit. Raises `InvalidInput` if it is empty or not of that type."""
-    meta, default = item.metadata, item.default
-    if isinstance(default, (bool, str)):
-        if not isinstance(value, type(default)):
-            raise InvalidInput(f"expected {item.name} to be a {type(default).__name__}, got {value!r}")
-        return value
+    kind = kind_of(item)
+    if kind in (bool, str):
+        if not isinstance(value, kind):
+            raise InvalidInput(f"expected {item.name} to be a {kind.__name__}, got {value!r}")
+        return given(item, value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidInput(f"expected {item.name} to be a number, got {'nothing' if value is None else repr(value)}")
-    if meta["levels"]:
+    if item.metadata["levels"]:
         return value / 255
-    if isinstance(default, int):
+    if kind is int:
         if not float(value).is_integer():
             raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
         return int(value)
-    return float(value)
+    return given(item, float(value))
 
 
 def from_values(kind: type[Settings], values: Mapping[str, Any]) -> Settings:

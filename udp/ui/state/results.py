@@ -16,9 +16,7 @@ from PIL import Image
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Report
 from udp.evaluation.lab import Lab, LabReport
-from udp.evaluation.trial import Trial
 from udp.files import MANIFEST
-from udp.imitation.recipes.base import Recipe
 from udp.language import ENGLISH, Text
 from udp.models.loading import is_small
 from udp.photos import Photo, PhotoSet, flattened, read_photo, read_photos, read_set, same_name, write_png
@@ -179,8 +177,6 @@ def save_protection(
 
 def save_attack(
     report: Report,
-    recipe: Recipe,
-    trial: Trial,
     model: str,
     protection: ProtectionMethod | None,
     folder: Path,
@@ -194,12 +190,14 @@ def save_attack(
     pictures: dict[str, list[Path]] = {}
     for arm in arms:
         (folder / arm.name).mkdir()
-        pictures[arm.name] = [folder / arm.name / f"seed-{trial.seed + index}.png" for index in range(len(arm.images))]
+        pictures[arm.name] = [
+            folder / arm.name / f"seed-{report.trial.seed + index}.png" for index in range(len(arm.images))
+        ]
         for path, image in zip(pictures[arm.name], arm.images, strict=True):
             Image.fromarray(image).save(path)
     grid({called(arm.name): arm.images for arm in arms}).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
-    content = attack_manifest(report, for_model(recipe, is_small(model)), trial, model, warnings)
+    content = attack_manifest(report, model, warnings)
     if protection:  # one that was never saved by itself still has zeros where the model's own values were used
         used = for_model(protection, is_small(model)) if protection.uses_model else protection
         content["protection"] = {"method": used.name, "settings": describe_settings(used)}
@@ -250,7 +248,6 @@ def save_robustness(
         path = folder / f"{row.recipe}-{row.cleaning}.png"
         grid({called(arm.name): arm.images for arm in arms}).save(path)
         grids.append((path, row.cleaning))
-    lab = replace(lab, recipes=[for_model(recipe, is_small(model)) for recipe in lab.recipes])
     manifest = lab_manifest(report, lab, method, model, "How well the protection lasts", warnings)
     if not known:
         manifest["method"] = {"name": "unknown: uploaded photos", "budget": method.budget}

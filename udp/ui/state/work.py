@@ -163,7 +163,7 @@ class AttackWork:
         return self._protection_units() + self._attack_units()
 
     def _attack_units(self) -> float:
-        arms, trial = len(self.arms), self.trial
+        arms, trial = len(self.arms), for_model(self.trial, taken_for_small(self.model_name))
         before = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
         return trial.seeds * (before + arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
 
@@ -192,7 +192,8 @@ class RobustnessWork:
 
     def units(self) -> float:
         """Cost in fine-tuning steps, sampling included."""
-        cells, steps = (1 + len(self.cleanings)) * len(TRAINED), self.trial.sampling_steps
+        steps = for_model(self.trial, taken_for_small(self.model_name)).sampling_steps
+        cells = (1 + len(self.cleanings)) * len(TRAINED)
         before = class_sampling(self.recipe, self.model_name, steps)
         return self.trial.seeds * (before + cells * (self.recipe.steps + steps) + steps)
 

@@ -260,9 +260,7 @@ class AttackTab(JobTab):
                 session.keep("example", place)
             known = source.method if source.known and protected else None
             folder = session.new_folder("attack")
-            pictures, archive = save_attack(
-                report, work.recipe, work.trial, work.model_name, known, folder, source.warnings
-            )
+            pictures, archive = save_attack(report, work.model_name, known, folder, source.warnings)
             session.keep("attack", folder)
             return Saved(report, work.trial, pictures, archive, not source.known, source.warnings)
 

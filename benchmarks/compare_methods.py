@@ -99,9 +99,9 @@ def measure(photos: list[Photo], method: ProtectionMethod | None, options: argpa
     seconds = time.monotonic() - start
     arm = imitator_photos({"arm": protected}, model, trial)["arm"]
     tuned = parse_recipe(options.recipe, options.steps).fit(arm, model, trial.instance_prompt, options.seed)
-    figures = {"clean_loss": clean_loss(model, tuned.unet, photos, trial.instance_prompt)}
+    figures = {"clean_loss": clean_loss(model, tuned.network, photos, trial.instance_prompt)}
     if method is None:
-        return {**figures, "base_loss": clean_loss(model, model.unet, photos, trial.instance_prompt)}
+        return {**figures, "base_loss": clean_loss(model, model.network, photos, trial.instance_prompt)}
     seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
     return {
         **figures,

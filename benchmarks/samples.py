@@ -70,10 +70,10 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(options.model)
     if not model.takes_prompts:
-        grid(generate(model, model.unet, "", range(32), options.steps)).save(options.out, optimize=True)
+        grid(generate(model, model.network, "", range(32), options.steps)).save(options.out, optimize=True)
         return
     columns = [
-        [Image.fromarray(i) for i in generate(model, model.unet, p, options.seeds, options.steps, options.guidance)]
+        [Image.fromarray(i) for i in generate(model, model.network, p, options.seeds, options.steps, options.guidance)]
         for p in options.prompts
     ]
     rows = [list(row) for row in zip(*columns, strict=True)]

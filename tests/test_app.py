@@ -64,7 +64,7 @@ def test_protect_returns_pngs_inside_the_budget(
 def test_attack_compares_all_arms(
     client: Client, photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("udp.models.loading.SMALL_UNET", 1)  # as if the model were large, which samples otherwise
+    monkeypatch.setattr("udp.models.loading.SMALL_NETWORK", 1)  # as if the model were large, which samples otherwise
     archive = client.predict([handle_file(p) for p in photo_files], "random", 8, api_name="/protect", settings={})
     with zipfile.ZipFile(archive) as bundle:
         bundle.extractall(tmp_path)

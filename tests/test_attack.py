@@ -26,12 +26,12 @@ SMALL = Trial(pictures=2, sampling_steps=3)
 
 @each_recipe
 def test_it_learns_and_leaves_the_base_alone(recipe: Recipe, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
-    before = [p.detach().clone() for p in tiny_model.unet.parameters()]
+    before = [p.detach().clone() for p in tiny_model.network.parameters()]
     tuned = recipe.fit(photos, tiny_model, "a photo of sks")
     assert tuned.weight_change > 0 and len(tuned.losses) == recipe.steps
     assert np.mean(tuned.losses[-10:]) < np.mean(tuned.losses[:10])
-    assert all(torch.equal(a, b) for a, b in zip(before, tiny_model.unet.parameters(), strict=True))
-    assert not any("lora" in name for name, _ in tiny_model.unet.named_modules())
+    assert all(torch.equal(a, b) for a, b in zip(before, tiny_model.network.parameters(), strict=True))
+    assert not any("lora" in name for name, _ in tiny_model.network.named_modules())
 
 
 @each_recipe
@@ -81,7 +81,7 @@ class Lazy(Recipe):
     reference: ClassVar[str] = "test"
 
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
-        return model.copy_unet()
+        return model.copy_network()
 
     def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
         return 0.0

@@ -33,14 +33,14 @@ def test_same_generator_same_bytes_and_nothing_else_changes(
 ) -> None:
     photos = photos[:1] if cleaning.needs_model else photos
     before = [photo.pixels.copy() for photo in photos]
-    weights = [p.detach().clone() for p in tiny_model.unet.parameters()]
+    weights = [p.detach().clone() for p in tiny_model.network.parameters()]
     torch.manual_seed(1)
     first = cleaning(photos, tiny_model, generator(3))
     torch.manual_seed(2)
     second = cleaning(photos, tiny_model, generator(3))
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
     assert all(np.array_equal(a, b.pixels) for a, b in zip(before, photos, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(weights, tiny_model.unet.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(weights, tiny_model.network.parameters(), strict=True))
     assert [p.name for p in first] == [p.name for p in photos] and all(p.pixels.dtype == np.uint8 for p in first)
     changed = any(not np.array_equal(a, b.pixels) for a, b in zip(before, first, strict=True))
     assert changed == (cleaning.name != "none")

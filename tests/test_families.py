@@ -25,6 +25,7 @@ from udp.models.base import DiffusionModel
 from udp.models.loading import FAMILIES, explain, load_model
 from udp.models.loss import DenoisingLoss
 from udp.models.sampling import generate
+from udp.models.schedule import Prediction
 from udp.models.timesteps import timestep_distribution
 from udp.photos import Photo
 from udp.tensors import to_pixels, to_tensor
@@ -50,9 +51,12 @@ def test_round_trip_and_target_follow_the_noise_schedule(model: DiffusionModel, 
         torch.randn(latents.shape, generator=torch.Generator().manual_seed(0)),
         torch.tensor([1, 300, 800]),
     )
-    noisy, target = model.add_noise(latents, noise, timesteps), model.target(latents, noise, timesteps)
-    alpha = model.alphas_cumprod[timesteps][:, None, None, None]
-    if model.noise_scheduler.config.prediction_type == "v_prediction":
+    noisy, target = (
+        model.schedule.add_noise(latents, noise, timesteps),
+        model.schedule.target(latents, noise, timesteps),
+    )
+    alpha = model.schedule.signal_share[timesteps][:, None, None, None]
+    if model.schedule.prediction is Prediction.VELOCITY:
         recovered = alpha.sqrt() * noisy - (1 - alpha).sqrt() * target
     else:
         recovered = (noisy - (1 - alpha).sqrt() * target) / alpha.sqrt()
@@ -60,7 +64,7 @@ def test_round_trip_and_target_follow_the_noise_schedule(model: DiffusionModel, 
 
 
 def test_prompts_matter_where_there_are_prompts(model: DiffusionModel) -> None:
-    unet, noisy = model.unet, torch.zeros(2, model.unet.config.in_channels, 16, 16)
+    unet, noisy = model.network, torch.zeros(2, model.network.config.in_channels, 16, 16)
     first, same, other = (
         model.denoise(unet, noisy, torch.tensor([5, 900]), model.embed(prompt))
         for prompt in ("a toy", "a toy", "photo")
@@ -79,7 +83,7 @@ def test_guidance_is_rescaled_where_the_schedule_ends_without_signal() -> None:
             ["a photo of a toy"] * 2, height=size, width=size, num_inference_steps=4, guidance_scale=7.5, guidance_rescale=0.7,
             generator=generators, output_type="pt",
         ).images  # fmt: skip
-    for a, b in zip(generate(mini, mini.unet, "a photo of a toy", [3, 4], 4, 7.5), pictures, strict=True):
+    for a, b in zip(generate(mini, mini.network, "a photo of a toy", [3, 4], 4, 7.5), pictures, strict=True):
         assert np.abs(a.astype(int) - to_pixels(b).astype(int)).max() <= 1
 
 
@@ -87,7 +91,7 @@ def test_sampling_agrees_with_the_pipeline_of_diffusers(model: DiffusionModel) -
     """An independent implementation of the same sampler: the published pipeline, with the same starting noise."""
     if isinstance(model.pipeline.scheduler, DDPMScheduler):
         pytest.skip("we sample DDPM with DDIM")
-    ours = generate(model, model.unet, "a photo of a toy", [3, 4], steps=4, guidance=3.0)
+    ours = generate(model, model.network, "a photo of a toy", [3, 4], steps=4, guidance=3.0)
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
     if model.takes_prompts:
         pipeline = model.pipeline
@@ -106,11 +110,11 @@ def test_sampling_agrees_with_the_pipeline_of_diffusers(model: DiffusionModel) -
 def test_pixels_get_a_gradient_that_raises_the_loss(model: DiffusionModel, photos: list[Photo]) -> None:
     """At fixed noise: an untrained U-Net hardly looks at its input, so a loss over random draws would drown the step."""
     pixels = model.prepare([to_tensor(p.pixels)[None] for p in photos])
-    loss = DenoisingLoss(model, model.embed("a"), timestep_distribution("uniform", model.alphas_cumprod))
+    loss = DenoisingLoss(model, model.embed("a"), timestep_distribution("uniform", model.schedule.signal_share))
     noise = torch.randn(model.encode(pixels).shape, generator=torch.Generator().manual_seed(1))
 
     def at(moved: torch.Tensor) -> torch.Tensor:
-        return loss.at(model.unet, model.encode(moved), noise, torch.tensor([50, 200, 400])).sum()
+        return loss.at(model.network, model.encode(moved), noise, torch.tensor([50, 200, 400])).sum()
 
     leaf = pixels.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(at(leaf), leaf)
@@ -125,7 +129,7 @@ def test_full_fine_tune_and_lora_attack(model: DiffusionModel, photos: list[Phot
         (arm,) = report.arms
         assert arm.metrics["clean_loss"] < report.base.metrics["clean_loss"]
         assert all(image.shape == (SIDE, SIDE, 3) for image in arm.images)
-        assert not any("lora" in name for name, _ in model.unet.named_modules())
+        assert not any("lora" in name for name, _ in model.network.named_modules())
 
 
 def test_features_are_unit_vectors_that_tell_pictures_apart(model: DiffusionModel, photos: list[Photo]) -> None:

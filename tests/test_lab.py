@@ -171,7 +171,7 @@ def test_a_set_is_protected_once(tiny_model: LatentDiffusionModel, photos: list[
 
 def test_weights_have_a_digest(tiny_model: LatentDiffusionModel) -> None:
     other = copy.copy(tiny_model)
-    other.modules = (tiny_model.copy_unet(), *(m for m in tiny_model.modules if m is not tiny_model.unet))
+    other.modules = (tiny_model.copy_network(), *(m for m in tiny_model.modules if m is not tiny_model.network))
     before = weights_digest(other.modules)
     assert before == weights_digest(other.modules) and len(before) == 16
     next(other.modules[0].parameters()).data.add_(1e-3)

@@ -20,7 +20,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def test_sqrt_alpha_bar_weights_follow_the_scheduler(tiny_model: LatentDiffusionModel) -> None:
-    alphas = tiny_model.alphas_cumprod
+    alphas = tiny_model.schedule.signal_share
     eudp = timestep_distribution("sqrt_alpha_bar", alphas)
     assert torch.allclose(eudp.weights, alphas.sqrt())
     drawn = eudp.sample(20_000, generator())
@@ -45,7 +45,7 @@ def test_bad_weights_are_refused(weights: torch.Tensor) -> None:
 
 def test_unknown_weights_name_the_known_ones(tiny_model: LatentDiffusionModel) -> None:
     with pytest.raises(InvalidInput, match=", ".join(WEIGHTS)):
-        timestep_distribution("snr?", tiny_model.alphas_cumprod)
+        timestep_distribution("snr?", tiny_model.schedule.signal_share)
 
 
 def latents_of(model: LatentDiffusionModel, photos: list[Photo]) -> torch.Tensor:
@@ -54,8 +54,10 @@ def latents_of(model: LatentDiffusionModel, photos: list[Photo]) -> torch.Tensor
 
 
 def test_the_surrogate_descends_the_denoising_loss(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
-    loss = DenoisingLoss(tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.alphas_cumprod))
-    latents, unet = latents_of(tiny_model, photos), tiny_model.copy_unet()
+    loss = DenoisingLoss(
+        tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.schedule.signal_share)
+    )
+    latents, unet = latents_of(tiny_model, photos), tiny_model.copy_network()
 
     def probe() -> float:
         return float(loss(unet, latents.repeat(8, 1, 1, 1), generator(5)).detach())
@@ -69,11 +71,15 @@ def test_the_surrogate_descends_the_denoising_loss(tiny_model: LatentDiffusionMo
 def test_images_move_the_denoising_loss_in_the_stated_direction(
     tiny_model: LatentDiffusionModel, photos: list[Photo], direction: str, sign: int
 ) -> None:
-    loss = DenoisingLoss(tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.alphas_cumprod))
+    loss = DenoisingLoss(
+        tiny_model, tiny_model.embed("a"), timestep_distribution("uniform", tiny_model.schedule.signal_share)
+    )
     images = [to_tensor(p.pixels)[None] for p in photos]
 
     def objective(perturbed: list[torch.Tensor], clean: list[torch.Tensor], step: int) -> torch.Tensor:
-        return loss(tiny_model.unet, tiny_model.encode(tiny_model.prepare(perturbed)).repeat(4, 1, 1, 1), generator(3))
+        return loss(
+            tiny_model.network, tiny_model.encode(tiny_model.prepare(perturbed)).repeat(4, 1, 1, 1), generator(3)
+        )
 
     start = [torch.zeros_like(image) for image in images]
     attack = PGD(images, start, [32 / 255] * len(images), PGDSettings(4 / 255, direction))

@@ -33,14 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image_gradient(model: DiffusionModel, photos: list[Photo]) -> tuple[torch.Tensor, int]:
     """The gradient of the denoising loss at the pixels, and how many numbers autograd kept for it."""
     pixels = model.prepare([to_tensor(p.pixels)[None] for p in photos]).requires_grad_()
-    loss = DenoisingLoss(model, model.embed("a"), timestep_distribution("uniform", model.alphas_cumprod))
+    loss = DenoisingLoss(model, model.embed("a"), timestep_distribution("uniform", model.schedule.signal_share))
     kept: list[int] = []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         kept.append(tensor.numel())
         return tensor
 
-    unet = model.copy_unet().requires_grad_(False)
+    unet = model.copy_network().requires_grad_(False)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         value = loss(unet, model.encode(pixels), torch.Generator().manual_seed(0))
         count = sum(kept)
@@ -64,7 +64,7 @@ def test_autocast_computes_in_bfloat16_and_trains_float32(folder: Path, photos: 
     rough, _ = image_gradient(model, photos)
     assert not torch.equal(plain, rough)
     assert torch.nn.functional.cosine_similarity(plain.flatten(), rough.flatten(), dim=0) > 0.9
-    assert {p.dtype for p in model.copy_unet().parameters()} == {torch.float32}
+    assert {p.dtype for p in model.copy_network().parameters()} == {torch.float32}
     assert model.encode(torch.rand(1, 3, 32, 32)).dtype == torch.float32
 
 
@@ -93,7 +93,7 @@ def test_too_little_memory_is_said_with_a_way_out(
     works = {
         "protecting.*surrogate=adapters": lambda: EUDP()(photos, tiny_model),
         "fine-tuning.*LoRA": lambda: LoRA().fit(photos, tiny_model, "a photo"),
-        "generating.*[Ff]ewer": lambda: generate(tiny_model, tiny_model.unet, "a photo", [0]),
+        "generating.*[Ff]ewer": lambda: generate(tiny_model, tiny_model.network, "a photo", [0]),
         "cleaning.*[Ss]maller": lambda: parse_cleaning("vae")(photos, tiny_model),
     }
     for words, work in works.items():

@@ -148,9 +148,9 @@ def test_photos_move_their_loss_in_the_stated_direction(case: Case) -> None:
         return
     clean = [to_tensor(pixels)[None].requires_grad_() for pixels in case.pixels]
     moved = [to_tensor(photo.pixels)[None] for photo in case.fixed]
-    uniform = timestep_distribution("uniform", model.alphas_cumprod)
+    uniform = timestep_distribution("uniform", model.schedule.signal_share)
     generator = torch.Generator().manual_seed(9)
-    objective = method.objective(Run(model, model.embed(PROMPT), clean, generator, model.unet, uniform))
+    objective = method.objective(Run(model, model.embed(PROMPT), clean, generator, model.network, uniform))
     with fixed_draws():
         before, after = objective(clean, clean, 0), objective(moved, clean, 0)
     change = float((after - before).detach())

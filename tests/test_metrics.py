@@ -187,13 +187,13 @@ def test_all_figures_of_an_arm(tiny_model: DiffusionModel, photos: list[Photo]) 
     real = squares([p.pixels for p in photos], tiny_model.resolution)
     before = [noisy(i, 60) for i in real]
     reference = Reference.of(tiny_model, photos, "a photo of sks", before)
-    same, intervals = measure(Imitation(reference, tiny_model, tiny_model.unet, real))
+    same, intervals = measure(Imitation(reference, tiny_model, tiny_model.network, real))
     assert same["fid"] == pytest.approx(0, abs=1e-2) and same["precision"] == same["recall"] == 1
     assert same["texture_distance"] == 0 and same["similarity"] == pytest.approx(1, abs=1e-3)
     assert all(low <= high for low, high in intervals.values()) and set(intervals) < set(same)
-    worse, _ = measure(Imitation(reference, tiny_model, tiny_model.unet, before))
+    worse, _ = measure(Imitation(reference, tiny_model, tiny_model.network, before))
     assert worse["texture_distance"] > 6 and worse["noise_level"] > 10 > same["noise_level"]
-    single, none = measure(Imitation(reference, tiny_model, tiny_model.unet, real[:1]))
+    single, none = measure(Imitation(reference, tiny_model, tiny_model.network, real[:1]))
     assert none == {} and "fid" not in single
     basis = ENGLISH.say(reference.basis(3))
     assert "3 pictures" in basis and "3 clean photos" in basis and "256 numbers" in basis

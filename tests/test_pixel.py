@@ -45,14 +45,14 @@ def test_it_learns_resumes_and_loads_as_a_model(tmp_path: Path, monkeypatch: pyt
         first = pixel.train([tmp_path], checkpoint, minutes=10 / 60, batch=4)
         state = torch.load(checkpoint, weights_only=True)
         again = pixel.train([tmp_path], checkpoint, minutes=0)
-    assert state["trainer"]["step"] >= 8 and error(first.unet) < untrained
+    assert state["trainer"]["step"] >= 8 and error(first.network) < untrained
     assert all(torch.equal(a, b) for a, b in zip(first.unet.parameters(), again.unet.parameters(), strict=True))
     pixel.save(again, tmp_path / "weights")
     sizes = [path.stat().st_size for path in (tmp_path / "weights").rglob("*.safetensors")]
     assert sizes and max(sizes) < 10_000_000
     model = load_model(str(tmp_path / "weights"))
     assert isinstance(model, PixelDiffusion) and model.resolution == MODELS["mini-pixel"].resolution
-    (image,) = generate(model, model.unet, "", [0], steps=2)
+    (image,) = generate(model, model.network, "", [0], steps=2)
     assert image.shape == (32, 32, 3)
 
 
@@ -62,7 +62,9 @@ def test_embedded_pixel_model_denoises_better_than_nothing() -> None:
     pixels = pixel.shrink(np.stack([picture(i, 128, 128) for i in range(4)])).float() / 255
     latents, timesteps = model.encode(pixels), torch.full((4,), 300)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
-    target = model.target(latents, noise, timesteps)
+    target = model.schedule.target(latents, noise, timesteps)
     with torch.no_grad():
-        prediction = model.denoise(model.unet, model.add_noise(latents, noise, timesteps), timesteps, model.embed(""))
+        prediction = model.denoise(
+            model.network, model.schedule.add_noise(latents, noise, timesteps), timesteps, model.embed("")
+        )
     assert float((prediction - target).square().mean()) < 0.5 * float(target.square().mean())

@@ -55,7 +55,7 @@ def test_a_network_of_stable_diffusions_size_is_not_small(tiny_model: DiffusionM
     with torch.device("meta"):  # 860 million weights that take no memory
         unet = UNet2DConditionModel(cross_attention_dim=768)
     large = copy.copy(tiny_model)
-    large.unet = unet
+    large.network = unet
     assert not large.small
     assert for_model(Trial(), large.small) == Trial(guidance=7.5, sampling_steps=50)
     assert for_model(Trial(), tiny_model.small) == Trial(guidance=5.0, sampling_steps=20)
@@ -105,7 +105,7 @@ def test_fine_tunes_and_surrogates_learn_at_the_models_rate(
     recipe, method = DreamBooth(steps=10, batch_size=1), EUDP(rounds=1, surrogate_steps=1, pgd_steps=1)
     plain = recipe.fit(photos[:1], tiny_model, "a photo of sks")
     method(photos[:1], tiny_model)
-    monkeypatch.setattr("udp.models.base.SMALL_UNET", 1)
+    monkeypatch.setattr("udp.models.base.SMALL_NETWORK", 1)
     careful = recipe.fit(photos[:1], tiny_model, "a photo of sks")
     method(photos[:1], tiny_model)
     assert rates == [1e-3, 1e-4, 5e-6, 5e-6]

@@ -40,13 +40,13 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def surrogates(monkeypatch: pytest.MonkeyPatch) -> list[torch.nn.Module]:
     """Every surrogate that a test's method makes."""
-    made, plain = [], SurrogateMethod.attacked_unet
+    made, plain = [], SurrogateMethod.attacked_network
 
     def spy(self: SurrogateMethod, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
         made.append(plain(self, model, generator))
         return made[-1]
 
-    monkeypatch.setattr(SurrogateMethod, "attacked_unet", spy)
+    monkeypatch.setattr(SurrogateMethod, "attacked_network", spy)
     return made
 
 
@@ -55,14 +55,14 @@ def tensors(photos: list[Photo]) -> list[torch.Tensor]:
 
 
 def run_of(method: SurrogateMethod, model: DiffusionModel, photos: list[Photo], unet: torch.nn.Module) -> Run:
-    uniform = timestep_distribution("uniform", model.alphas_cumprod)
+    uniform = timestep_distribution("uniform", model.schedule.signal_share)
     return Run(model, model.embed(PROMPT), tensors(photos), torch.Generator().manual_seed(1), unet, uniform)
 
 
 def taught(method: SurrogateMethod, model: DiffusionModel, photos: list[Photo]) -> torch.nn.Module:
     """A surrogate that has learned the clean photos for `surrogate_steps`."""
     method = for_model(method, model.small)
-    unet = method.attacked_unet(model, torch.Generator().manual_seed(0))
+    unet = method.attacked_network(model, torch.Generator().manual_seed(0))
     run = run_of(method, model, photos, unet)
     loss = DenoisingLoss(model, run.conditioning, run.timesteps)
     step_loss = method.batch_loss(run, loss, unet, lambda index: run.images[index])
@@ -76,11 +76,11 @@ def test_a_full_surrogate_is_the_plain_alternation(tiny_model: LatentDiffusionMo
     images, limits = tensors(photos), [torch.tensor(method.budget)] * len(photos)
     ours = method.run(images, limits, tiny_model, PROMPT, torch.Generator().manual_seed(7), ignore_progress)
 
-    generator, unet = torch.Generator().manual_seed(7), tiny_model.copy_unet()
+    generator, unet = torch.Generator().manual_seed(7), tiny_model.copy_network()
     start = [(torch.rand(image.shape, generator=generator) * 2 - 1) * method.budget for image in images]
     attack = PGD(images, start, limits, PGDSettings(method.step_size))
     trainer = Trainer(unet.parameters(), TrainingSettings(1e-4))
-    uniform = timestep_distribution("uniform", tiny_model.alphas_cumprod)
+    uniform = timestep_distribution("uniform", tiny_model.schedule.signal_share)
     loss = DenoisingLoss(tiny_model, tiny_model.embed(PROMPT), uniform)
 
     def seen(perturbed: list[torch.Tensor]) -> torch.Tensor:
@@ -114,27 +114,29 @@ def test_adapters_alone_are_trained_on_the_bases_own_weights(
         trained.append(self.parameters)
 
     monkeypatch.setattr(Trainer, "__init__", spy)
-    before = [parameter.clone() for parameter in model.unet.parameters()]
+    before = [parameter.clone() for parameter in model.network.parameters()]
     method(photos, model, PROMPT)
-    layers = [layer for name, layer in model.unet.named_modules() if name.endswith(WIDE) and hasattr(layer, "weight")]
+    layers = [
+        layer for name, layer in model.network.named_modules() if name.endswith(WIDE) and hasattr(layer, "weight")
+    ]
     count = sum(RANK * (layer.weight[0].numel() + len(layer.weight)) for layer in layers)  # A and B of each layer
     assert trained and all(sum(p.numel() for p in parameters) == count for parameters in trained)
     for unet in surrogates:
         learned = {id(p) for p in adapters(unet)}
         rest = [p for p in unet.parameters() if id(p) not in learned]
-        assert all(a is b for a, b in zip(rest, model.unet.parameters(), strict=True)), "no copy of the base"
+        assert all(a is b for a, b in zip(rest, model.network.parameters(), strict=True)), "no copy of the base"
         assert any(p.any() for name, p in unet.named_parameters() if ".lora_B." in name), "they begin at zero"
-    assert all(torch.equal(a, b) for a, b in zip(before, model.unet.parameters(), strict=True))
-    assert not any(p.requires_grad or p.grad is not None for p in model.unet.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, model.network.parameters(), strict=True))
+    assert not any(p.requires_grad or p.grad is not None for p in model.network.parameters())
 
 
 def test_adapters_learn_the_photos_at_their_own_rate(model: DiffusionModel, photos: list[Photo]) -> None:
     method = EUDP(surrogate="adapters", surrogate_steps=40)
     unet = taught(method, model, photos)
-    loss = DenoisingLoss(model, model.embed(PROMPT), timestep_distribution("uniform", model.alphas_cumprod))
+    loss = DenoisingLoss(model, model.embed(PROMPT), timestep_distribution("uniform", model.schedule.signal_share))
     with torch.no_grad():
         latents = model.encode(model.prepare(tensors(photos))).repeat(8, 1, 1, 1)
-        before, after = (float(loss(net, latents, torch.Generator().manual_seed(5))) for net in (model.unet, unet))
+        before, after = (float(loss(net, latents, torch.Generator().manual_seed(5))) for net in (model.network, unet))
     assert after < 0.95 * before
 
 
@@ -143,7 +145,7 @@ def test_photos_get_their_gradient_through_frozen_adapters(model: DiffusionModel
     unet = taught(method, model, photos)
     assert not any(parameter.requires_grad for parameter in unet.parameters())
     gradients = []
-    for net in (unet, model.unet):
+    for net in (unet, model.network):
         run = run_of(method, model, photos, net)
         leaves = [image.requires_grad_() for image in run.images]
         gradients.append(torch.autograd.grad(method.objective(run)(leaves, leaves, 0), leaves))
@@ -159,7 +161,7 @@ def test_adapters_are_float32_on_a_bfloat16_base_with_every_memory_option(
     model = load_model(str(build("sd1", tmp_path / "sd1")), torch.bfloat16, options)
     protected = method(photos[:1], model, PROMPT)
     assert (protected[0].pixels != photos[0].pixels).any()
-    assert {p.dtype for p in model.unet.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in model.network.parameters()} == {torch.bfloat16}
     assert {p.dtype for unet in surrogates for p in adapters(unet)} == {torch.float32}
     assert all(any(p.any() for name, p in unet.named_parameters() if ".lora_B." in name) for unet in surrogates)
 

@@ -44,7 +44,7 @@ class Bench:
         on_progress: OnProgress = ignore_progress,
     ) -> Bench:
         """Sample the base model with the run's seeds."""
-        images = generate(model, model.unet, trial.prompt, trial.picture_seeds(run), trial.sampling_steps,
+        images = generate(model, model.network, trial.prompt, trial.picture_seeds(run), trial.sampling_steps,
                           trial.guidance, on_progress, "base")  # fmt: skip
         on_progress(Progress("finished", 1, 1, None, "base", None, tuple(images)))
         return cls.resume(model, reference, trial, run, images)
@@ -58,7 +58,7 @@ class Bench:
 
     def base(self) -> Arm:
         """The base model as an arm."""
-        figures, intervals = measure(Imitation(self.reference, self.model, self.model.unet, self.before))
+        figures, intervals = measure(Imitation(self.reference, self.model, self.model.network, self.before))
         return Arm("base", self.before, (), figures, (figures,), intervals)
 
     def train(
@@ -79,7 +79,7 @@ class Bench:
             lambda p: on_progress(replace(p, fraction=recipe.steps * p.overall / total)), name,
         )  # fmt: skip
         images = generate(
-            tuned.model, tuned.unet, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
+            tuned.model, tuned.network, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
             lambda p: on_progress(replace(p, fraction=(recipe.steps + p.done) / total)), name,
         )  # fmt: skip
         if all(np.array_equal(a, b) for a, b in zip(images, self.before, strict=True)):
@@ -87,7 +87,7 @@ class Bench:
                 f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
             )
         figures, intervals = measure(
-            Imitation(self.reference, tuned.model, tuned.unet, images, tuned.losses, tuned.weight_change)
+            Imitation(self.reference, tuned.model, tuned.network, images, tuned.losses, tuned.weight_change)
         )
         on_progress(Progress("finished", 1, 1, None, name, 1.0, tuple(images)))
         learned = recipe.files(tuned) if keep else {}

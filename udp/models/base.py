@@ -1,7 +1,7 @@
 """What protection and attack see of any diffusion model, whatever its autoencoder, text encoders and scheduler.
 
 The rest of the project speaks of pixels in [0, 1], latents, timesteps, conditioning and predictions. A model family is
-one subclass; "latents" are whatever its U-Net denoises, which for a pixel-space model are the pixels in [-1, 1].
+one subclass; "latents" are whatever its network denoises, which for a pixel-space model are the pixels in [-1, 1].
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
-import inspect
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from udp.errors import InvalidInput
 from udp.models.recent import recall
+from udp.models.schedule import schedule_of
 
 if TYPE_CHECKING:  # seconds to import: whoever has a pipeline has paid for it
     from diffusers import DiffusionPipeline
 from udp.tensors import fit_square
 
-# U-Nets with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
-SMALL_UNET = 100_000_000
+# Networks with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
+SMALL_NETWORK = 100_000_000
 MOST_PROMPTS = 8  # kept encoded; a run needs four at most
-# What a U-Net is told beside the noisy latents: a tensor, a tuple of tensors or None. Only its own family looks inside.
+# What a network is told beside the noisy latents: a tensor, a tuple of tensors or None. Only its own family looks inside.
 Conditioning = Any
 
 
@@ -38,25 +39,24 @@ def side_by_side(parts: Sequence[tuple[Conditioning, int]]) -> Conditioning:
 
 
 class DiffusionModel(abc.ABC):
-    """A frozen base model. Nothing here changes its weights: surrogates and fine-tunes work on copies (`copy_unet`).
+    """A frozen base model. Nothing here changes its weights: surrogates and fine-tunes work on copies (`copy_network`).
 
-    `resolution` is the square side in pixels that its U-Net was trained on, `modules` are all of its frozen parts.
+    `resolution` is the square side in pixels that its network was trained on, `modules` are all of its frozen parts.
     """
 
     pipelines: ClassVar[tuple[str, ...]]  # `_class_name`s of model_index.json that this family loads
     takes_prompts: ClassVar[bool] = True
     has_encoder: ClassVar[bool] = True  # whether latents differ from pixels
+    network_part: ClassVar[str] = "unet"  # what its pipeline calls the network that denoises
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
-        from diffusers import DDPMScheduler
-
         self.name = name
         self.pipeline = pipeline
-        self.unet = pipeline.unet
+        self.network = getattr(pipeline, self.network_part)
         self.modules = tuple(m for m in pipeline.components.values() if isinstance(m, torch.nn.Module))
         for module in self.modules:
             module.requires_grad_(False).eval()
-        self.noise_scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+        self.schedule = schedule_of(pipeline.scheduler)
         self.autocast = False
         self._prompts: dict[str, Conditioning] = {}
         self._lock = threading.Lock()
@@ -83,10 +83,21 @@ class DiffusionModel(abc.ABC):
 
     @abc.abstractmethod
     def predict(
-        self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
+        self, network: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
-        """`unet`'s raw output for `noisy` (N, C, h, w), both in `unet`'s dtype; conditioning is for one sample, or
+        """`network`'s raw output for `noisy` (N, C, h, w), both in `network`'s dtype; conditioning is for one sample, or
         for each of the N."""
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of one picture's latents."""
+        config = self.network.config
+        return config.in_channels, config.sample_size, config.sample_size
+
+    @property
+    def feature_layer(self) -> torch.nn.Module:
+        """The part of `network` whose output, (N, D, h, w), tells pictures apart."""
+        return self.network.mid_block
 
     @property
     def small(self) -> bool:
@@ -94,38 +105,41 @@ class DiffusionModel(abc.ABC):
 
         Settings that differ have a `udp.settings.BySize`.
         """
-        return sum(parameter.numel() for parameter in self.unet.parameters()) < SMALL_UNET
+        return sum(parameter.numel() for parameter in self.network.parameters()) < SMALL_NETWORK
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.unet.parameters()).device
+        return next(self.network.parameters()).device
 
-    @property
-    def alphas_cumprod(self) -> torch.Tensor:
-        """alpha_bar_t of the noise scheduler, shape (T,), on the CPU."""
-        return self.noise_scheduler.alphas_cumprod
-
-    def copy_unet(self, trainable: bool = True) -> torch.nn.Module:
-        """A copy of the U-Net; the base stays as it is. A trainable copy is float32 whatever the base's dtype.
+    def copy_network(self, trainable: bool = True) -> torch.nn.Module:
+        """A copy of the network; the base stays as it is. A trainable copy is float32 whatever the base's dtype.
 
         A copy that is not trainable has modules of its own, for adapters, around the base's very weights: it costs no
         memory, and nothing may change those in place. In evaluation mode: dropout would draw from torch's global state,
         and arms of a trial would differ by chance.
         """
-        shared = () if trainable else (*self.unet.parameters(), *self.unet.buffers())
+        shared = () if trainable else (*self.network.parameters(), *self.network.buffers())
         with self._lock:
-            unet = copy.deepcopy(self.unet, {id(tensor): tensor for tensor in shared}).eval()
-        return unet.float().requires_grad_(True) if trainable else unet
+            network = copy.deepcopy(self.network, {id(tensor): tensor for tensor in shared}).eval()
+        return network.float().requires_grad_(True) if trainable else network
 
     def replaced(self, **parts: Any) -> DiffusionModel:
-        """The same model with other parts of its pipeline (`unet=`, `text_encoder=` ...); the base stays as it is."""
+        """The same model with other parts of its pipeline (`text_encoder=` ...); the base stays as it is."""
         pipeline = copy.copy(self.pipeline)
         pipeline._internal_dict = copy.deepcopy(self.pipeline._internal_dict)
         pipeline.register_modules(**{**self.pipeline.components, **parts})
         other = type(self)(self.name, pipeline)
         other.autocast = self.autocast
         return other
+
+    def with_network(self, network: torch.nn.Module) -> DiffusionModel:
+        """The same model with another network; the base stays as it is."""
+        return self.replaced(**{self.network_part: network})
+
+    def with_own_text(self) -> DiffusionModel:
+        """The same model with text encoders of its own, to train them. Raises `InvalidInput` where there are none."""
+        raise InvalidInput(f"expected a model with a text encoder to train, got {self.name!r}, which takes no prompts")
 
     def prepare(self, photos: Sequence[torch.Tensor], positions: Sequence[float] | None = None) -> torch.Tensor:
         """Photos (each (1, 3, H, W) in [0, 1]) to one batch (N, 3, resolution, resolution), differentiable.
@@ -145,36 +159,17 @@ class DiffusionModel(abc.ABC):
         """The conditioning that classifier-free guidance steers away from."""
         return self.embed("")
 
-    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise."""
-        return self.noise_scheduler.add_noise(latents, noise, timesteps)
-
-    def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """What the U-Net is trained to predict: noise, velocity (Salimans & Ho 2022, arXiv 2202.00512) or the latents."""
-        kind = self.noise_scheduler.config.prediction_type
-        if kind == "v_prediction":
-            return self.noise_scheduler.get_velocity(latents, noise, timesteps)
-        return {"epsilon": noise, "sample": latents}[kind]
-
     def denoise(
-        self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
+        self, network: torch.nn.Module, noisy: torch.Tensor, times: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
-        """The prediction of `unet` (the base's, a surrogate or a fine-tune) for `noisy` (N, C, h, w), in float32."""
-        dtype = next(unet.parameters()).dtype
+        """The prediction of `network` (the base's, a surrogate or a fine-tune) for `noisy` (N, C, h, w), in float32.
+
+        It is told `times` (N,): the schedule's at a timestep, or a sampler's.
+        """
+        dtype = next(network.parameters()).dtype
         mixed = torch.autocast(noisy.device.type, torch.bfloat16) if self.autocast else contextlib.nullcontext()
         with mixed:
-            return self.predict(unet, noisy.to(dtype), timesteps.to(noisy.device), conditioning).float()
-
-    def sampler(self) -> Any:
-        """A scheduler to sample with, fresh, because it keeps the state of a run.
-
-        DDPM's own needs a thousand steps; the deterministic DDIM (Song et al. 2021, arXiv 2010.02502) stands in for it.
-        """
-        from diffusers import DDIMScheduler, DDPMScheduler
-
-        scheduler = self.pipeline.scheduler
-        kind = DDIMScheduler if isinstance(scheduler, DDPMScheduler) else type(scheduler)
-        return kind.from_config(scheduler.config)
+            return self.predict(network, noisy.to(dtype), times.to(noisy.device), conditioning).float()
 
     @property
     def guidance_rescale(self) -> float:
@@ -183,12 +178,12 @@ class DiffusionModel(abc.ABC):
         Noise schedules that end without signal overexpose guided pictures; 0.7 is what Lin et al. recommend for them
         (2024, arXiv 2305.08891, section 3.4).
         """
-        return 0.7 if self.pipeline.scheduler.config.get("rescale_betas_zero_snr") else 0.0
+        return 0.7 if self.schedule.ends_without_signal else 0.0
 
     @torch.no_grad()
     def sample(
         self,
-        unet: torch.nn.Module,
+        network: torch.nn.Module,
         prompt: str,
         seeds: Sequence[int],
         steps: int,
@@ -201,27 +196,22 @@ class DiffusionModel(abc.ABC):
         `guidance_rescale`.
         `on_step(done, total)` is called after each step.
         """
-        scheduler = self.sampler()
-        scheduler.set_timesteps(steps)
+        sampler = self.schedule.sampler(steps)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        side = self.unet.config.sample_size
-        shape = (1, self.unet.config.in_channels, side, side)
-        latents = torch.cat([torch.randn(shape, generator=generator) for generator in generators]).to(self.device)
-        latents = latents * scheduler.init_noise_sigma
-        draws = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
-        total = len(scheduler.timesteps)
-        for index, timestep in enumerate(scheduler.timesteps):
-            noisy = scheduler.scale_model_input(latents, timestep)
-            batch = timestep.expand(len(seeds))
-            prediction = self.denoise(unet, noisy, batch, self.embed(prompt))
+        noise = [torch.randn((1, *self.latent_shape), generator=generator) for generator in generators]
+        latents = sampler.start(torch.cat(noise).to(self.device))
+        total = len(sampler.times)
+        for index, time in enumerate(sampler.times):
+            noisy, batch = sampler.scaled(latents, time), time.expand(len(seeds))
+            prediction = self.denoise(network, noisy, batch, self.embed(prompt))
             if self.takes_prompts and guidance > 1:
-                plain = self.denoise(unet, noisy, batch, self.embed_nothing())
+                plain = self.denoise(network, noisy, batch, self.embed_nothing())
                 guided = plain + guidance * (prediction - plain)
                 if self.guidance_rescale:
                     spread = prediction.flatten(1).std(1) / guided.flatten(1).std(1)
                     rescaled = guided * spread.view(-1, *[1] * (guided.ndim - 1))
                     guided = torch.lerp(guided, rescaled, self.guidance_rescale)
                 prediction = guided
-            latents = scheduler.step(prediction, timestep, latents, **draws).prev_sample
+            latents = sampler.step(prediction, time, latents, generators)
             on_step(index + 1, total)
         return self.decode(latents)

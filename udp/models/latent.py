@@ -28,7 +28,7 @@ class LatentDiffusionModel(DiffusionModel):
         """See `DiffusionModel.resolution`."""
         config = self.vae.config
         widths = config.get("block_out_channels") or config.encoder_block_out_channels
-        return self.unet.config.sample_size * 2 ** (len(widths) - 1)
+        return self.network.config.sample_size * 2 ** (len(widths) - 1)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, 3, S, S) in [0, 1] to scaled latents (N, C, S/f, S/f), differentiable.
@@ -103,11 +103,11 @@ class StableDiffusion(LatentDiffusionModel):
         return self.text_encoder(self.token_ids(self.tokenizers[0], prompt))[0].float()
 
     def predict(
-        self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor
+        self, network: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: torch.Tensor
     ) -> torch.Tensor:
         """See `DiffusionModel.predict`; `conditioning` is (1, L, D)."""
         text = conditioning.expand(len(noisy), -1, -1).to(noisy.dtype)
-        return unet(noisy, timesteps, encoder_hidden_states=text).sample
+        return network(noisy, timesteps, encoder_hidden_states=text).sample
 
     def with_own_text(self) -> StableDiffusion:
         """The same model with float32 copies of its tokenizers and text encoders, for a recipe that trains them."""

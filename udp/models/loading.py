@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError, safe_open
 
 from udp.errors import InvalidInput, ModelUnavailable, UDPError
-from udp.models.base import SMALL_UNET, DiffusionModel
+from udp.models.base import SMALL_NETWORK, DiffusionModel
 from udp.models.checkpoint import PICKLES, check_complete, check_folder, kind_of_file
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
@@ -117,14 +117,15 @@ def is_small(name: str) -> bool:
     """`DiffusionModel.small` of the model that `name` loads; only one without a row or a folder has to be loaded for it."""
     if name in MODELS:
         return MODELS[name].small
-    weights = _unet_weights(Path(place_of(name)))
-    return weights < SMALL_UNET if weights else load_model(name).small
+    weights = _network_weights(Path(place_of(name)))
+    return weights < SMALL_NETWORK if weights else load_model(name).small
 
 
-def _unet_weights(folder: Path) -> int:
-    """How many weights the U-Net in a diffusers folder has, from the heads of its files alone; 0 if they tell nothing."""
+def _network_weights(folder: Path) -> int:
+    """How many weights the network in a diffusers folder has, from the heads of its files alone; 0 if they tell nothing."""
     total = 0
-    for path in folder.glob("unet/*.safetensors"):
+    parts = {family.network_part for family in FAMILIES.values()}
+    for path in (path for part in parts for path in folder.glob(f"{part}/*.safetensors")):
         if "." in path.stem:
             continue  # a variant such as fp16: the same weights again
         try:

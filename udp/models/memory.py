@@ -44,11 +44,11 @@ def apply(model: DiffusionModel, options: MemoryOptions) -> None:
     model.autocast = options.autocast
     autoencoder = getattr(model, "vae", None)
     if options.checkpointing:
-        for module in (model.unet, autoencoder):
+        for module in (model.network, autoencoder):
             if getattr(module, "_supports_gradient_checkpointing", False):
                 module.enable_gradient_checkpointing()
-    if options.attention_slicing and hasattr(model.unet, "set_attention_slice"):
-        model.unet.set_attention_slice("max")
+    if options.attention_slicing and hasattr(model.network, "set_attention_slice"):
+        model.network.set_attention_slice("max")
     if options.tiling:
         for name in ("enable_tiling", "enable_slicing"):
             # The base class has the methods even for autoencoders that cannot; those lack the switch.

@@ -26,7 +26,7 @@ def own_sampling(small: bool) -> tuple[int, float]:
 @enough_memory("generating", "Fewer pictures at a time or a smaller model need less.")
 def generate(
     model: DiffusionModel,
-    unet: torch.nn.Module,
+    network: torch.nn.Module,
     prompt: str,
     seeds: Sequence[int],
     steps: int = STEPS.small,
@@ -46,5 +46,5 @@ def generate(
         # Some schedulers call the U-Net more often than asked; progress counts in the steps that were asked for.
         on_progress(Progress("generating", round(done * steps / total), steps, None, arm))
 
-    images = model.sample(unet, prompt, seeds, steps, guidance, report)
+    images = model.sample(network, prompt, seeds, steps, guidance, report)
     return [to_pixels(image) for image in images]

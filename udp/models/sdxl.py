@@ -32,7 +32,7 @@ class StableDiffusionXL(StableDiffusion):
 
     def predict(
         self,
-        unet: torch.nn.Module,
+        network: torch.nn.Module,
         noisy: torch.Tensor,
         timesteps: torch.Tensor,
         conditioning: tuple[torch.Tensor, torch.Tensor],
@@ -44,4 +44,4 @@ class StableDiffusionXL(StableDiffusion):
         time_ids = torch.tensor([[side, side, 0, 0, side, side]], dtype=noisy.dtype, device=noisy.device)
         added = {"text_embeds": pooled.expand(len(noisy), -1), "time_ids": time_ids.expand(len(noisy), -1)}
         text = hidden.expand(len(noisy), -1, -1)
-        return unet(noisy, timesteps, encoder_hidden_states=text, added_cond_kwargs=added).sample
+        return network(noisy, timesteps, encoder_hidden_states=text, added_cond_kwargs=added).sample

@@ -1,4 +1,4 @@
-"""Distributions over the noise scheduler's timesteps.
+"""Distributions over a schedule's timesteps, by the share of signal in them.
 
 UDP draws timesteps uniformly. EUDP draws them from a distribution built from the noise scheduler. Its authors published
 neither code nor formula (arXiv 2306.01902), so the weights here are **our reading**: the noisy image is
@@ -6,7 +6,8 @@ neither code nor formula (arXiv 2306.01902), so the weights here are **our readi
     x_t = sqrt(alpha_bar_t) * (x_0 + delta) + sqrt(1 - alpha_bar_t) * noise,
 
 so the perturbation delta reaches the denoiser scaled by sqrt(alpha_bar_t), and timesteps get drawn in that proportion.
-A distribution is a plain object: any non-negative weights over the timesteps will do, and uniform weights are UDP.
+alpha_bar_t is the share of signal in the noisy image's variance, which any other schedule has too. A distribution is a plain
+object: any non-negative weights over the timesteps will do, and uniform weights are UDP.
 """
 
 from __future__ import annotations
@@ -55,18 +56,18 @@ class TimestepDistribution:
         return drawn.clamp(max=len(self.weights) - 1)[order]
 
 
-def snr_weights(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+def snr_weights(signal_share: torch.Tensor) -> torch.Tensor:
     """min(SNR_t, 5), the weight of Hang et al. 2023 (arXiv 2303.09556): favours little noise, without a pole at t = 0."""
-    return (alphas_cumprod / (1 - alphas_cumprod).clamp(min=1e-12)).clamp(max=5.0)
+    return (signal_share / (1 - signal_share).clamp(min=1e-12)).clamp(max=5.0)
 
 
-def band_weights(alphas_cumprod: torch.Tensor) -> torch.Tensor:
+def band_weights(signal_share: torch.Tensor) -> torch.Tensor:
     """Uniform where neither the photo nor the noise drowns the other, 0.1 <= alpha_bar_t <= 0.9, and 0 elsewhere."""
-    return ((alphas_cumprod >= 0.1) & (alphas_cumprod <= 0.9)).float()
+    return ((signal_share >= 0.1) & (signal_share <= 0.9)).float()
 
 
 WEIGHTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    # alphas_cumprod (T,) -> weights (T,)
+    # signal_share (T,) -> weights (T,)
     "uniform": torch.ones_like,
     "sqrt_alpha_bar": torch.sqrt,
     "snr": snr_weights,
@@ -76,11 +77,11 @@ GREEDY = "greedy"
 TIMESTEP_CHOICES = (*WEIGHTS, GREEDY)
 
 
-def timestep_distribution(name: str, alphas_cumprod: torch.Tensor) -> TimestepDistribution:
-    """The distribution called `name` in `WEIGHTS`, for a scheduler's `alphas_cumprod` (T,). Raises `InvalidInput`."""
+def timestep_distribution(name: str, signal_share: torch.Tensor) -> TimestepDistribution:
+    """The distribution called `name` in `WEIGHTS`, for a schedule's `signal_share` (T,). Raises `InvalidInput`."""
     if name not in WEIGHTS:
         raise InvalidInput(f"expected timestep weights to be one of {', '.join(WEIGHTS)}, got {name!r}")
-    return TimestepDistribution(name, WEIGHTS[name](alphas_cumprod.detach().float().cpu()))
+    return TimestepDistribution(name, WEIGHTS[name](signal_share.detach().float().cpu()))
 
 
 def greedy_distribution(

@@ -19,10 +19,10 @@ class Unconditional(DiffusionModel):
         """None, whatever the prompt."""
 
     def predict(
-        self, unet: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: None
+        self, network: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: None
     ) -> torch.Tensor:
         """See `DiffusionModel.predict`. A U-Net that also predicts a variance has it left out."""
-        return unet(noisy, timesteps).sample[:, : noisy.shape[1]]
+        return network(noisy, timesteps).sample[:, : noisy.shape[1]]
 
 
 class PixelDiffusion(Unconditional):
@@ -34,7 +34,7 @@ class PixelDiffusion(Unconditional):
     @property
     def resolution(self) -> int:
         """See `DiffusionModel.resolution`."""
-        return self.unet.config.sample_size
+        return self.network.config.sample_size
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, 3, S, S) in [0, 1] to [-1, 1]."""

@@ -45,7 +45,7 @@ SEARCH_UNITS = 50
 class Run:
     """What one run works with: the model, its opaque conditioning on the prompt, the photos, the generator.
 
-    `unet` is the network under attack: the base model's own, or a surrogate that a method trains. `timesteps` is the
+    `network` is the network under attack: the base model's own, or a surrogate that a method trains. `timesteps` is the
     distribution from which the photos' loss draws, `augment` what photos go through before the imitator sees them.
     """
 
@@ -53,7 +53,7 @@ class Run:
     conditioning: Conditioning
     images: Sequence[torch.Tensor]
     generator: torch.Generator
-    unet: torch.nn.Module
+    network: torch.nn.Module
     timesteps: TimestepDistribution
     augment: str = "none"
 
@@ -91,9 +91,9 @@ class PGDMethod(ProtectionMethod):
     def objective(self, run: Run) -> Objective:
         """The scalar that PGD moves; every random draw comes from `run.generator`."""
 
-    def attacked_unet(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
+    def attacked_network(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
         """The network that the photos are perturbed against; the base model's own unless a method trains a surrogate."""
-        return model.unet
+        return model.network
 
     def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
         """How the objective draws timesteps, if it does."""
@@ -123,9 +123,9 @@ class PGDMethod(ProtectionMethod):
         on_progress: OnProgress,
     ) -> list[torch.Tensor]:
         """See `ProtectionMethod.run`."""
-        uniform = timestep_distribution("uniform", model.alphas_cumprod)
-        unet = self.attacked_unet(model, generator)
-        run = Run(model, model.embed(prompt), images, generator, unet, uniform, self.augment)
+        uniform = timestep_distribution("uniform", model.schedule.signal_share)
+        network = self.attacked_network(model, generator)
+        run = Run(model, model.embed(prompt), images, generator, network, uniform, self.augment)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
             total_steps=self.rounds * self.pgd_steps,
@@ -169,9 +169,9 @@ class TimestepMethod(PGDMethod):
 
     def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
         """The distribution called `timestep_weights`; "greedy" is found by the gradients of the clean photos."""
-        alphas_cumprod = run.model.alphas_cumprod
+        share = run.model.schedule.signal_share
         if self.timestep_weights != GREEDY:
-            return timestep_distribution(self.timestep_weights, alphas_cumprod)
+            return timestep_distribution(self.timestep_weights, share)
         strength, on_step, units = gradient_strength(run), report(CHOOSING), iter(range(SEARCH_UNITS))
 
         def score(timesteps: torch.Tensor) -> torch.Tensor:
@@ -179,7 +179,7 @@ class TimestepMethod(PGDMethod):
                 on_step(unit, None)
             return strength(timesteps)
 
-        found = greedy_distribution(score, len(alphas_cumprod), run.generator)
+        found = greedy_distribution(score, len(share), run.generator)
         for unit in units:
             on_step(unit, None)
         return found
@@ -191,7 +191,7 @@ def gradient_strength(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
     Gradients with respect to the latents of one photo after another, in one batch a call. SimAC takes them with respect
     to the pixels, and searches anew for every photo; both cost as much as the attack itself.
     """
-    uniform = timestep_distribution("uniform", run.model.alphas_cumprod)
+    uniform = timestep_distribution("uniform", run.model.schedule.signal_share)
     loss, turn = DenoisingLoss(run.model, run.conditioning, uniform), itertools.cycle(run.images)
 
     def score(timesteps: torch.Tensor) -> torch.Tensor:
@@ -199,7 +199,7 @@ def gradient_strength(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
             latents = run.look(1)([next(turn)])
         leaves = latents.repeat(len(timesteps), 1, 1, 1).requires_grad_()
         noise = torch.randn(leaves.shape, generator=run.generator).to(leaves.device)
-        losses = loss.at(run.model.unet, leaves, noise, timesteps.to(leaves.device))
+        losses = loss.at(run.model.network, leaves, noise, timesteps.to(leaves.device))
         (gradient,) = torch.autograd.grad(losses.sum(), leaves)
         return gradient.abs().flatten(1).sum(1).cpu()
 
@@ -208,7 +208,7 @@ def gradient_strength(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
 
 @dataclass(frozen=True)
 class DenoisingMethod(TimestepMethod):
-    """A method whose loss is the denoising loss of `run.unet`, optionally with a distance of the latents.
+    """A method whose loss is the denoising loss of `run.network`, optionally with a distance of the latents.
 
     `encoder_weight` adds that many times a distance of the latents to what the photos pursue, so that the encoder alone
     carries part of the attack: away from the clean photo's latents in the same crop, or towards a target that all
@@ -230,7 +230,7 @@ class DenoisingMethod(TimestepMethod):
         def denoising(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
             see = run.look(len(perturbed))
             latents = see(perturbed)
-            value = loss(run.unet, latents.repeat(self.draws, 1, 1, 1), run.generator)
+            value = loss(run.network, latents.repeat(self.draws, 1, 1, 1), run.generator)
             if weight:
                 with torch.no_grad():
                     reference = see(clean) if away else target

@@ -40,26 +40,26 @@ class SurrogateMethod(DenoisingMethod):
         BySize(1e-4, 5e-6, (*ON_ADAPTERS, BySize(4e-3, 1e-4))), "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7
     )
 
-    def attacked_unet(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
-        """See `PGDMethod.attacked_unet`: what an untrained surrogate is."""
+    def attacked_network(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
+        """See `PGDMethod.attacked_network`: what an untrained surrogate is."""
         if self.surrogate == "full":
-            return model.copy_unet()
-        unet = model.copy_unet(trainable=False)
-        add_adapters(unet, WIDE, RANK, seed=int(torch.randint(2**31, (), generator=generator)))
-        return unet
+            return model.copy_network()
+        network = model.copy_network(trainable=False)
+        add_adapters(network, WIDE, RANK, seed=int(torch.randint(2**31, (), generator=generator)))
+        return network
 
     @property
     def loop_steps(self) -> int:
         """See `PGDMethod.loop_steps`."""
         return self.rounds * (self.surrogate_steps + self.pgd_steps)
 
-    def learned(self, unet: torch.nn.Module) -> list[torch.nn.Parameter]:
-        """What the surrogate `unet` learns in: every weight, or its adapters'."""
-        return list(unet.parameters()) if self.surrogate == "full" else adapters(unet)
+    def learned(self, network: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """What the surrogate `network` learns in: every weight, or its adapters'."""
+        return list(network.parameters()) if self.surrogate == "full" else adapters(network)
 
-    def trainer(self, unet: torch.nn.Module) -> Trainer:
-        """A fresh trainer of what the surrogate `unet` learns in."""
-        learned = [parameter.requires_grad_(True) for parameter in self.learned(unet)]
+    def trainer(self, network: torch.nn.Module) -> Trainer:
+        """A fresh trainer of what the surrogate `network` learns in."""
+        learned = [parameter.requires_grad_(True) for parameter in self.learned(network)]
         return Trainer(learned, TrainingSettings(self.surrogate_learning_rate))
 
     def learn(self, trainer: Trainer, step_loss: Callable[[int], torch.Tensor], report: Reporter) -> None:
@@ -74,14 +74,14 @@ class SurrogateMethod(DenoisingMethod):
             parameter.requires_grad_(False)
 
     def batch_loss(
-        self, run: Run, loss: DenoisingLoss, unet: torch.nn.Module, photo: Callable[[int], torch.Tensor]
+        self, run: Run, loss: DenoisingLoss, network: torch.nn.Module, photo: Callable[[int], torch.Tensor]
     ) -> Callable[[int], torch.Tensor]:
-        """What `unet` descends: `loss` on a random batch of `photo(index)`, each (1, 3, H, W) as it now is."""
+        """What `network` descends: `loss` on a random batch of `photo(index)`, each (1, 3, H, W) as it now is."""
 
         def step_loss(step: int) -> torch.Tensor:
             chosen = torch.randperm(len(run.images), generator=run.generator)[: PGDSettings.group_size].tolist()
             with torch.no_grad():
                 latents = run.look(len(chosen))([photo(index) for index in chosen])
-            return loss(unet, latents, run.generator)
+            return loss(network, latents, run.generator)
 
         return step_loss

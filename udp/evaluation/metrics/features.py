@@ -19,16 +19,16 @@ from udp.tensors import to_tensor
 
 @torch.no_grad()
 def clean_loss(
-    model: DiffusionModel, unet: torch.nn.Module, photos: Sequence[Photo], prompt: str, draws: int = 16
+    model: DiffusionModel, network: torch.nn.Module, photos: Sequence[Photo], prompt: str, draws: int = 16
 ) -> float:
-    """The denoising loss of `unet` on the clean photos, at fixed stratified timesteps and fixed noise.
+    """The denoising loss of `network` on the clean photos, at fixed stratified timesteps and fixed noise.
 
     It says how well the model now knows the real subject, whatever it was trained on: lower is better for the imitator.
     """
     generator = torch.Generator().manual_seed(20_230_602)
-    loss = DenoisingLoss(model, model.embed(prompt), timestep_distribution("uniform", model.alphas_cumprod))
+    loss = DenoisingLoss(model, model.embed(prompt), timestep_distribution("uniform", model.schedule.signal_share))
     latents = model.encode(model.prepare([to_tensor(photo.pixels)[None] for photo in photos]))
-    return float(np.mean([float(loss(unet, latents, generator)) for _ in range(draws)]))
+    return float(np.mean([float(loss(network, latents, generator)) for _ in range(draws)]))
 
 
 @torch.no_grad()
@@ -39,13 +39,13 @@ def features(model: DiffusionModel, images: Sequence[np.ndarray]) -> torch.Tenso
     arXiv 2306.03881), pooled to 2 x 2 so that they keep a coarse layout.
     """
     captured: list[torch.Tensor] = []
-    hook = model.unet.mid_block.register_forward_hook(lambda module, inputs, output: captured.append(output))
+    hook = model.feature_layer.register_forward_hook(lambda module, inputs, output: captured.append(output))
     try:
         latents = model.encode(model.prepare([to_tensor(image)[None] for image in images]))
         timesteps = torch.full((len(latents),), 100)
         noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(0)).to(latents.device)
-        noisy = model.add_noise(latents, noise.expand_as(latents), timesteps.to(latents.device))
-        model.denoise(model.unet, noisy, timesteps, model.embed_nothing())
+        noisy = model.schedule.add_noise(latents, noise.expand_as(latents), timesteps.to(latents.device))
+        model.denoise(model.network, noisy, model.schedule.times[timesteps], model.embed_nothing())
     finally:
         hook.remove()
     pooled = torch.nn.functional.adaptive_avg_pool2d(captured[0].float(), 2).flatten(1)

@@ -59,23 +59,18 @@ def at_working_size(pixels: np.ndarray, side: int, work: Callable[[torch.Tensor]
 def purify(
     model: DiffusionModel, squares: torch.Tensor, start: int, steps: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Noise squares up to timestep `start` and denoise them in about `steps` DDIM steps, without a prompt.
+    """Noise squares up to timestep `start` and denoise them in about `steps` deterministic steps, without a prompt.
 
     `squares` (N, 3, S, S) in [0, 1]; returns the same shape (SDEdit, Meng et al. 2022; DiffPure, Nie et al. 2022).
     """
-    from diffusers import DDIMScheduler
-
-    scheduler = DDIMScheduler.from_config(model.noise_scheduler.config)
-    stride = max(1, start // steps)
-    scheduler.set_timesteps(len(model.alphas_cumprod) // stride)
-    timesteps = [int(t) for t in scheduler.timesteps if t <= start] or [int(scheduler.timesteps[-1])]
+    sampler = model.schedule.sampler_from(start, steps)
     latents = model.encode(squares.to(model.device))
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-    current = model.add_noise(latents, noise, torch.full((len(latents),), timesteps[0], device=latents.device))
-    for timestep in timesteps:
-        at = torch.full((len(latents),), timestep)
-        prediction = model.denoise(model.unet, current, at, model.embed_nothing())
-        current = scheduler.step(prediction, timestep, current).prev_sample
+    first = torch.full((len(latents),), sampler.first, device=latents.device)
+    current = model.schedule.add_noise(latents, noise, first)
+    for time in sampler.times:
+        prediction = model.denoise(model.network, current, time.expand(len(latents)), model.embed_nothing())
+        current = sampler.step(prediction, time, current)
     return model.decode(current)
 
 
@@ -116,7 +111,7 @@ class NoisyUpscaling(Cleaning):
 
     def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
-        start = round(self.strength * len(model.alphas_cumprod))
+        start = round(self.strength * len(model.schedule))
 
         def work(image: torch.Tensor) -> torch.Tensor:
             noisy = (image + self.sigma * torch.randn(image.shape, generator=generator)).clamp(0, 1)

@@ -31,7 +31,7 @@ class FineTuned:
     through: the base model, or one with the words and text encoders that were trained.
     """
 
-    unet: torch.nn.Module
+    network: torch.nn.Module
     losses: tuple[float, ...]
     weight_change: float
     model: DiffusionModel
@@ -69,7 +69,7 @@ class Recipe(abc.ABC):
         """
 
     @abc.abstractmethod
-    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
+    def weight_change(self, model: DiffusionModel, network: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`; 0 means that nothing was learned."""
 
     def words(self, model: DiffusionModel, prompt: str, seed: int) -> DiffusionModel:
@@ -95,7 +95,7 @@ class Recipe(abc.ABC):
 
     def save(self, tuned: FineTuned, folder: Path) -> Path:
         """Write what was learned to `folder`; by default the whole pipeline, which `load_model(folder)` reads."""
-        tuned.model.replaced(unet=tuned.unet).pipeline.save_pretrained(folder)
+        tuned.model.with_network(tuned.network).pipeline.save_pretrained(folder)
         return folder
 
     def files(self, tuned: FineTuned) -> dict[str, bytes]:
@@ -130,9 +130,9 @@ class Recipe(abc.ABC):
         with torch.no_grad():
             squares = model.prepare([to_tensor(flattened(photo).pixels)[None] for photo in photos])
             latents = torch.cat([model.encode(squares), model.encode(squares.flip(-1))])
-        unet, words = self.trainable(model, seed), self.words(model, prompt, seed)
+        network, words = self.trainable(model, seed), self.words(model, prompt, seed)
         prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
-        timesteps = high_timesteps(self.first_timestep, len(model.alphas_cumprod))
+        timesteps = high_timesteps(self.first_timestep, model.schedule.usual_weights)
 
         def draw(of: torch.Tensor, count: int) -> torch.Tensor:
             chosen = torch.randperm(len(of), generator=generator)[:count]
@@ -146,36 +146,37 @@ class Recipe(abc.ABC):
 
         def step_loss(step: int) -> torch.Tensor:
             if not prior:
-                return DenoisingLoss(model, told(prompt), timesteps)(unet, draw(latents, self.batch_size), generator)
+                return DenoisingLoss(model, told(prompt), timesteps)(network, draw(latents, self.batch_size), generator)
             # Photos and class images in one batch: two would cost a third more.
             sizes = self.batch_size, prior.batch_size
             batch = torch.cat([draw(latents, sizes[0]), draw(prior.latents, sizes[1])])
             texts = side_by_side([(told(prompt), sizes[0]), (told(prior.prompt), sizes[1])])
             loss = DenoisingLoss(model, texts, timesteps)
             drawn, noise = loss.draw(batch, generator)
-            photos_loss, prior_loss = loss.at(unet, batch, noise, drawn).split(sizes)
+            photos_loss, prior_loss = loss.at(network, batch, noise, drawn).split(sizes)
             return photos_loss.mean() + prior.weight * prior_loss.mean()
 
         def report(step: int, value: float) -> None:
             on_progress(Progress("fine-tuning", step, self.steps, value, arm))
 
-        parameters = [p for m in (unet, *(words.modules if words is not model else ())) for p in m.parameters()]
+        parameters = [p for m in (network, *(words.modules if words is not model else ())) for p in m.parameters()]
         trainer = Trainer(
             dict.fromkeys(parameters),
             TrainingSettings(self.learning_rate, weight_decay=1e-2, schedule="cosine", warmup=0.05),
         )
         losses = trainer.run(step_loss, self.steps, report)
-        for module in (unet, *words.modules):
+        for module in (network, *words.modules):
             module.requires_grad_(False).eval()
-        change = self.weight_change(model, unet, words)
+        change = self.weight_change(model, network, words)
         if not change > 0:
             raise NothingLearned(f"expected {self.name} to change the weights, got a relative change of {change:g}")
-        return FineTuned(unet, tuple(losses), change, words)
+        return FineTuned(network, tuple(losses), change, words)
 
 
-def high_timesteps(first: float, count: int) -> TimestepDistribution:
-    """Uniform over the timesteps from the share `first` of `count` upwards; the high ones decide layout and subject."""
-    return TimestepDistribution("uniform", (torch.arange(count) >= round(first * count)).float())
+def high_timesteps(first: float, weights: torch.Tensor) -> TimestepDistribution:
+    """Those of `weights` (T,) from the share `first` of T upwards; the high ones decide layout and subject."""
+    kept = torch.arange(len(weights)) >= round(first * len(weights))
+    return TimestepDistribution("high", weights * kept.float())
 
 
 def relative_change(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:

@@ -31,12 +31,12 @@ class DreamBooth(SubjectRecipe):
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`."""
         if not self.from_scratch:
-            return model.copy_unet()
+            return model.copy_network()
         # Layers draw their start from torch's global state: fork it, so that the seed decides.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            unet = type(model.unet).from_config(model.unet.config)
-        return unet.to(model.device).eval()
+            network = type(model.network).from_config(model.network.config)
+        return network.to(model.device).eval()
 
     def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
         """See `SubjectRecipe.prior`; random weights have nothing to preserve."""
@@ -46,6 +46,6 @@ class DreamBooth(SubjectRecipe):
         """See `SubjectRecipe.open_text_encoder`: all of its weights."""
         encoder.requires_grad_(True)
 
-    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
+    def weight_change(self, model: DiffusionModel, network: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`."""
-        return relative_change([*model.unet.parameters()], [*unet.parameters()])
+        return relative_change([*model.network.parameters()], [*network.parameters()])

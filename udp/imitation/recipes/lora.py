@@ -37,18 +37,18 @@ class LoRA(SubjectRecipe):
 
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`. Raises `InvalidInput` if the U-Net has no layer of the scope."""
-        unet = model.copy_unet(trainable=False)
-        add_adapters(unet, WIDE if self.scope == "wide" else ATTENTION, self.rank, seed)
-        return unet
+        network = model.copy_network(trainable=False)
+        add_adapters(network, WIDE if self.scope == "wide" else ATTENTION, self.rank, seed)
+        return network
 
     def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
         """See `SubjectRecipe.open_text_encoder`: adapters on its attention."""
         add_adapters(encoder, TEXT, self.rank, seed)
 
-    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
+    def weight_change(self, model: DiffusionModel, network: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`."""
         moved = total = 0.0
-        for module in unet.modules():
+        for module in network.modules():
             if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
                 moved += float(module.get_delta_weight("default").detach().square().sum())
                 total += float(module.base_layer.weight.detach().square().sum())
@@ -73,10 +73,11 @@ class LoRA(SubjectRecipe):
         pipeline = tuned.model.pipeline
         if not hasattr(pipeline, "save_lora_weights"):
             raise InvalidInput(f"expected a pipeline that loads adapters, got {type(pipeline).__name__}")
-        # The U-Net's stay in peft's own naming: the older one has no names for convolutions, and a file of both naming
+        # The network's stay in peft's own naming: the older one has no names for convolutions, and a file of both naming
         # styles loads only in part, without an error.
-        states = {"unet_lora_layers": get_peft_model_state_dict(tuned.unet)}
-        peft = {f"unet.{key}": value for key, value in states["unet_lora_layers"].items()}
+        network = tuned.model.network_part
+        states = {f"{network}_lora_layers": get_peft_model_state_dict(tuned.network)}
+        peft = {f"{network}.{key}": value for key, value in states[f"{network}_lora_layers"].items()}
         for _, name in tuned.model.texts if self.train_text_encoder else ():
             adapters = get_peft_model_state_dict(getattr(pipeline, name))
             states[f"{name}_lora_layers"] = convert_state_dict_to_diffusers(adapters)

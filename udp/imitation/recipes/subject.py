@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from udp.errors import InvalidInput
 from udp.imitation.recipes.base import Prior, Recipe
 from udp.models.base import DiffusionModel
 from udp.models.recent import recall
@@ -55,7 +54,7 @@ class SubjectRecipe(Recipe):
         """See `Recipe.words`. Raises `InvalidInput` if a text encoder is to be trained where there is none."""
         if not self.train_text_encoder:
             return model
-        own = text_copy(model)
+        own = model.with_own_text()
         for encoder in own.text_encoders:
             self.open_text_encoder(encoder, seed)
         return own
@@ -97,13 +96,6 @@ class SubjectRecipe(Recipe):
         images = [
             image
             for batch in batches
-            for image in generate(model, model.unet, self.class_prompt, batch, steps, guidance, on_progress)
+            for image in generate(model, model.network, self.class_prompt, batch, steps, guidance, on_progress)
         ]
         return model.encode(model.prepare([to_tensor(image)[None] for image in images]))
-
-
-def text_copy(model: DiffusionModel) -> DiffusionModel:
-    """`model` with text encoders of its own. Raises `InvalidInput` for a model without prompts."""
-    if not model.takes_prompts:
-        raise InvalidInput(f"expected a model with a text encoder to train, got {model.name!r}, which takes no prompts")
-    return model.with_own_text()

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from udp.errors import InvalidInput
 from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
-from udp.imitation.recipes.subject import text_copy
 from udp.models.base import DiffusionModel
 from udp.settings import BySize, setting
 
@@ -53,11 +52,11 @@ class TextualInversion(Recipe):
 
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`: the base's own U-Net, all of it frozen."""
-        return model.unet
+        return model.network
 
     def words(self, model: DiffusionModel, prompt: str, seed: int) -> DiffusionModel:
         """See `Recipe.words`. Raises `InvalidInput` for a model without prompts, or a prompt without the word."""
-        own = text_copy(model)
+        own = model.with_own_text()
         for tokenizer, encoder in zip(own.tokenizers, own.text_encoders, strict=True):
             embedding = encoder.get_input_embeddings()
             start = embedding.weight[self._ids(tokenizer, self.initial_word)].mean(0)
@@ -96,7 +95,7 @@ class TextualInversion(Recipe):
             raise InvalidInput(f"expected a word, got {word!r}")
         return ids
 
-    def weight_change(self, model: DiffusionModel, unet: torch.nn.Module, words: DiffusionModel) -> float:
+    def weight_change(self, model: DiffusionModel, network: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`."""
         learned = [encoder.get_input_embeddings() for encoder in words.text_encoders]
         return relative_change([token.start for token in learned], [token.vector for token in learned])

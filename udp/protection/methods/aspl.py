@@ -52,18 +52,18 @@ class ASPL(SurrogateMethod):
 
     def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
         """The model learns the perturbed photos, then its copy, which PGD attacks, the clean ones."""
-        uniform = timestep_distribution("uniform", run.model.alphas_cumprod)
+        uniform = timestep_distribution("uniform", run.model.schedule.signal_share)
         loss = DenoisingLoss(run.model, run.conditioning, uniform)
-        model = self.attacked_unet(run.model, run.generator)
+        model = self.attacked_network(run.model, run.generator)
         on_perturbed = self.batch_loss(run, loss, model, lambda index: run.images[index] + attack.perturbations[index])
-        on_clean = self.batch_loss(run, loss, run.unet, lambda index: run.images[index])
+        on_clean = self.batch_loss(run, loss, run.network, lambda index: run.images[index])
 
         def phase() -> None:
             if attack.step:
                 self.learn(self.trainer(model), on_perturbed, report)
             with torch.no_grad():
-                for copied, weight in zip(self.learned(run.unet), self.learned(model), strict=True):
+                for copied, weight in zip(self.learned(run.network), self.learned(model), strict=True):
                     copied.copy_(weight)
-            self.learn(self.trainer(run.unet), on_clean, report)
+            self.learn(self.trainer(run.network), on_clean, report)
 
         return phase

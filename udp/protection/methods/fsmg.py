@@ -38,8 +38,8 @@ class FSMG(SurrogateMethod):
 
     def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
         """The surrogate learns the clean photos, with uniform timesteps as an imitator would."""
-        uniform = timestep_distribution("uniform", run.model.alphas_cumprod)
+        uniform = timestep_distribution("uniform", run.model.schedule.signal_share)
         loss = DenoisingLoss(run.model, run.conditioning, uniform)
-        step_loss = self.batch_loss(run, loss, run.unet, lambda index: run.images[index])
+        step_loss = self.batch_loss(run, loss, run.network, lambda index: run.images[index])
 
-        return lambda: self.learn(self.trainer(run.unet), step_loss, report)
+        return lambda: self.learn(self.trainer(run.network), step_loss, report)

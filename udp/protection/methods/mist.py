@@ -56,7 +56,7 @@ class Mist(TimestepMethod):
             textural = (latents - target).square().mean()
             if self.mode == "textural":
                 return textural
-            semantic = loss(run.unet, latents.repeat(self.draws, 1, 1, 1), run.generator)
+            semantic = loss(run.network, latents.repeat(self.draws, 1, 1, 1), run.generator)
             return semantic if self.mode == "semantic" else textural - self.fused_weight * semantic
 
         return mist

@@ -36,11 +36,11 @@ class SDS(TimestepMethod):
     def objective(self, run: Run) -> Objective:
         """See `PGDMethod.objective`."""
         # Where the noisy picture is noise alone (zero terminal SNR), the residual of the noise is zero and says nothing.
-        timesteps = run.timesteps.where(run.model.alphas_cumprod > 0)
+        timesteps = run.timesteps.where(run.model.schedule.signal_share > 0)
         loss = DenoisingLoss(run.model, run.conditioning, timesteps)
 
         def distillation(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
             latents = run.look(len(perturbed))(perturbed).repeat(self.draws, 1, 1, 1)
-            return loss.score_distillation(run.unet, latents, run.generator)
+            return loss.score_distillation(run.network, latents, run.generator)
 
         return distillation

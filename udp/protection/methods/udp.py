@@ -34,7 +34,9 @@ class UDP(SurrogateMethod):
 
     def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
         """One surrogate for the whole run learns the photos as they now are."""
-        trainer, loss = self.trainer(run.unet), DenoisingLoss(run.model, run.conditioning, run.timesteps)
-        step_loss = self.batch_loss(run, loss, run.unet, lambda index: run.images[index] + attack.perturbations[index])
+        trainer, loss = self.trainer(run.network), DenoisingLoss(run.model, run.conditioning, run.timesteps)
+        step_loss = self.batch_loss(
+            run, loss, run.network, lambda index: run.images[index] + attack.perturbations[index]
+        )
 
         return lambda: self.learn(trainer, step_loss, report)

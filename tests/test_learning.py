@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from udp.errors import InvalidInput
+from udp.errors import Diverged, InvalidInput
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loss import DenoisingLoss
 from udp.models.timesteps import WEIGHTS, TimestepDistribution, timestep_distribution
@@ -135,3 +135,22 @@ def test_schedule_warms_up_and_ends_at_zero() -> None:
     settings = TrainingSettings(1.0, schedule="cosine", warmup=0.1)
     assert settings.rate(0) == 0 and settings.rate(1) == pytest.approx(0)
     assert settings.rate(0.1) == pytest.approx(1, abs=0.03)
+
+
+def test_steps_without_a_finite_gradient_are_counted_and_end_the_training(caplog: pytest.LogCaptureFixture) -> None:
+    layer = torch.nn.Linear(2, 1)
+    before = layer.weight.detach().clone()
+    trainer = Trainer(layer.parameters(), TrainingSettings(0.1))
+
+    def loss(step: int) -> torch.Tensor:
+        value = layer(torch.ones(1, 2)).sum()
+        return value * float("nan") if step in wrong else value
+
+    wrong: object = {1, 3}
+    losses = trainer.run(loss, 4)
+    assert trainer.skipped == 2 and len(losses) == 4 and len(caplog.records) == 2
+    assert torch.isfinite(layer.weight).all() and not torch.equal(layer.weight, before)
+    kept, wrong = layer.weight.detach().clone(), range(1000)
+    with pytest.raises(Diverged, match="got 10 steps in a row"):
+        trainer.run(loss, 50)
+    assert trainer.step == 13 and torch.equal(layer.weight, kept)

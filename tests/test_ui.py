@@ -24,7 +24,7 @@ from udp.imitation.recipes import RECIPES, LoRA
 from udp.language import ENGLISH, text
 from udp.models.registry import MODELS
 from udp.photos import Photo, read_photos
-from udp.progress import Progress
+from udp.progress import Progress, span
 from udp.protection.methods import EUDP, METHODS, RandomNoise
 from udp.reports.pictures import grid
 from udp.ui.parts import layout
@@ -40,7 +40,6 @@ from udp.ui.state.owner import Owner, owner_from
 from udp.ui.state.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import UPLOADS, Session, Sessions
 from udp.ui.state.source import uploaded_source
-from udp.ui.state.work import within
 from udp.ui.tabs.about import about
 
 EVERYTHING = [*METHODS.values(), *RECIPES.values()]
@@ -313,7 +312,7 @@ def test_example_photos_are_copied_into_the_session(
 
 def test_a_part_of_the_work_knows_its_share() -> None:
     seen: list[float] = []
-    listener = within(lambda progress: seen.append(progress.overall), 0.5, 1.0)
+    listener = span(lambda progress: seen.append(progress.overall), 0.5, 1.0)
     listener(Progress("working", 1, 2))
     listener(Progress("working", 1, 2, fraction=1.0))
     assert seen == [0.75, 1.0]

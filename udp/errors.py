@@ -38,6 +38,10 @@ class NothingLearned(UDPError):
     """Fine-tuning left the weights or the output as they were, so a comparison would compare a model with itself."""
 
 
+class Diverged(UDPError):
+    """Training left the finite numbers and did not come back: too large a learning rate, or too little precision."""
+
+
 class UnusableGradient(UDPError):
     """A photo's gradient is not finite or zero everywhere, so that its sign says nothing."""
 

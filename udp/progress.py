@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+# Before this share of the work is done, nothing can be extrapolated from it.
+LEAST_SHARE = 0.02
+
+
+class Stage(enum.StrEnum):
+    """What is being done; the value is English and for people."""
+
+    LOADING = "loading the model"
+    CHOOSING = "choosing timesteps"
+    LEARNING = "training the surrogate"
+    PERTURBING = "perturbing the photos"
+    NOISE = "drawing noise"
+    PROTECTED_EARLIER = "protected earlier"
+    FINE_TUNING = "fine-tuning"
+    GENERATING = "generating"
+    FINISHED = "finished"
+    SAVING = "measuring and saving"
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a long piece of work stands: `done` of `total` units in `stage`, with the last loss and the arm's name.
 
-    `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is done / total. `images` are
+    `stage` is a `Stage`, or any words. `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is done / total. `images` are
     finished pictures worth showing already.
     """
 
@@ -36,3 +55,28 @@ OnProgress = Callable[[Progress], None]
 
 def ignore_progress(progress: Progress) -> None:
     """The default listener: none."""
+
+
+def span(on_progress: OnProgress, start: float, end: float) -> OnProgress:
+    """A listener for a part of the work, which reaches from the share `start` to the share `end` of the whole."""
+    return lambda p: on_progress(replace(p, fraction=start + (end - start) * min(1.0, p.overall)))
+
+
+class TimeLeft:
+    """Extrapolates from when work proper began: loading before it tells nothing. All times are in seconds."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, float] | None = None
+
+    def note(self, share: float, now: float) -> None:
+        """The `share` of the work is done at the time `now`."""
+        if self._began is None and share > 0:
+            self._began = now, share
+
+    def seconds(self, share: float, now: float) -> float | None:
+        """How long the rest will take, None until there is something to extrapolate from."""
+        if self._began is None:
+            return None
+        since, first = self._began
+        gained = share - first
+        return (now - since) * (1 - share) / gained if gained > LEAST_SHARE else None

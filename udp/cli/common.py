@@ -16,7 +16,7 @@ from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS, Preset
 from udp.models.registry import available_models
 from udp.photos import PhotoSet, gather
-from udp.progress import Progress
+from udp.progress import Progress, TimeLeft
 
 RECIPE_PREFIX = "recipe-"
 
@@ -76,14 +76,16 @@ class Ticker:
 
     def __init__(self) -> None:
         self.start, self.last = time.monotonic(), 0.0
+        self.time_left = TimeLeft()
 
     def __call__(self, progress: Progress) -> None:
         """An `OnProgress`."""
         now = time.monotonic()
+        self.time_left.note(progress.overall, now)
         if now - self.last < 0.2 and progress.overall < 1:
             return
-        self.last, spent = now, now - self.start
-        left = f"{spent * (1 - progress.overall) / progress.overall:.0f} s left" if progress.overall > 0.02 else ""
+        self.last, seconds = now, self.time_left.seconds(progress.overall, now)
+        left = "" if seconds is None else f"{seconds:.0f} s left"
         loss = f"loss {progress.loss:.4f}" if progress.loss is not None else ""
         arm = f"[{progress.arm}] " if progress.arm else ""
         line = f"{progress.overall:4.0%} {arm}{progress.stage} {progress.done}/{progress.total} {loss} {left}"

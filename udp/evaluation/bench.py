@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
 from udp.photos import Photo, flattened
-from udp.progress import OnProgress, Progress, ignore_progress
+from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
 from udp.settings import for_model
 
 
@@ -46,7 +46,7 @@ class Bench:
         """Sample the base model with the run's seeds."""
         images = generate(model, model.network, trial.prompt, trial.picture_seeds(run), trial.sampling_steps,
                           trial.guidance, on_progress, "base")  # fmt: skip
-        on_progress(Progress("finished", 1, 1, None, "base", None, tuple(images)))
+        on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", None, tuple(images)))
         return cls.resume(model, reference, trial, run, images)
 
     @classmethod
@@ -73,14 +73,15 @@ class Bench:
 
         Raises `NothingLearned` if it changed nothing.
         """
-        trial, seed, total = self.trial, self.trial.seed + self.run, recipe.steps + self.trial.sampling_steps
+        trial, seed = self.trial, self.trial.seed + self.run
+        trained = recipe.steps / (recipe.steps + trial.sampling_steps)
         tuned = recipe.fit(
             photos, self.model, trial.instance_prompt, seed,
-            lambda p: on_progress(replace(p, fraction=recipe.steps * p.overall / total)), name,
+            span(on_progress, 0.0, trained), name,
         )  # fmt: skip
         images = generate(
             tuned.model, tuned.network, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
-            lambda p: on_progress(replace(p, fraction=(recipe.steps + p.done) / total)), name,
+            span(on_progress, trained, 1.0), name,
         )  # fmt: skip
         if all(np.array_equal(a, b) for a, b in zip(images, self.before, strict=True)):
             raise NothingLearned(
@@ -89,7 +90,7 @@ class Bench:
         figures, intervals = measure(
             Imitation(self.reference, tuned.model, tuned.network, images, tuned.losses, tuned.weight_change)
         )
-        on_progress(Progress("finished", 1, 1, None, name, 1.0, tuple(images)))
+        on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, tuple(images)))
         learned = recipe.files(tuned) if keep else {}
         return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals, learned)
 
@@ -143,8 +144,7 @@ def run_trial(
     done, base, runs = 0, [], {name: [] for name in arms}
 
     def within(size: int) -> OnProgress:
-        start = done
-        return lambda p: on_progress(replace(p, fraction=(start + size * p.overall) / total))
+        return span(on_progress, done / total, (done + size) / total)
 
     for run in range(trial.seeds):
         bench = Bench.start(model, reference, trial, run, within(trial.sampling_steps))

@@ -20,7 +20,7 @@ from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
-from udp.progress import OnProgress, Progress, ignore_progress
+from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
 from udp.settings import describe_settings, for_model
 
 DEFAULT_CLEANINGS = ("none", "jpeg75", "half")
@@ -132,7 +132,7 @@ class Lab:
         name, key = f"base-run{run}", digest({**fingerprint, "arm": "base", "run": run})
         kept = store.load(name, key) if store else None
         if kept:
-            on_progress(Progress("finished", 1, 1, None, "base", 1.0, kept.images))
+            on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", 1.0, kept.images))
             return Bench.resume(self.model, self.arms["clean"], self.trial, run, kept.images), kept
         bench = Bench.start(self.model, self.arms["clean"], self.trial, run, on_progress)
         base = bench.base()
@@ -171,7 +171,7 @@ class _Cell:
         })  # fmt: skip
         name = f"{self.recipe.name}-{self.cleaning}-{self.arm}-run{bench.run}"
         if store and (kept := store.load(name, key)):
-            on_progress(Progress("finished", 1, 1, None, self.arm, 1.0, kept.images))
+            on_progress(Progress(Stage.FINISHED, 1, 1, None, self.arm, 1.0, kept.images))
             return kept
         arm = bench.train(self.arm, photos.of(self.arm), self.recipe, on_progress)
         if store:
@@ -205,10 +205,8 @@ class _Count:
 
     def listener(self, label: str, on_progress: OnProgress) -> OnProgress:
         """Passes on one cell's progress, named and as a part of the whole."""
-        at = self._at
-        return lambda p: on_progress(
-            replace(p, stage=f"{label}: {p.stage}", fraction=(at + min(1.0, p.overall)) / self._total)
-        )
+        part = span(on_progress, self._at / self._total, (self._at + 1) / self._total)
+        return lambda p: part(replace(p, stage=f"{label}: {p.stage}"))
 
 
 def _row(recipe: str, cleaning: str, report: Report, uncleaned: Report) -> Row:

@@ -10,7 +10,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.memory import enough_memory
-from udp.progress import OnProgress, Progress, ignore_progress
+from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.settings import BySize
 from udp.tensors import to_pixels
 
@@ -44,7 +44,7 @@ def generate(
 
     def report(done: int, total: int) -> None:
         # Some schedulers call the U-Net more often than asked; progress counts in the steps that were asked for.
-        on_progress(Progress("generating", round(done * steps / total), steps, None, arm))
+        on_progress(Progress(Stage.GENERATING, round(done * steps / total), steps, None, arm))
 
     images = model.sample(network, prompt, seeds, steps, guidance, report)
     return [to_pixels(image) for image in images]

@@ -1,19 +1,24 @@
 """The one training loop: surrogates, fine-tunes and the embedded model's own training all run here.
 
 A caller brings a loss and parameters; the loop owns the optimiser, the learning-rate schedule, gradient clipping and
-the check for numbers that are no longer finite. Adam's state and the parameters stay in float32, because a bf16
+the check for gradients that are no longer finite. Adam's state and the parameters stay in float32, because a bf16
 parameter does not move at the learning rates surrogates use (half a unit in the last place of bf16 is 0.4 %).
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 
-from udp.errors import InvalidInput
+from udp.errors import Diverged, InvalidInput
+
+log = logging.getLogger("udp")
+# One step whose gradient is not finite can be chance; so many in a row are a loss that will not come back.
+MOST_SKIPPED = 10
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Trainer:
             self.parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
         self.step = 0
+        self.skipped = 0
 
     def run(
         self,
@@ -69,9 +75,10 @@ class Trainer:
         """Descend `loss(step)` for `steps` steps and return the loss of each.
 
         `loss` draws its own batch and returns a scalar. `on_step(step, loss)` may raise `Stopped`. `progress(step)`
-        drives the schedule; by default it is step / steps.
+        drives the schedule; by default it is step / steps. A step whose gradient is not finite changes no weight; they are
+        counted in `skipped` and logged. Raises `Diverged` after `MOST_SKIPPED` of them in a row.
         """
-        losses = []
+        losses, in_a_row = [], 0
         for index in range(steps):
             done = progress(self.step) if progress else index / steps
             for group in self.optimizer.param_groups:
@@ -84,6 +91,15 @@ class Trainer:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
             if torch.isfinite(norm):
                 self.optimizer.step()
+                in_a_row = 0
+            else:
+                self.skipped, in_a_row = self.skipped + 1, in_a_row + 1
+                log.warning("step %d changed nothing: its gradient is not finite", self.step + 1)
+                if in_a_row == MOST_SKIPPED:
+                    raise Diverged(
+                        f"expected training to stay finite, got {MOST_SKIPPED} steps in a row whose gradient is not: try a "
+                        "smaller learning rate"
+                    )
             self.optimizer.zero_grad(set_to_none=True)
             self.step += 1
             losses.append(float(value.detach()))

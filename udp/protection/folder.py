@@ -14,7 +14,7 @@ from udp.errors import InvalidInput, UnreadablePhoto
 from udp.files import MANIFEST, versions, write_json, write_whole
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, read_photo, write_png
-from udp.progress import OnProgress, Progress, ignore_progress
+from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import RandomNoise
 from udp.protection.visibility import visibility
@@ -122,7 +122,7 @@ def protect_once(
     mark = folder / "key.txt"
     random = RandomNoise.beside(method)(photos, model, prompt, seed)
     if mark.is_file() and mark.read_text(errors="replace").strip() == key and (kept := _kept(folder, photos)):
-        on_progress(Progress("protected earlier", 1, 1))
+        on_progress(Progress(Stage.PROTECTED_EARLIER, 1, 1))
         return {"clean": list(photos), "random": random, "protected": kept}
     protected = method(photos, model, prompt, seed, on_progress)
     mark.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from udp.models.timesteps import (
     greedy_distribution,
     timestep_distribution,
 )
-from udp.progress import OnProgress, Progress
+from udp.progress import OnProgress, Progress, Stage
 from udp.protection.augment import AUGMENTATIONS, draw_transformation
 from udp.protection.base import ProtectionMethod
 from udp.protection.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
@@ -33,8 +33,7 @@ from udp.settings import setting
 Look = Callable[[Sequence[torch.Tensor]], torch.Tensor]
 # stage -> a listener for the loops' (step, loss)
 OnStep = Callable[[int, float | None], None]
-Reporter = Callable[[str], OnStep]
-PERTURBING, CHOOSING = "perturbing the photos", "choosing timesteps"
+Reporter = Callable[[Stage], OnStep]
 AWAY = "clean"
 ENCODER_TARGETS = (AWAY, *TARGETS)
 # Units of progress for the greedy search; with its defaults it takes about 30 to 50 comparisons.
@@ -139,7 +138,7 @@ class PGDMethod(ProtectionMethod):
         attack = PGD(images, start, limits, settings)
         done = 0
 
-        def report(stage: str) -> OnStep:
+        def report(stage: Stage) -> OnStep:
             def on_step(step: int, value: float | None) -> None:
                 nonlocal done
                 done += 1
@@ -151,7 +150,7 @@ class PGDMethod(ProtectionMethod):
         objective, phase = self.objective(run), self.surrogate_phase(run, attack, report)
         for _ in range(self.rounds):
             phase()
-            attack.run(objective, self.pgd_steps, report(PERTURBING))
+            attack.run(objective, self.pgd_steps, report(Stage.PERTURBING))
         return attack.perturbations
 
 
@@ -172,7 +171,7 @@ class TimestepMethod(PGDMethod):
         share = run.model.schedule.signal_share
         if self.timestep_weights != GREEDY:
             return timestep_distribution(self.timestep_weights, share)
-        strength, on_step, units = gradient_strength(run), report(CHOOSING), iter(range(SEARCH_UNITS))
+        strength, on_step, units = gradient_strength(run), report(Stage.CHOOSING), iter(range(SEARCH_UNITS))
 
         def score(timesteps: torch.Tensor) -> torch.Tensor:
             if (unit := next(units, None)) is not None:

@@ -11,11 +11,11 @@ from udp.models.adapters import RANK, WIDE, adapters, add_adapters
 from udp.models.base import DiffusionModel
 from udp.models.loss import DenoisingLoss
 from udp.models.training import Trainer, TrainingSettings
+from udp.progress import Stage
 from udp.protection.pgd import PGDSettings
 from udp.protection.pgd_method import DenoisingMethod, Reporter, Run
 from udp.settings import BySize, setting
 
-LEARNING = "training the surrogate"
 SURROGATES = ("full", "adapters")
 ON_ADAPTERS = ("surrogate", "adapters")  # the setting and the choice that call for another learning rate
 
@@ -69,7 +69,7 @@ class SurrogateMethod(DenoisingMethod):
         """
         for parameter in trainer.parameters:
             parameter.requires_grad_(True)
-        trainer.run(step_loss, self.surrogate_steps, report(LEARNING))
+        trainer.run(step_loss, self.surrogate_steps, report(Stage.LEARNING))
         for parameter in trainer.parameters:
             parameter.requires_grad_(False)
 

@@ -17,7 +17,7 @@ from udp.models.memory import enough_memory
 from udp.models.timesteps import TimestepDistribution
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo, flattened
-from udp.progress import OnProgress, Progress, ignore_progress
+from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.settings import BySize, check_settings, for_model, setting
 from udp.tensors import to_tensor
 
@@ -157,7 +157,7 @@ class Recipe(abc.ABC):
             return photos_loss.mean() + prior.weight * prior_loss.mean()
 
         def report(step: int, value: float) -> None:
-            on_progress(Progress("fine-tuning", step, self.steps, value, arm))
+            on_progress(Progress(Stage.FINE_TUNING, step, self.steps, value, arm))
 
         parameters = [p for m in (network, *(words.modules if words is not model else ())) for p in m.parameters()]
         trainer = Trainer(

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from udp.models.base import DiffusionModel
-from udp.progress import OnProgress, Progress
+from udp.progress import OnProgress, Progress, Stage
 from udp.protection.base import ProtectionMethod
 
 
@@ -48,5 +48,5 @@ class RandomNoise(ProtectionMethod):
             cells = (1, 3, round(height * scale), round(width * scale))
             signs = torch.randint(0, 2, cells, generator=generator).float() * 2 - 1
             perturbations.append(torch.nn.functional.interpolate(signs, size=(height, width)) * limit)
-            on_progress(Progress("drawing noise", index + 1, len(images)))
+            on_progress(Progress(Stage.NOISE, index + 1, len(images)))
         return perturbations

@@ -10,7 +10,7 @@ import pandas as pd
 
 from udp.evaluation.arm_names import TRAINED, arm_title
 from udp.language import ENGLISH, Text, text
-from udp.progress import Progress
+from udp.progress import Progress, Stage
 from udp.ui.parts.say import spoken
 from udp.ui.state.jobs import Update
 
@@ -26,8 +26,8 @@ class Series:
 # By what `Progress` calls them. No word on up or down: some methods raise the loss of the photos, others lower it.
 ARM_SERIES = {str(arm): Series(arm_title(arm), arm.colour) for arm in TRAINED}
 STAGE_SERIES = {
-    "training the surrogate": Series(text("plot.surrogate"), "#0072b2"),
-    "perturbing the photos": Series(text("plot.photos"), "#d55e00"),
+    Stage.LEARNING: Series(text("plot.surrogate"), "#0072b2"),
+    Stage.PERTURBING: Series(text("plot.photos"), "#d55e00"),
 }
 MOST_POINTS = 300
 

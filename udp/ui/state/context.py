@@ -14,7 +14,7 @@ import gradio as gr
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.photos import list_photos
-from udp.progress import OnProgress, Progress
+from udp.progress import OnProgress, Progress, Stage
 from udp.ui.parts.fields import from_values
 from udp.ui.state.jobs import Job, JobLine
 from udp.ui.state.owner import Owner
@@ -53,7 +53,7 @@ class Context:
             start = time.monotonic()
             result = self.runner(work, limited(on_progress, self.owner.most_minutes))
             self.pace.note(work.model_name, work.units(), time.monotonic() - start)
-            on_progress(Progress("measuring and saving", 1, 1, fraction=1.0))
+            on_progress(Progress(Stage.SAVING, 1, 1, fraction=1.0))
             return save(result)
 
         job: Job[Any] = Job(run, work)

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from udp.errors import InvalidInput, Stopped
-from udp.progress import OnProgress, Progress
+from udp.progress import OnProgress, Progress, TimeLeft
 
 Result = TypeVar("Result")
 
@@ -58,9 +58,7 @@ class Job(Generic[Result]):
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._started = 0.0
-        self._moved: tuple[float, float] | None = (
-            None  # when work proper began, and its share then: loading tells nothing
-        )
+        self._time_left = TimeLeft()
         self._result: Result | None = None
         self._error: BaseException | None = None
 
@@ -78,12 +76,8 @@ class Job(Generic[Result]):
         """The latest progress, None before the first."""
         if not self.history:
             return None
-        now, progress, left = time.monotonic(), self.history[-1], None
-        if self._moved is not None:
-            since, share = self._moved
-            gained = progress.overall - share
-            left = (now - since) * (1 - progress.overall) / gained if gained > 0.02 else None
-        return Update(progress, now - self._started, left)
+        now, progress = time.monotonic(), self.history[-1]
+        return Update(progress, now - self._started, self._time_left.seconds(progress.overall, now))
 
     def result(self) -> Result:
         """Return what the work returned, or raise what it raised, waiting for the end; `Stopped` if it was stopped."""
@@ -116,8 +110,7 @@ class Job(Generic[Result]):
         if progress.images:
             self.images[progress.arm] = progress.images
             progress = replace(progress, images=())
-        if self._moved is None and progress.overall > 0:
-            self._moved = time.monotonic(), progress.overall
+        self._time_left.note(progress.overall, time.monotonic())
         self.history.append(progress)
 
 

@@ -6,7 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from udp.errors import InvalidInput
@@ -19,7 +19,7 @@ from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
 from udp.models.loading import load_model
 from udp.photos import Photo
-from udp.progress import OnProgress, Progress
+from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import RandomNoise
 from udp.settings import for_model
@@ -74,26 +74,18 @@ def limited(on_progress: OnProgress, most_minutes: float | None) -> OnProgress:
 
     So no visitor holds a shared machine for hours.
     """
-    start = time.monotonic()
+    start, time_left = time.monotonic(), TimeLeft()
 
     def report(progress: Progress) -> None:
-        spent = time.monotonic() - start
-        expected = spent / progress.overall if progress.overall > 0.02 else spent
+        now = time.monotonic()
+        time_left.note(progress.overall, now)
+        expected = now - start + (time_left.seconds(progress.overall, now) or 0.0)
         if most_minutes is not None and expected > 1.5 * 60 * most_minutes:
             raise InvalidInput(
                 f"expected a run of at most {most_minutes:g} minutes on this shared machine, got one of about "
                 f"{expected / 60:.0f}: use fewer steps or fewer photos"
             )
         on_progress(progress)
-
-    return report
-
-
-def within(on_progress: OnProgress, start: float, end: float) -> OnProgress:
-    """A listener for a part of the work that spans `start` to `end` of the whole."""
-
-    def report(progress: Progress) -> None:
-        on_progress(replace(progress, fraction=start + (end - start) * min(1.0, progress.overall)))
 
     return report
 
@@ -114,7 +106,7 @@ class ProtectWork:
 
     def __call__(self, on_progress: OnProgress) -> list[Photo]:
         """Run, reporting progress."""
-        on_progress(Progress("loading the model", 0, 1, fraction=0.0))
+        on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         return self.method(self.photos, load_model(self.model_name), self.prompt, self.seed, on_progress)
 
 
@@ -139,14 +131,14 @@ class AttackWork:
 
     def __call__(self, on_progress: OnProgress) -> tuple[Report, list[Photo] | None]:
         """Run, reporting progress."""
-        on_progress(Progress("loading the model", 0, 1, fraction=0.0))
+        on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         model, beside = load_model(self.model_name), measuring_models(self.pretrained)
         # Before the photos are protected: a prompt that cannot teach anything would be refused only afterwards.
         self.recipe.check_prompts(model, self.trial.instance_prompt, self.trial.prompt)
         protected, share = self.protected, 0.0
         if protected is None and "protected" in self.arms:
             share = self._protection_units() / self.units()
-            listener = within(on_progress, 0.0, share)
+            listener = span(on_progress, 0.0, share)
             protected = self.method(self.clean, model, self.protection_prompt, self.protection_seed, listener)
         photos: dict[str, Sequence[Photo]] = {}
         for arm in (str(arm) for arm in TRAINED if arm in self.arms):
@@ -155,7 +147,7 @@ class AttackWork:
                 photos[arm] = noise(self.clean, model, self.protection_prompt, self.trial.seed)
             else:
                 photos[arm] = self.clean if arm == ArmName.CLEAN else protected
-        report = run_trial(photos, model, self.recipe, self.trial, within(on_progress, share, 1.0), beside)
+        report = run_trial(photos, model, self.recipe, self.trial, span(on_progress, share, 1.0), beside)
         return report, list(protected) if protected is not None else None
 
     def units(self) -> float:
@@ -205,7 +197,7 @@ class RobustnessWork:
 
     def __call__(self, on_progress: OnProgress) -> tuple[LabReport, list[Photo]]:
         """Run, reporting progress."""
-        on_progress(Progress("loading the model", 0, 1, fraction=0.0))
+        on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         model = load_model(self.model_name)
         noise = RandomNoise.beside(self.method)(self.clean, model, self.protection_prompt, self.trial.seed)
         return self.lab(noise, model).run(None, on_progress), noise

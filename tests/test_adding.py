@@ -20,7 +20,7 @@ from udp.protection.methods import METHODS
 from udp.ui.page import launch_options
 from udp.ui.parts import say
 from udp.ui.parts.fields import Choice, from_names
-from udp.ui.parts.say import spoken, word
+from udp.ui.say import spoken, word
 from udp.ui.tabs import about
 
 TOYS = """

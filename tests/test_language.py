@@ -29,9 +29,9 @@ from udp.ui.page import TABS, build, launch_options
 from udp.ui.parts import progress
 from udp.ui.parts.fields import everyday_texts
 from udp.ui.parts.layout import plot_of
-from udp.ui.parts.say import REGISTRIES, entry_title, key_of, spoken, word
 from udp.ui.parts.tables import cleaning_title
 from udp.ui.parts.theme import head
+from udp.ui.say import REGISTRIES, entry_title, key_of, spoken, word
 from udp.ui.state.pace import Pace, duration
 from udp.ui.tabs.about import about
 

@@ -30,16 +30,17 @@ from udp.reports.pictures import grid
 from udp.ui.parts import layout
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
-from udp.ui.parts.fields import Choice, build_settings, control, from_names, parse
+from udp.ui.parts.fields import Choice, control
 from udp.ui.parts.layout import file_box
-from udp.ui.parts.say import spoken
 from udp.ui.parts.tables import attack_table, visibility_table
+from udp.ui.say import spoken
 from udp.ui.state.context import example_files, example_name, note_uploads, whole_seed
 from udp.ui.state.jobs import Update
 from udp.ui.state.owner import Owner, owner_from
 from udp.ui.state.results import amplify, safe_names, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import UPLOADS, Session, Sessions
 from udp.ui.state.source import uploaded_source
+from udp.ui.state.values import build_settings, from_names, parse
 from udp.ui.tabs.about import about
 
 EVERYTHING = [*METHODS.values(), *RECIPES.values()]

@@ -19,8 +19,8 @@ from udp.protection.methods import EUDP
 from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.link import settings_query, settings_updates
 from udp.ui.parts.sampling import Sampling
-from udp.ui.parts.say import spoken, word
 from udp.ui.parts.tables import cleaning_title
+from udp.ui.say import spoken, word
 from udp.ui.state.context import Context
 from udp.ui.state.owner import Owner
 from udp.ui.state.sessions import Session, Sessions

@@ -121,6 +121,15 @@ def is_small(name: str) -> bool:
     return weights < SMALL_NETWORK if weights else load_model(name).small
 
 
+def taken_for_small(name: str) -> bool:
+    """Whether a model is small, before it is loaded.
+
+    A Hub id without a row counts as large, as nearly all are: a download only to fill in a few controls would cost more
+    than the guess, and the controls show it.
+    """
+    return is_small(name) if name in MODELS or Path(name).is_dir() else False
+
+
 def _network_weights(folder: Path) -> int:
     """How many weights the network in a diffusers folder has, from the heads of its files alone; 0 if they tell nothing."""
     total = 0

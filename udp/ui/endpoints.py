@@ -21,7 +21,6 @@ from udp.imitation.recipes import RECIPES
 from udp.photos import Photo
 from udp.protection.methods import EUDP, METHODS
 from udp.ui.parts.errors import friendly
-from udp.ui.parts.fields import from_names, from_values
 from udp.ui.parts.layout import MOST_PICTURES, upload_box
 from udp.ui.parts.sampling import sampling_of
 from udp.ui.state.context import Context, clean_prompt, note_uploads, whole_seed
@@ -35,6 +34,7 @@ from udp.ui.state.results import (
 )
 from udp.ui.state.sessions import CALL, Session
 from udp.ui.state.source import Source, uploaded_source
+from udp.ui.state.values import from_names, from_values
 from udp.ui.state.work import PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
 from udp.ui.tabs.robustness import MOST_CLEANINGS, MOST_SEEDS
 

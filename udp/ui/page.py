@@ -14,9 +14,9 @@ from udp.ui.parts.fields import everyday_texts
 from udp.ui.parts.layout import QUICK
 from udp.ui.parts.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_updates
 from udp.ui.parts.progress import message
-from udp.ui.parts.say import translations, word
 from udp.ui.parts.tables import cleaning_title
 from udp.ui.parts.theme import CSS, head, theme
+from udp.ui.say import translations, word
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import JobLine
 from udp.ui.state.owner import Owner

@@ -6,17 +6,17 @@ The metadata written by `udp.settings.setting` decides everything: adding a fiel
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import gradio as gr
 
 from udp.errors import InvalidInput
 from udp.language import Text, text
-from udp.settings import blank, by_size, check_settings, explain, given, kind_of
-from udp.ui.parts.say import REGISTRIES, entry_title, word
+from udp.settings import blank, by_size, explain
+from udp.ui.say import REGISTRIES, entry_title, word
+from udp.ui.state.values import build_settings
 
-Settings = TypeVar("Settings")
 # Above this ratio of high to low, a slider cannot reach the small values: a number box it is.
 WIDEST_SLIDER = 1000
 MOST_RADIO = 4  # more entries make a menu
@@ -71,39 +71,6 @@ def control(item: dataclasses.Field, high: float | None = None) -> gr.components
         info=word(meaning),
         interactive=True,
     )
-
-
-def parse(item: dataclasses.Field, value: Any) -> Any:
-    """A control's value as the field's own type and unit. Raises `InvalidInput` if it is empty or not of that type."""
-    kind = kind_of(item)
-    if kind in (bool, str):
-        if not isinstance(value, kind):
-            raise InvalidInput(f"expected {item.name} to be a {kind.__name__}, got {value!r}")
-        return given(item, value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidInput(f"expected {item.name} to be a number, got {'nothing' if value is None else repr(value)}")
-    if item.metadata["levels"]:
-        return value / 255
-    if kind is int:
-        if not float(value).is_integer():
-            raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
-        return int(value)
-    return given(item, float(value))
-
-
-def from_values(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """`kind` with `values` by field name, in the controls' units, every other field at its default, checked."""
-    items = {item.name: item for item in dataclasses.fields(kind)}
-    return build_settings(kind, [items[name] for name in values], list(values.values()))
-
-
-def build_settings(kind: type[Settings], items: Iterable[dataclasses.Field], values: Sequence[Any]) -> Settings:
-    """`kind` with `items` set from the controls' values and every other field at its default, checked."""
-    known = {item.name for item in dataclasses.fields(kind)}
-    chosen = {i.name: parse(i, v) for i, v in zip(items, values, strict=True) if i.name in known}
-    instance = kind(**chosen)
-    check_settings(instance)
-    return instance
 
 
 class Choice:
@@ -169,17 +136,3 @@ class Choice:
                 items = [*self.everyday, *settings_of(self.registry[name], advanced=True)]
                 return build_settings(self.registry[name], items, [*shared, *mine])
         raise AssertionError("every registry entry has a group")
-
-
-def from_names(registry: dict[str, type], name: str, values: dict[str, Any]) -> Any:
-    """A settings object from an API call: registry name, and values by field name in the controls' units (levels of 255).
-
-    Raises `InvalidInput` for unknown names and values outside their range.
-    """
-    if name not in registry:
-        raise InvalidInput(f"expected one of {', '.join(registry)}, got {name!r}")
-    known = [item.name for item in dataclasses.fields(registry[name])]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InvalidInput(f"expected settings among {', '.join(known)}, got {', '.join(unknown)}")
-    return from_values(registry[name], values)

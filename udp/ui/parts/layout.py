@@ -11,7 +11,7 @@ from gradio.data_classes import FileData, ListFiles
 
 from udp.language import ENGLISH, Language, Text, text
 from udp.ui.parts.progress import LossLog, Series
-from udp.ui.parts.say import speech, word
+from udp.ui.say import speech, word
 from udp.ui.state.owner import Owner, title
 
 # Handlers that submit or watch jobs cost next to nothing: the model's own line (udp.ui.state.jobs.JobLine) does the queueing.

@@ -11,7 +11,7 @@ import pandas as pd
 from udp.evaluation.arm_names import TRAINED, arm_title
 from udp.language import ENGLISH, Text, text
 from udp.progress import Progress, Stage
-from udp.ui.parts.say import spoken
+from udp.ui.say import spoken
 from udp.ui.state.jobs import Update
 
 

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from udp.errors import UDPError
-from udp.models.loading import is_small
-from udp.models.registry import MODELS
+from udp.models.loading import taken_for_small
 from udp.models.sampling import own_sampling
 from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.layout import QUICK
 from udp.ui.state.owner import Owner
-
-
-def taken_for_small(name: str) -> bool:
-    """Whether a model is small, before it is loaded.
-
-    A Hub id without a row counts as large, as nearly all are: a download only to fill in a few controls would cost more
-    than the guess, and the controls show it.
-    """
-    return is_small(name) if name in MODELS or Path(name).is_dir() else False
 
 
 def sampling_of(name: str) -> tuple[int, float]:

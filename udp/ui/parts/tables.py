@@ -13,7 +13,7 @@ from udp.evaluation.metrics.table import METRICS
 from udp.evaluation.verdict import RULE
 from udp.imitation.cleaning import parse_cleaning
 from udp.language import ENGLISH, Text, text
-from udp.ui.parts.say import spoken
+from udp.ui.say import spoken
 from udp.ui.state.results import SavedPhoto
 
 FEW_COLUMNS = 5  # on a phone they fit below a row's name

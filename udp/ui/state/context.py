@@ -15,11 +15,11 @@ from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.photos import list_photos
 from udp.progress import OnProgress, Progress, Stage
-from udp.ui.parts.fields import from_values
 from udp.ui.state.jobs import Job, JobLine
 from udp.ui.state.owner import Owner
 from udp.ui.state.pace import Pace
 from udp.ui.state.sessions import Session, Sessions
+from udp.ui.state.values import from_values
 from udp.ui.state.work import Runner, Work, limited
 
 MOST_PROMPT = 500

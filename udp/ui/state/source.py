@@ -12,7 +12,7 @@ from udp.language import Text, text
 from udp.photos import Photo
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import EUDP
-from udp.ui.parts.say import spoken
+from udp.ui.say import spoken
 from udp.ui.state.results import SavedProtection, take_photos
 from udp.ui.state.sessions import Session
 from udp.ui.state.work import PROMPT

@@ -17,13 +17,12 @@ from udp.evaluation.lab import Lab, LabReport
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
-from udp.models.loading import load_model
+from udp.models.loading import load_model, taken_for_small
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import RandomNoise
 from udp.settings import for_model
-from udp.ui.parts.sampling import taken_for_small
 from udp.ui.state.jobs import Job
 
 PROMPT = Trial().instance_prompt

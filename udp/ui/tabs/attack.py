@@ -16,21 +16,23 @@ from udp.evaluation.arm_names import TRAINED, ArmName, arm_title
 from udp.evaluation.arms import Report
 from udp.evaluation.trial import Trial
 from udp.language import ENGLISH, Text, text
+from udp.models.loading import taken_for_small
 from udp.photos import Photo
 from udp.protection.methods import EUDP
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
-from udp.ui.parts.fields import Choice, from_values
+from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
-from udp.ui.parts.sampling import Sampling, taken_for_small
-from udp.ui.parts.say import word
+from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.tables import attack_table, grounds, verdict_panel
+from udp.ui.say import word
 from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt, example_files, note_uploads
 from udp.ui.state.jobs import Job
 from udp.ui.state.results import pack, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import Session
+from udp.ui.state.values import from_values
 from udp.ui.state.work import PROMPT, AttackWork
 from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates

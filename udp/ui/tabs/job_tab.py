@@ -18,7 +18,7 @@ from udp.ui.parts.layout import QUICK, WATCH, loss_plot, plot_of
 from udp.ui.parts.link import REMEMBER_JOB, Controls, Values
 from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.sampling import Sampling
-from udp.ui.parts.say import word
+from udp.ui.say import word
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import Job, JobLine
 from udp.ui.state.sessions import Session

@@ -16,17 +16,18 @@ from udp.imitation.cleaning import CLEANINGS
 from udp.language import ENGLISH, Text, text
 from udp.photos import Photo
 from udp.protection.methods import EUDP
-from udp.ui.parts.fields import Choice, from_values
+from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import QUICK, model_box, photo_gallery, section, seed_box
 from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.progress import Series
 from udp.ui.parts.sampling import Sampling
-from udp.ui.parts.say import spoken, word
 from udp.ui.parts.tables import cleaning_title, robustness_table
+from udp.ui.say import spoken, word
 from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt
 from udp.ui.state.results import save_robustness
 from udp.ui.state.sessions import Session
+from udp.ui.state.values import from_values
 from udp.ui.state.work import PROMPT, RobustnessWork
 from udp.ui.tabs.attack import MOST_STEPS
 from udp.ui.tabs.base import Page

@@ -17,10 +17,11 @@ from udp.evaluation.metrics.table import METRICS
 from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, language_of, text
 from udp.protection.methods import METHODS
+from udp.ui import say
 from udp.ui.page import launch_options
-from udp.ui.parts import say
-from udp.ui.parts.fields import Choice, from_names
+from udp.ui.parts.fields import Choice
 from udp.ui.say import spoken, word
+from udp.ui.state.values import from_names
 from udp.ui.tabs import about
 
 TOYS = """

@@ -23,7 +23,7 @@ from udp.cli.common import read_places
 from udp.decoding import is_picture, suffixes
 from udp.errors import UDPError
 from udp.photos import Photo, gather, read_photo, read_photos, write_png
-from udp.protection.folder import protection_manifest, write_protection
+from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
 from udp.ui.state.results import save_protection, take_photos, take_readable
 
@@ -91,8 +91,7 @@ def protected_and_read_back(photos: list[Photo], folder: Path) -> None:
     """Protect, write, read back: the budget holds in the file, and all of the file is there."""
     method = RandomNoise()
     after = method(photos, None)
-    manifest = protection_manifest(photos, after, method, "mini", "a photo", 0)
-    write_protection(folder, photos, after, after, manifest)
+    manifest = Protection(photos, after, method, "mini", "a photo", 0, after).write(folder)
     assert json.loads((folder / "manifest.json").read_text(encoding="utf-8")) == manifest
     for before, written in zip(photos, after, strict=True):
         read = read_photo(folder / f"{written.name}.png")

@@ -26,6 +26,7 @@ from udp.imitation.cleaning import CLEANINGS
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo, flattened, gather, read_masks, read_photo, read_photos, write_png
+from udp.protection.folder import Protection
 from udp.protection.methods import EUDP, METHODS, RandomNoise
 from udp.ui.state.context import Context
 from udp.ui.state.owner import Owner
@@ -175,7 +176,8 @@ def test_the_app_names_what_it_leaves_out(folder: Path, tmp_path: Path, monkeypa
     values = [component.value for component in tab.methods.components]
     work, save = tab._prepare(session, files, "mini", "a photo", 0, *values)
     assert len(work.photos) == 4 and len(said) == 1 and "IMG_5.jpg" in said[0]
-    saved = save(RandomNoise()(work.photos, None))
+    noisy = RandomNoise()(work.photos, None)
+    saved = save(Protection(work.photos, noisy, RandomNoise(), "mini", "a photo", 0, left_out=work.left_out))
     shown = str(tab.finished(session, saved)[1][tab.figures])
     assert "Left out" in shown and "未处理" in shown and "IMG_5.jpg" in shown
     with zipfile.ZipFile(saved.archive) as bundle:
@@ -379,9 +381,8 @@ def test_previews_keep_the_colour_space(tmp_path: Path) -> None:
     write_png(tmp_path / "wide.png", Photo("wide", picture(0), None, WIDE))
     photos = take_readable([tmp_path / "wide.png"]).photos
     (tmp_path / "run").mkdir()
-    saved = save_protection(
-        photos, RandomNoise()(photos, None), RandomNoise(), "mini", "x", 0, tmp_path / "run"
-    ).photos[0]
+    made = Protection(photos, RandomNoise()(photos, None), RandomNoise(), "mini", "x", 0)
+    saved = save_protection(made, tmp_path / "run").photos[0]
     for path in (saved.before, saved.after, saved.thumbnail, saved.clean, saved.protected):
         assert Image.open(path).info.get("icc_profile") == WIDE, path.parent.name
 

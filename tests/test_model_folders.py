@@ -84,7 +84,7 @@ def test_a_folder_of_one_variant_alone_is_loaded(
         (path,) = (folder / part).glob("*.safetensors")
         path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
     loaded = load_model(str(folder))
-    pairs = zip(loaded.unet.parameters(), tiny_model.unet.parameters(), strict=True)
+    pairs = zip(loaded.network.parameters(), tiny_model.network.parameters(), strict=True)
     assert all(torch.equal(a, b) and a.dtype == torch.float32 for a, b in pairs)
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import picture
 from udp.cli import main
 from udp.photos import Photo, read_photo, write_png
-from udp.protection.folder import UNFINISHED, check_free, protection_manifest, write_protection
+from udp.protection.folder import UNFINISHED, Protection, check_free
 from udp.protection.methods import RandomNoise
 
 
@@ -81,7 +81,7 @@ def test_killed_at_any_moment_a_folder_holds_whole_files_and_takes_the_next_set(
     for names in (("a", "b", "c"), ("c", "d")):
         photos = [Photo(name, picture(index)) for index, name in enumerate(names)]
         after = RandomNoise()(photos, None)
-        sets.append((photos, after, after, protection_manifest(photos, after, RandomNoise(), "mini", "x", 0)))
+        sets.append(Protection(photos, after, RandomNoise(), "mini", "x", 0, after))
     out, moments = tmp_path / "out", random.Random(0)
     interrupted = 0
     for _ in range(50):
@@ -89,7 +89,7 @@ def test_killed_at_any_moment_a_folder_holds_whole_files_and_takes_the_next_set(
         if child == 0:
             while True:
                 for one in sets:
-                    write_protection(out, *one)
+                    one.write(out)
         time.sleep(moments.uniform(0.002, 0.06))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -103,7 +103,7 @@ def test_killed_at_any_moment_a_folder_holds_whole_files_and_takes_the_next_set(
         main(["attack", "--instance", str(out), "--out", str(tmp_path / "x")]) == 2 or not (out / UNFINISHED).exists()
     )
     capsys.readouterr()
-    write_protection(out, *sets[1])
+    sets[1].write(out)
     left = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     places = ("", "controls/clean/", "controls/random/")
     assert left == sorted(["manifest.json", *(f"{place}{name}.png" for place in places for name in "cd")])

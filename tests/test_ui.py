@@ -25,8 +25,10 @@ from udp.language import ENGLISH, text
 from udp.models.registry import MODELS
 from udp.photos import Photo, read_photos
 from udp.progress import Progress, span
+from udp.protection.folder import Protection
 from udp.protection.methods import EUDP, METHODS, RandomNoise
 from udp.reports.pictures import grid
+from udp.settings import for_model
 from udp.ui.parts import layout
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
@@ -149,7 +151,8 @@ def test_amplified_perturbation_fills_the_range() -> None:
 def protection(photos: list[Photo], folder: Path, budget: float = 8 / 255):
     method = RandomNoise(budget=budget)
     folder.mkdir(exist_ok=True)
-    return save_protection(photos, method(photos, None), method, "/secret/place/mini", "a photo of sks", 3, folder)
+    made = Protection(photos, method(photos, None), method, "/secret/place/mini", "a photo of sks", 3)
+    return save_protection(made, folder)
 
 
 def test_a_protection_is_saved_exactly(photos: list[Photo], tmp_path: Path) -> None:
@@ -173,7 +176,8 @@ def test_an_attack_is_saved_and_tabled(tmp_path: Path) -> None:
     figures = {"clean_loss": 0.5, "similarity": 0.25, "fid": 1140.2}
     arm = Arm("clean", (image,), (1.0, 0.5), figures, intervals={"similarity": (0.1, 0.4)})
     report = Report(base, (arm,), Verdict(VerdictId.NO_CONTROL, 1), recipe=LoRA(), trial=Trial(seed=7))
-    pictures, archive = save_attack(report, "mini", EUDP(), tmp_path, (text("", "Odd photos."),))
+    used = for_model(EUDP(), small=True)
+    pictures, archive = save_attack(report, "mini", used, tmp_path, (text("", "Odd photos."),))
     assert pictures["clean"][0].name == "seed-7.png"
     with zipfile.ZipFile(archive) as bundle:
         names = set(bundle.namelist())

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.conftest import picture
 from udp.errors import InvalidInput, ModelUnavailable, UDPError
 from udp.models.loading import load_model
+from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
 from udp.ui.parts.errors import friendly, without_folders
 from udp.ui.parts.layout import model_box
@@ -138,7 +139,7 @@ def test_location_and_camera_do_not_travel(tmp_path: Path) -> None:
     Image.fromarray(picture(0)).save(path, exif=exif, comment=b"SecretComment")
     method, photos = RandomNoise(), take_photos([path])
     (tmp_path / "run").mkdir()
-    saved = save_protection(photos, method(photos, None), method, "mini", "a photo", 0, tmp_path / "run")
+    saved = save_protection(Protection(photos, method(photos, None), method, "mini", "a photo", 0), tmp_path / "run")
     for file in (tmp_path / "run").rglob("*.png"):
         assert b"Secret" not in file.read_bytes() and not Image.open(file).getexif()
     assert b"Secret" not in saved.archive.read_bytes()

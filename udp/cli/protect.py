@@ -10,8 +10,7 @@ from udp.cli.common import Ticker, add_common_flags, apply_preset, check_places,
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.imitation.prompts import PRESETS
 from udp.photos import read_masks
-from udp.protection.methods import METHODS, RandomNoise
-from udp.settings import for_model
+from udp.protection.methods import METHODS
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +29,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
     from udp.models.loading import load_model  # seconds to import: the help does without
-    from udp.protection.folder import check_free, protection_manifest, write_protection
+    from udp.protection.folder import Protection, check_free
 
     refuse_unused(options, METHODS, [options.method])
     apply_preset(PRESETS[options.preset], options)
@@ -40,16 +39,10 @@ def run(options: argparse.Namespace) -> None:
     photos = found.photos
     method = from_flags(METHODS[options.method], options)
     model = load_model(options.model)
-    method = for_model(method, model.small)
     ticker = Ticker()
     masks = read_masks(options.mask, photos, say) if options.mask else None
-    protected = method(photos, model, options.prompt, options.seed, ticker, masks)
-    control = RandomNoise.beside(method)
-    random = control(photos, model, options.prompt, options.seed, masks=masks)
-    manifest = protection_manifest(photos, protected, method, options.model, options.prompt, options.seed)
-    if found.skipped:
-        manifest["left_out"] = list(found.skipped)
-    write_protection(options.out, photos, protected, random, manifest)
+    made = Protection.make(photos, method, model, options.prompt, options.seed, ticker, masks, found.skipped)
+    manifest = made.with_control(model, masks).write(options.out)
     if found.skipped:
         say(f"not protected, see above: {len(found.skipped)} of {len(photos) + len(found.skipped)} files")
     print(f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "

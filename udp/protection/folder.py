@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from udp.decoding import suffixes
 from udp.digests import digest, photos_digest, weights_digest
@@ -24,26 +26,98 @@ CONTROLS = "controls"
 UNFINISHED = "unfinished.json"  # lies in a folder while a set is written to it, and after a kill
 
 
-def protection_manifest(
-    originals: Sequence[Photo], protected: Sequence[Photo], method: ProtectionMethod, model: str, prompt: str, seed: int
-) -> dict[str, Any]:
-    """Every setting, and the visibility of every photo's perturbation, as JSON values."""
-    return {
-        "method": method.name,
-        "reference": method.reference,
-        "settings": describe_settings(method),
-        "budget_levels_of_255": round(method.budget * 255, 3),
-        "model": Path(model).name,
-        "prompt": prompt,
-        "seed": seed,
-        "versions": versions(),
-        "photos": [
-            {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
-             "size": list(before.size), "notes": list(before.notes),
-             **visibility(before, after)}
-            for before, after in zip(originals, protected, strict=True)
-        ],
-    }  # fmt: skip
+@dataclass(frozen=True)
+class Protection:
+    """Photos before and after, in pairs, and all that led from one to the other: a result that writes itself.
+
+    `method` has what suits the model's size filled in, `model` is the model's name. `random` are the photos with noise of the
+    same budget, empty where nobody compares; `left_out` says of files that could not be protected why.
+    """
+
+    originals: Sequence[Photo]
+    protected: Sequence[Photo]
+    method: ProtectionMethod
+    model: str
+    prompt: str
+    seed: int
+    random: Sequence[Photo] = ()
+    left_out: Sequence[str] = ()
+
+    @classmethod
+    def make(
+        cls,
+        photos: Sequence[Photo],
+        method: ProtectionMethod,
+        model: DiffusionModel,
+        prompt: str,
+        seed: int,
+        on_progress: OnProgress = ignore_progress,
+        masks: Sequence[np.ndarray | None] | None = None,
+        left_out: Sequence[str] = (),
+    ) -> Protection:
+        """Protect `photos`; raises what `ProtectionMethod.__call__` does."""
+        method = for_model(method, model.small)
+        protected = method(photos, model, prompt, seed, on_progress, masks)
+        return cls(photos, protected, method, model.name, prompt, seed, left_out=left_out)
+
+    def with_control(self, model: DiffusionModel, masks: Sequence[np.ndarray | None] | None = None) -> Protection:
+        """The same with `random` drawn."""
+        return replace(self, random=self.control(model, self.prompt, self.seed, masks))
+
+    def control(
+        self, model: DiffusionModel, prompt: str, seed: int, masks: Sequence[np.ndarray | None] | None = None
+    ) -> list[Photo]:
+        """The originals with random noise that may change each pixel as much as the method may."""
+        return RandomNoise.beside(self.method)(self.originals, model, prompt, seed, masks=masks)
+
+    @property
+    def arms(self) -> dict[str, list[Photo]]:
+        """The sets of a trial, by the names of its arms."""
+        return {"clean": list(self.originals), "random": list(self.random), "protected": list(self.protected)}
+
+    def manifest(self) -> dict[str, Any]:
+        """Every setting, and the visibility of every photo's perturbation, as JSON values."""
+        return {
+            "method": self.method.name,
+            "reference": self.method.reference,
+            "settings": describe_settings(self.method),
+            "budget_levels_of_255": round(self.method.budget * 255, 3),
+            "model": Path(self.model).name,
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "versions": versions(),
+            "photos": [
+                {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
+                 "size": list(before.size), "notes": list(before.notes),
+                 **visibility(before, after)}
+                for before, after in zip(self.originals, self.protected, strict=True)
+            ],
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
+        }  # fmt: skip
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Protected PNGs and the manifest in `folder`, the sets to compare them with in `folder`/controls.
+
+        They replace what an earlier run wrote there, whatever its photos were called.
+        Returns the manifest.
+        """
+        manifest = self.manifest()
+        folder.mkdir(parents=True, exist_ok=True)
+        stale = earlier_photos(folder)
+        # First, so that the next run knows what a killed one has left; the manifest comes last.
+        names = dict.fromkeys([*(path.name for path in stale), *(row["file"] for row in manifest["photos"])])
+        write_json(folder / UNFINISHED, {"photos": [{"file": name} for name in names]})
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for path in stale:
+            path.unlink(missing_ok=True)
+        for place, photos in ((folder, self.protected), (folder / CONTROLS / "clean", self.originals),
+                              (folder / CONTROLS / "random", self.random)):  # fmt: skip
+            place.mkdir(parents=True, exist_ok=True)
+            for photo in photos:
+                write_png(place / f"{photo.name}.png", photo)
+        write_json(folder / MANIFEST, manifest)
+        (folder / UNFINISHED).unlink()
+        return manifest
 
 
 def earlier_photos(folder: Path) -> list[Path]:
@@ -72,34 +146,6 @@ def check_free(folder: Path) -> None:
             )
 
 
-def write_protection(
-    folder: Path,
-    originals: Sequence[Photo],
-    protected: Sequence[Photo],
-    random: Sequence[Photo],
-    manifest: dict[str, Any],
-) -> None:
-    """Protected PNGs and the manifest in `folder`; clean and random-noise PNGs for a trial in `folder`/controls.
-
-    They replace what an earlier run wrote there, whatever its photos were called.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    stale = earlier_photos(folder)
-    # First, so that the next run knows what a killed one has left; the manifest comes last.
-    names = dict.fromkeys([*(path.name for path in stale), *(row["file"] for row in manifest["photos"])])
-    write_json(folder / UNFINISHED, {"photos": [{"file": name} for name in names]})
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for path in stale:
-        path.unlink(missing_ok=True)
-    for place, photos in ((folder, protected), (folder / CONTROLS / "clean", originals),
-                          (folder / CONTROLS / "random", random)):  # fmt: skip
-        place.mkdir(parents=True, exist_ok=True)
-        for photo in photos:
-            write_png(place / f"{photo.name}.png", photo)
-    write_json(folder / MANIFEST, manifest)
-    (folder / UNFINISHED).unlink()
-
-
 def protect_once(
     folder: Path,
     photos: Sequence[Photo],
@@ -120,18 +166,16 @@ def protect_once(
         "seed": seed, "weights": weights_digest(model.modules),
     })  # fmt: skip
     mark = folder / "key.txt"
-    random = RandomNoise.beside(method)(photos, model, prompt, seed)
     if mark.is_file() and mark.read_text(errors="replace").strip() == key and (kept := _kept(folder, photos)):
         on_progress(Progress(Stage.PROTECTED_EARLIER, 1, 1))
-        return {"clean": list(photos), "random": random, "protected": kept}
-    protected = method(photos, model, prompt, seed, on_progress)
+        return Protection(photos, kept, method, model.name, prompt, seed).with_control(model).arms
+    made = Protection.make(photos, method, model, prompt, seed, on_progress).with_control(model)
     mark.unlink(missing_ok=True)
     for stale in [*folder.glob("*.png"), *(folder / CONTROLS).glob("*/*.png")]:
         stale.unlink()
-    manifest = protection_manifest(photos, protected, method, model.name, prompt, seed)
-    write_protection(folder, photos, protected, random, manifest)
+    made.write(folder)
     write_whole(mark, key + "\n")
-    return {"clean": list(photos), "random": random, "protected": protected}
+    return made.arms
 
 
 def _kept(folder: Path, photos: Sequence[Photo]) -> list[Photo] | None:

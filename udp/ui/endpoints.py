@@ -19,6 +19,7 @@ from udp.evaluation.lab import DEFAULT_CLEANINGS, LabReport
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES
 from udp.photos import Photo
+from udp.protection.folder import Protection
 from udp.protection.methods import EUDP, METHODS
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.layout import MOST_PICTURES, upload_box
@@ -106,16 +107,11 @@ def _protect(context: Context) -> Any:
             session = context.session(request)
             chosen = from_names(METHODS, method, {**(settings or {}), "budget": budget_levels})
             found = take_readable(note_uploads(session, photos))
-            originals = found.photos
-            work = ProtectWork(
-                originals, chosen, context.owner.check_model(model), clean_prompt(prompt, PROMPT), whole_seed(seed)
-            )
+            name, prompt = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
+            work = ProtectWork(found.photos, chosen, name, prompt, whole_seed(seed), found.skipped)
 
-            def save(protected: list[Photo]) -> str:
-                folder = session.new_folder("api")
-                saved = save_protection(
-                    originals, protected, chosen, work.model_name, work.prompt, work.seed, folder, skipped=found.skipped
-                )
+            def save(made: Protection) -> str:
+                saved = save_protection(made, session.new_folder("api"))
                 return str(saved.archive)
 
             return await _result(context, session, work, save)
@@ -146,10 +142,10 @@ def _attack(context: Context) -> Any:
                 source.clean, source.protected, source.method, TRAINED, chosen, trial, name,
                 pretrained=context.owner.pretrained,
             )  # fmt: skip
-            known = source.method if source.known else None
 
-            def save(result: tuple[Report, Any]) -> tuple[str, str]:
-                report, folder = result[0], session.new_folder("api")
+            def save(result: tuple[Report, Protection | None]) -> tuple[str, str]:
+                (report, made), folder = result, session.new_folder("api")
+                known = made.method if made else source.method if source.known else None
                 _, archive = save_attack(report, work.model_name, known, folder, source.warnings)
                 return report.verdict, str(archive)
 

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 
 from udp.evaluation.arm_names import TRAINED
-from udp.ui.parts import say
+from udp.ui import say
 from udp.ui.parts.progress import STAGE_SERIES
 
 

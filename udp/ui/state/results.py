@@ -18,16 +18,15 @@ from udp.evaluation.arms import Report
 from udp.evaluation.lab import Lab, LabReport
 from udp.files import MANIFEST
 from udp.language import ENGLISH, Text
-from udp.models.loading import is_small
 from udp.photos import Photo, PhotoSet, flattened, read_photo, read_photos, read_set, same_name, write_png
 from udp.protection.base import ProtectionMethod
 from udp.protection.budget import whole_levels
-from udp.protection.folder import protection_manifest
+from udp.protection.folder import Protection
 from udp.reports.html import called
 from udp.reports.lab import lab_manifest, write_lab
 from udp.reports.pictures import grid
 from udp.reports.trial import attack_manifest, learned_files, write_losses
-from udp.settings import describe_settings, for_model
+from udp.settings import describe_settings
 
 MOST_PHOTOS = 16
 MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
@@ -135,30 +134,14 @@ def amplify(original: np.ndarray, protected: np.ndarray, gain: float) -> np.ndar
     return np.clip(np.rint(128 + gain * difference), 0, 255).astype(np.uint8)
 
 
-def save_protection(
-    originals: Sequence[Photo],
-    protected: Sequence[Photo],
-    method: ProtectionMethod,
-    model: str,
-    prompt: str,
-    seed: int,
-    folder: Path,
-    example: str = "",
-    skipped: Sequence[str] = (),
-) -> SavedProtection:
-    """Write PNGs, previews and the ZIP (protected PNGs and the manifest) into `folder`.
-
-    `skipped` says of files that were left out why; the manifest repeats it.
-    """
-    method = for_model(method, is_small(model)) if method.uses_model else method
-    gain = 127 / whole_levels(method.budget)
-    manifest = protection_manifest(originals, protected, method, model, prompt, seed)
-    if skipped:
-        manifest["left_out"] = list(skipped)
+def save_protection(made: Protection, folder: Path, example: str = "") -> SavedProtection:
+    """Write PNGs, previews and the ZIP (protected PNGs and the manifest) into `folder`."""
+    gain = 127 / whole_levels(made.method.budget)
+    manifest = made.manifest()
     for kind in KINDS:
         (folder / kind).mkdir()
     saved = []
-    for old, new, figures in zip(originals, protected, manifest["photos"], strict=True):
+    for old, new, figures in zip(made.originals, made.protected, manifest["photos"], strict=True):
         at = {kind: folder / kind / f"{new.name}.png" for kind in KINDS}
         write_png(at["clean"], old)
         write_png(at["protected"], new)
@@ -172,7 +155,9 @@ def save_protection(
         for photo in saved:
             bundle.write(photo.protected, f"{photo.name}.png")
         bundle.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
-    return SavedProtection(tuple(saved), method, gain, archive, prompt, seed, example, tuple(skipped))
+    return SavedProtection(
+        tuple(saved), made.method, gain, archive, made.prompt, made.seed, example, tuple(made.left_out)
+    )
 
 
 def save_attack(
@@ -198,9 +183,8 @@ def save_attack(
     grid({called(arm.name): arm.images for arm in arms}).save(folder / "grid.png")
     write_losses(folder / "losses.csv", report)
     content = attack_manifest(report, model, warnings)
-    if protection:  # one that was never saved by itself still has zeros where the model's own values were used
-        used = for_model(protection, is_small(model)) if protection.uses_model else protection
-        content["protection"] = {"method": used.name, "settings": describe_settings(used)}
+    if protection:
+        content["protection"] = {"method": protection.name, "settings": describe_settings(protection)}
     archive = folder / "attack.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
         for arm_name, paths in pictures.items():

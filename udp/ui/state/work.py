@@ -21,6 +21,7 @@ from udp.models.loading import load_model, taken_for_small
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
 from udp.protection.base import ProtectionMethod
+from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
 from udp.settings import for_model
 from udp.ui.state.jobs import Job
@@ -91,29 +92,33 @@ def limited(on_progress: OnProgress, most_minutes: float | None) -> OnProgress:
 
 @dataclass(frozen=True)
 class ProtectWork:
-    """Protect photos; the result is the protected photos."""
+    """Protect photos; the result is the protection."""
 
     photos: Sequence[Photo]
     method: ProtectionMethod
     model_name: str
     prompt: str
     seed: int
+    left_out: Sequence[str] = ()
 
     def units(self) -> float:
         """Cost in fine-tuning steps."""
         return protection_units(self.method, len(self.photos))
 
-    def __call__(self, on_progress: OnProgress) -> list[Photo]:
+    def __call__(self, on_progress: OnProgress) -> Protection:
         """Run, reporting progress."""
         on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
-        return self.method(self.photos, load_model(self.model_name), self.prompt, self.seed, on_progress)
+        model = load_model(self.model_name)
+        return Protection.make(
+            self.photos, self.method, model, self.prompt, self.seed, on_progress, None, self.left_out
+        )
 
 
 @dataclass(frozen=True)
 class AttackWork:
     """Fine-tune on every arm; where `protected` is None and an arm needs it, protect first, with `method`.
 
-    The result is the report and the protected photos, if any. The random arm is the control of `method`.
+    The result is the report and the protection, if it was made here. The random arm is the control of `method`.
     With `pretrained`, the report has figures of CLIP and DINOv2 as well.
     """
 
@@ -128,17 +133,20 @@ class AttackWork:
     protection_seed: int = 0
     pretrained: bool = False
 
-    def __call__(self, on_progress: OnProgress) -> tuple[Report, list[Photo] | None]:
+    def __call__(self, on_progress: OnProgress) -> tuple[Report, Protection | None]:
         """Run, reporting progress."""
         on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         model, beside = load_model(self.model_name), measuring_models(self.pretrained)
         # Before the photos are protected: a prompt that cannot teach anything would be refused only afterwards.
         self.recipe.check_prompts(model, self.trial.instance_prompt, self.trial.prompt)
-        protected, share = self.protected, 0.0
+        protected, made, share = self.protected, None, 0.0
         if protected is None and "protected" in self.arms:
             share = self._protection_units() / self.units()
             listener = span(on_progress, 0.0, share)
-            protected = self.method(self.clean, model, self.protection_prompt, self.protection_seed, listener)
+            made = Protection.make(
+                self.clean, self.method, model, self.protection_prompt, self.protection_seed, listener
+            )
+            protected = made.protected
         photos: dict[str, Sequence[Photo]] = {}
         for arm in (str(arm) for arm in TRAINED if arm in self.arms):
             if arm == ArmName.RANDOM:
@@ -147,7 +155,7 @@ class AttackWork:
             else:
                 photos[arm] = self.clean if arm == ArmName.CLEAN else protected
         report = run_trial(photos, model, self.recipe, self.trial, span(on_progress, share, 1.0), beside)
-        return report, list(protected) if protected is not None else None
+        return report, made
 
     def units(self) -> float:
         """Cost in fine-tuning steps, sampling included."""

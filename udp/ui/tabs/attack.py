@@ -17,7 +17,7 @@ from udp.evaluation.arms import Report
 from udp.evaluation.trial import Trial
 from udp.language import ENGLISH, Text, text
 from udp.models.loading import taken_for_small
-from udp.photos import Photo
+from udp.protection.folder import Protection
 from udp.protection.methods import EUDP
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
@@ -245,22 +245,13 @@ class AttackTab(JobTab):
     def _prepare(self, session: Session, example: bool, *values: Any) -> Prepared:
         work, source = self._work(session, example, *values)
 
-        def save(result: tuple[Report, list[Photo] | None]) -> Saved:
-            report, protected = result
-            if source.protected is None and protected:
+        def save(result: tuple[Report, Protection | None]) -> Saved:
+            report, made = result
+            known = source.method if source.known and source.protected else None
+            if made:
                 place = session.new_folder("example")
-                session.example = save_protection(
-                    source.clean,
-                    protected,
-                    source.method,
-                    work.model_name,
-                    source.prompt,
-                    source.seed,
-                    place,
-                    "subject",
-                )
+                session.example, known = save_protection(made, place, "subject"), made.method
                 session.keep("example", place)
-            known = source.method if source.known and protected else None
             folder = session.new_folder("attack")
             pictures, archive = save_attack(report, work.model_name, known, folder, source.warnings)
             session.keep("attack", folder)

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from udp.language import ENGLISH, Text, text
-from udp.photos import Photo
+from udp.protection.folder import Protection
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
@@ -177,25 +177,14 @@ class ProtectTab(JobTab):
         method, prompt, seed = given["method"], clean_prompt(given["prompt"], PROMPT), whole_seed(given["seed"])
         paths = note_uploads(session, given["files"])
         found = take_readable(paths)
-        photos = found.photos
         for reason in found.skipped:
             gr.Warning(html.escape(ENGLISH.say(text("photos.left_out", reason=reason))))
         name = self.context.owner.check_model(given["model"])
-        work = ProtectWork(photos, method, name, prompt, seed)
+        work = ProtectWork(found.photos, method, name, prompt, seed, found.skipped)
 
-        def save(protected: list[Photo]) -> SavedProtection:
+        def save(made: Protection) -> SavedProtection:
             folder = session.new_folder("protection")
-            session.protection = save_protection(
-                photos,
-                protected,
-                method,
-                work.model_name,
-                work.prompt,
-                work.seed,
-                folder,
-                example_name(paths),
-                found.skipped,
-            )
+            session.protection = save_protection(made, folder, example_name(paths))
             session.keep("protection", folder)
             return session.protection
 

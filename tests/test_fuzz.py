@@ -151,7 +151,8 @@ def test_the_app_saves_whatever_it_takes(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     photos = [Photo(f"p{index}", p.pixels, p.alpha, p.icc_profile, p.notes, p.file) for index, p in enumerate(found)]
-    saved = save_protection(photos, RandomNoise()(photos, None), RandomNoise(), "mini", "x", 0, folder)
+    made = Protection(photos, RandomNoise()(photos, None), RandomNoise(), "mini", "x", 0)
+    saved = save_protection(made, folder)
     assert len(saved.photos) == len(found)
 
 

@@ -45,7 +45,7 @@ def test_it_learns_resumes_and_loads_as_a_model(tmp_path: Path, monkeypatch: pyt
         first = pixel.train([tmp_path], checkpoint, minutes=10 / 60, batch=4)
         state = torch.load(checkpoint, weights_only=True)
         again = pixel.train([tmp_path], checkpoint, minutes=0)
-    assert state["trainer"]["step"] >= 8 and error(first.network) < untrained
+    assert state["trainer"]["step"] >= 8 and error(first.unet) < untrained
     assert all(torch.equal(a, b) for a, b in zip(first.unet.parameters(), again.unet.parameters(), strict=True))
     pixel.save(again, tmp_path / "weights")
     sizes = [path.stat().st_size for path in (tmp_path / "weights").rglob("*.safetensors")]

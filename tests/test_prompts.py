@@ -97,7 +97,7 @@ def test_a_prompt_without_the_learned_word_is_refused_before_the_training(
 
 
 def test_good_prompts_pass(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
-    for prompt in ("", "a photo of sks", "A photo of SKS, 4 (old) & 'x'", LONG[:40]):
+    for prompt in ("", "a photo of sks", "A photo of SKS, 4 (old) & 'x'", LONG[:24]):
         tiny_model.check_prompt(prompt)
     load_model("mini").check_prompt("a painting in the style of sks")
     load_model("mini-pixel").check_prompt(LONG)  # it reads none

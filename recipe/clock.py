@@ -22,13 +22,13 @@ def train_by_clock(
     every: int,
     checkpoint: Path,
     state: Callable[[], dict[str, Any]],
-    on_step: Callable[[int], None] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
 ) -> None:
     """Descend `loss` until `minutes` have gone by, of which `spent` seconds already have; the schedule follows the clock.
 
     After every `every` steps a line of the log; about every minute and at the end `checkpoint`, with `state()`, the
     trainer's state and the seconds spent. It replaces the last one only when it is complete: a killed run never leaves
-    half a file.
+    half a file. `on_step(step, share)` gets the share of the time that has gone by.
     """
     start = time.monotonic() - spent
     saved = time.monotonic()
@@ -42,7 +42,7 @@ def train_by_clock(
     def report(step: int, value: float) -> None:
         nonlocal saved
         if on_step:
-            on_step(step)
+            on_step(step, min(1.0, (time.monotonic() - start) / max(1e-9, minutes * 60)))
         recent.append(value)
         if step % every == 0:
             now = time.monotonic()

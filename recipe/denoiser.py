@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from recipe.autoencoder import LATENT_CHANNELS
 from recipe.clock import train_by_clock
 from recipe.pictures import SIDE, squares, view
+from recipe.student import LATENT_CHANNELS
 from recipe.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
 from udp.models.training import Trainer, TrainingSettings
 
@@ -28,12 +28,12 @@ EMA_DECAY = 0.998
 HELD_OUT = 256  # of the last squares: never trained on, their loss is logged beside the training's
 
 
-def build_unet() -> UNet2DConditionModel:
-    """An untrained U-Net on 24 x 16 x 16 latents; attention where tokens are few, every width a multiple of 64."""
+def build_unet(latent_channels: int = LATENT_CHANNELS) -> UNet2DConditionModel:
+    """An untrained U-Net on C x 16 x 16 latents; attention where tokens are few, every width a multiple of 64."""
     return UNet2DConditionModel(
         sample_size=SIDE // 8,
-        in_channels=LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
         block_out_channels=(128, 128, 256),
         layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
@@ -65,7 +65,7 @@ def computes_in_bfloat16(device: torch.device) -> bool:
 
 @torch.no_grad()
 def encode_all(vae: AutoencoderTiny, images: np.ndarray, views: torch.Generator | None = None) -> torch.Tensor:
-    """uint8 (N, 128, 128, 3) to float16 latents (N, 24, 16, 16), scaled to about unit variance, on the device of `vae`.
+    """uint8 (N, 128, 128, 3) to float16 latents (N, C, 16, 16), on the device of `vae`.
 
     With `views`, a generator, of a random view of each square instead of the square (`recipe.pictures.view`).
     """
@@ -102,11 +102,13 @@ def train(
     seed: int = 0,
     batch: int = 16,
     views: int = 2,
+    start: Path | None = None,
 ) -> StableDiffusionPipeline:
     """Train for `minutes` of wall clock, resuming from `checkpoint`, and return the pipeline with averaged weights.
 
     Everything runs on the device of `vae`. `views` is how many random views of each square there are to draw from,
-    encoded once before the training (12 KB each).
+    encoded once before the training (2 KB each). `start` is a folder with an earlier pipeline of the same widths: training
+    begins from its words, text encoder and U-Net, but for the layers whose shapes differ because its latents were others.
     """  # fmt: skip
     torch.manual_seed(seed)  # initial weights only
     device = vae.device
@@ -115,11 +117,14 @@ def train(
     seen = len(images) - held_out
     vocabulary = checkpoint.with_name("tokenizer")  # kept: more captions on resuming must not renumber the words
     if not vocabulary.exists():
-        build_tokenizer(captions).save_pretrained(vocabulary)
+        known = CLIPTokenizer.from_pretrained(start / "tokenizer") if start else build_tokenizer(captions)
+        known.save_pretrained(vocabulary)
     tokenizer = CLIPTokenizer.from_pretrained(vocabulary)
     tokens = tokenizer([*captions, ""], padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
     tokens = tokens.input_ids.to(device)
-    text_encoder, unet = build_text_encoder(tokenizer).to(device), build_unet().to(device)
+    text_encoder, unet = build_text_encoder(tokenizer).to(device), build_unet(vae.config.latent_channels).to(device)
+    if start and not checkpoint.exists():
+        take_over(start, unet, text_encoder)
     scheduler = build_scheduler()
     noise_scheduler = DDPMScheduler.from_config(scheduler.config)
     ema = Ema([unet, text_encoder])
@@ -142,9 +147,12 @@ def train(
     noise_generator = torch.Generator(device).manual_seed(seed + trainer.step)
     # Compiled, normalisation and activations are fused: on a GPU the steps are bound by memory traffic.
     fast_unet = torch.compile(unet) if device.type == "cuda" else unet
-    # Latents are principal components, the first of them carrying shape and colour and the last fine grain that no text
-    # predicts; all have unit variance, so without weights the grain would fill most of the loss.
-    importance = torch.arange(1, LATENT_CHANNELS + 1, device=device).rsqrt()
+    # The transform's latents are principal components, the first of them carrying shape and colour and the last fine grain
+    # that no text predicts; all have unit variance, so without weights the grain would fill most of the loss.
+    channels = vae.config.latent_channels
+    importance = torch.ones(channels, device=device)
+    if channels != LATENT_CHANNELS:
+        importance = torch.arange(1, channels + 1, device=device).rsqrt()
     importance = (importance / importance.mean()).reshape(1, -1, 1, 1)
     print(f"{seen} squares, {held_out} held out, {views} views, {len(tokenizer)} tokens", flush=True)
 
@@ -177,7 +185,7 @@ def train(
         return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}
 
     @torch.no_grad()
-    def after_step(step: int) -> None:
+    def after_step(step: int, share: float) -> None:
         ema.update(step)
         if held_out and step % UNSEEN_EVERY == 0:
             fixed = torch.Generator(device).manual_seed(seed)
@@ -186,6 +194,18 @@ def train(
 
     train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, after_step)
     return assemble(vae, ema.averages[0], ema.averages[1], tokenizer, scheduler)
+
+
+def take_over(start: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
+    """Copy the weights of the pipeline in `start` wherever shapes agree; the U-Net's last layer then begins small."""
+    earlier = UNet2DConditionModel.from_pretrained(start / "unet").float().state_dict()
+    text_encoder.load_state_dict(CLIPTextModel.from_pretrained(start / "text_encoder").float().state_dict())
+    own = unet.state_dict()
+    unet.load_state_dict({name: earlier[name] if earlier[name].shape == own[name].shape else own[name] for name in own})
+    if earlier["conv_out.weight"].shape != own["conv_out.weight"].shape:
+        with torch.no_grad():
+            unet.conv_out.weight.mul_(0.1)
+            unet.conv_out.bias.zero_()
 
 
 def assemble(vae, unet, text_encoder, tokenizer, scheduler) -> StableDiffusionPipeline:

@@ -93,7 +93,9 @@ def train(
     def weights() -> dict[str, Any]:
         return {"unet": unet.state_dict(), "average": ema.averages[0].state_dict()}
 
-    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, ema.update)
+    train_by_clock(
+        trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, lambda step, share: ema.update(step)
+    )
     return assemble(ema.averages[0], scheduler)
 
 

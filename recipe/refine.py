@@ -18,6 +18,7 @@ from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 from recipe.clock import train_by_clock
 from recipe.denoiser import encode_all
 from recipe.pictures import squares
+from recipe.student import reconstruction_loss
 from udp.models.training import Trainer, TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=3e-4, betas=(0.9, 0.99), schedule="cosine", warmup=0.1)
@@ -49,19 +50,6 @@ def estimates(pipeline: StableDiffusionPipeline, latents: torch.Tensor, captions
         alpha = alphas[timesteps].reshape(-1, 1, 1, 1)
         found.append((alpha.sqrt() * noisy - (1 - alpha).sqrt() * velocity).half())
     return torch.cat(found)
-
-
-def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1 of values and of their horizontal and vertical differences, at full and at half size."""
-    residual = output - target
-    loss = residual.abs().mean()
-    for scale in range(2):
-        if scale:
-            residual = torch.nn.functional.avg_pool2d(residual, 2)
-        down = (residual[..., 1:, :] - residual[..., :-1, :]).abs().mean()
-        across = (residual[..., 1:] - residual[..., :-1]).abs().mean()
-        loss = loss + 0.5 * (down + across)
-    return loss
 
 
 @torch.no_grad()
@@ -156,7 +144,7 @@ def train(
         return reconstruction_loss(decoded.sample, pixels)
 
     @torch.no_grad()
-    def restore(step: int) -> None:
+    def restore(step: int, share: float) -> None:
         for (parameter, mask), value in zip(opened, kept, strict=True):
             parameter[mask] = value[mask]
 

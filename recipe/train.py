@@ -5,20 +5,26 @@
     python -m recipe.renders ... --out renders               # captioned renders (needs mitsuba)
     npm pack @lobehub/fluent-emoji-3d@1.1.0                    # unpacked: package/assets, named by code point
     python -m recipe.renders ... --cutouts package/assets --out cutouts
-    python -m recipe.train autoencoder --data data renders --work work
+    python -m recipe.train autoencoder --data data renders --work work        # udp/mini/weights: computed
     python -m recipe.train unet        --data cutouts data renders --work work --minutes 66
-    python -m recipe.train decoder     --data cutouts data renders --work work --minutes 8
+    python -m recipe.train refine      --data cutouts data renders --work work --minutes 8
     python -m recipe.train export      --data cutouts data renders --work work --out udp/mini/weights
-    python -m recipe.train pixel       --data data renders --work work --minutes 15
-    python -m recipe.train pack        --data data renders --out packed     # one file, for a machine with a GPU
+    # udp/mini/sd_weights, the model in Stable Diffusion's latents, in a folder of its own:
+    python -m recipe.train encoder --teacher TAESD --data data renders cutouts --work sd --minutes 60
+    python -m recipe.train decoder --teacher TAESD --data data renders cutouts --work sd --minutes 15
+    python -m recipe.train unet    --data data renders cutouts --work sd --minutes 45 --start udp/mini/weights
+    python -m recipe.train export  --data data renders cutouts --work sd --out udp/mini/sd_weights
+    python -m recipe.train pixel   --data data renders --work work --minutes 15
+    python -m recipe.train pack    --data data renders --out packed     # one file, for a machine with a GPU
 
-The autoencoder is computed in a minute; the others resume from their checkpoint in `--work` when called again, and the
-learning rate follows the wall clock, so `--minutes` is what they cost. `unet` needs the autoencoder
-of the same `--work`, and `decoder` both: it refines the decoder on what that U-Net makes of the pictures. `pixel`, the
-twin without autoencoder (`recipe.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
+All resume from their checkpoint in `--work` when called again, and the learning rate follows the wall clock, so
+`--minutes` is what they cost. `TAESD` is a folder with the published `madebyollin/taesd` or its Hub id. `decoder`,
+`refine` and `unet` need the autoencoder or encoder of the same `--work`; `unet --start FOLDER` begins from an earlier pipeline's U-Net and words.
+`pixel`, the twin without autoencoder (`recipe.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
 
-A GPU is taken where there is one. `--batch 512 --views 16` fill it for `unet`, `--batch 256` for the others; `pack` carries
-the squares there as one file, which `--data packed` then names.
+A GPU is taken where there is one by `unet` and `pixel`: `--batch 512 --views 16` fill it for `unet`, `--batch 256` for
+`pixel`; `pack` carries the squares there as one file, which `--data packed` then names. Two trainings at once on two
+cores: one thread each (OMP_NUM_THREADS=1), or they wait for each other.
 """
 
 from __future__ import annotations
@@ -28,49 +34,68 @@ from pathlib import Path
 
 import torch
 
-from recipe import autoencoder, denoiser, pixel, refine
+from recipe import autoencoder, denoiser, pixel, refine, student
 from recipe.pictures import pack
+
+PARTS = ("autoencoder", "encoder", "decoder", "unet", "refine", "export", "pixel", "pack")
 
 
 def load_autoencoder(work: Path):
-    """The autoencoder in `work`."""
+    """The autoencoder in `work`: the computed one if it is there, else the student."""
+    if not (work / "autoencoder.pt").exists():
+        return load_student(work)
     model = autoencoder.build()
     model.load_state_dict(torch.load(work / "autoencoder.pt", weights_only=True)["model"])
+    return model.requires_grad_(False).eval()
+
+
+def load_student(work: Path):
+    """The autoencoder in `work`: the encoder, and the decoder if it has been trained."""
+    model = student.build()
+    model.encoder.load_state_dict(torch.load(work / "encoder.pt", weights_only=True)["average"])
+    if (work / "decoder.pt").exists():
+        model.decoder.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["average"])
     return model.requires_grad_(False).eval()
 
 
 def main() -> None:
     """Parse, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("autoencoder", "unet", "decoder", "export", "pixel", "pack"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pictures.jsonl or part-*.npz")
     parser.add_argument("--work", type=Path, default=Path("work"), help="checkpoints")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "udp" / "mini" / "weights")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=16, help="squares a step (the decoder takes a quarter)")
+    parser.add_argument("--batch", type=int, default=16, help="squares a step of unet and pixel")
     parser.add_argument("--views", type=int, default=2, help="random views of each square that the U-Net sees")
+    parser.add_argument("--teacher", default="madebyollin/taesd", help="folder or Hub id")
+    parser.add_argument("--start", type=Path, help="pipeline folder whose U-Net and words `unet` begins from")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if options.part == "pack":
         print(pack(options.data, options.seed, options.out))
         return
-    options.work.mkdir(parents=True, exist_ok=True)
-    if options.part == "autoencoder":
-        model = autoencoder.fit(options.data, options.seed)
-        torch.save({"model": model.state_dict()}, options.work / "autoencoder.pt")
-    elif options.part == "pixel":
+    work, minutes, seed = options.work, options.minutes, options.seed
+    work.mkdir(parents=True, exist_ok=True)
+    if options.part == "pixel":
         out = pixel.WEIGHTS if options.out == parser.get_default("out") else options.out
-        checkpoint = options.work / "pixel.pt"
-        pixel.save(pixel.train(options.data, checkpoint, options.minutes, options.seed, options.batch, device), out)
+        pixel.save(pixel.train(options.data, work / "pixel.pt", minutes, seed, options.batch, device), out)
+    elif options.part == "autoencoder":
+        torch.save({"model": autoencoder.fit(options.data, seed).state_dict()}, work / "autoencoder.pt")
+    elif options.part == "encoder":
+        student.train_encoder(student.load_teacher(options.teacher), options.data, work / "encoder.pt", minutes, seed)
+    elif options.part == "decoder":
+        teacher = student.load_teacher(options.teacher)
+        student.train_decoder(load_student(work), teacher, options.data, work / "decoder.pt", minutes, seed)
     else:
-        minutes = options.minutes if options.part == "unet" else 0
-        vae = load_autoencoder(options.work).to(device)
-        unet = options.work / "unet.pt"
-        pipeline = denoiser.train(vae, options.data, unet, minutes, options.seed, options.batch, options.views)
-        refined = options.work / "decoder.pt"
-        if options.part == "decoder":
-            refine.train(pipeline, options.data, refined, options.minutes, options.seed, max(1, options.batch // 4))
+        vae, spent = load_autoencoder(work).to(device), minutes if options.part == "unet" else 0
+        pipeline = denoiser.train(
+            vae, options.data, work / "unet.pt", spent, seed, options.batch, options.views, options.start
+        )
+        refined = work / "refined.pt"
+        if options.part == "refine":
+            refine.train(pipeline, options.data, refined, minutes, seed, max(1, options.batch // 4))
         elif options.part == "export":
             if refined.exists():
                 decoder = torch.load(refined, map_location=device, weights_only=True)["decoder"]

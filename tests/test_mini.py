@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import struct
 import time
@@ -12,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderTiny, DDPMScheduler, StableDiffusionPipeline
 from PIL import Image
 
-from recipe import autoencoder, denoiser, refine, transform
+from recipe import autoencoder, denoiser, refine, student, transform
+from recipe.crops import Crops
 from recipe.data import ALLOWED, licence_of, read_copyright, read_rcc
 from recipe.pictures import NARROWEST, pack, squares, view
 from recipe.text import EXTRA_WORDS, build_tokenizer
@@ -115,6 +117,114 @@ def test_views_are_mirrored_windows(folder: Path) -> None:
     assert torch.equal(seen, again) and seen.abs().max() <= 1
 
 
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that ticks with every look at it: trainings by the clock then take the same steps on every machine."""
+    clock = iter(range(100_000))
+    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(clock))
+    for module in (student, denoiser):
+        monkeypatch.setattr(module, "REPORT_EVERY", 12)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> AutoencoderTiny:
+    """Of the published teacher's architecture, with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        built = AutoencoderTiny(num_encoder_blocks=(1, 1, 1, 1), num_decoder_blocks=(1, 1, 1, 1), latent_channels=4)
+    return built.requires_grad_(False).eval()
+
+
+def pixels_of(folder: Path) -> torch.Tensor:
+    """Training squares in [0, 1]."""
+    images, _ = squares([folder], seed=0)
+    return torch.from_numpy(images[:4]).permute(0, 3, 1, 2).float() / 255
+
+
+def latent_error(model: AutoencoderTiny, teacher: AutoencoderTiny, pixels: torch.Tensor) -> float:
+    """How far the student's latents are from the teacher's, in standard deviations."""
+    with torch.no_grad():
+        wanted = teacher.encode(pixels * 2 - 1).latents
+        return float((model.encode(pixels * 2 - 1).latents - wanted).square().mean().sqrt() / wanted.std())
+
+
+def test_encoder_follows_its_teacher_under_attack_too_and_resumes(
+    folder: Path, tmp_path: Path, teacher: AutoencoderTiny, ticking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student, "ATTACKS_FROM", 0.3)
+    checkpoint, pixels = tmp_path / "encoder.pt", pixels_of(folder)
+    run = functools.partial(student.train_encoder, teacher, [folder], checkpoint, batch=2, size=32)
+    with torch.random.fork_rng(devices=[]):
+        untrained = run(minutes=0)
+        trained = run(minutes=0.9 / 60)
+        resumed = run(minutes=0)
+    assert latent_error(trained, teacher, pixels) < 0.95 * latent_error(untrained, teacher, pixels)
+    assert latent_error(resumed, teacher, pixels) == latent_error(trained, teacher, pixels)
+
+
+def test_attacked_pictures_stay_within_their_budgets_and_move_whom_they_are_against(
+    folder: Path, teacher: AutoencoderTiny
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    attacker = student.Attacker(
+        student.build().encoder, teacher.encoder, torch.ones(1, 4, 1, 1), Crops([folder], 32, 0), 2, generator
+    )
+    attacked = attacker._start()
+    attacked.against, attacked.target = "teacher", None
+    shift = []
+    for _ in range(6):
+        attacker._step(attacked)
+        with torch.no_grad():
+            moved = teacher.encoder.layers(attacked.images + attacked.perturbations)
+        shift.append(float((moved - attacked.latents).square().mean()))
+    assert shift[-1] > shift[0]
+    assert (attacked.perturbations.abs() <= attacked.budgets + 1e-6).all()
+
+
+def test_decoder_learns_the_picture_from_latents_and_resumes(
+    folder: Path, tmp_path: Path, teacher: AutoencoderTiny, ticking: None
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, pixels = student.build(), pixels_of(folder)
+        run = functools.partial(
+            student.train_decoder, model, teacher, [folder], tmp_path / "decoder.pt", batch=2, size=32
+        )
+
+        def lost() -> float:
+            with torch.no_grad():
+                return float(
+                    student.reconstruction_loss(model.decode(model.encode(pixels * 2 - 1).latents).sample, pixels)
+                )
+
+        before = lost()
+        run(minutes=0.6 / 60)
+        after = lost()
+        run(minutes=0)  # resumes, has no time left
+    assert after < before and lost() == after
+
+
+def test_student_has_no_block_at_full_size_and_half_of_the_teachers_operations() -> None:
+    published = AutoencoderTiny(num_encoder_blocks=(1, 3, 3, 3), latent_channels=4)
+    assert operations(student.build().encoder) < 0.55 * operations(published.encoder)
+
+
+def operations(encoder: torch.nn.Module) -> int:
+    """Multiplications for a picture of 64 x 64."""
+    total = 0
+
+    def count(layer: torch.nn.Conv2d, given: tuple, output: torch.Tensor) -> None:
+        nonlocal total
+        total += layer.weight.numel() * output.shape[-1] * output.shape[-2]
+
+    hooks = [m.register_forward_hook(count) for m in encoder.modules() if isinstance(m, torch.nn.Conv2d)]
+    with torch.no_grad():
+        encoder(torch.zeros(1, 3, 64, 64))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
 def smooth_noise(seed: int, count: int, side: int = 64) -> torch.Tensor:
     """Coloured pictures with the 1 / f spectrum of photographs, (count, 3, side, side) in [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
@@ -191,16 +301,11 @@ def velocity_error(pipeline: StableDiffusionPipeline, folder: Path) -> float:
     return float((prediction - scheduler.get_velocity(latents, noise, timesteps)).square().mean())
 
 
-def test_denoiser_learns_resumes_and_saves_a_plain_pipeline(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(denoiser, "REPORT_EVERY", 12)
-    clock = iter(range(100_000))
-    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(clock))
+def test_denoiser_learns_resumes_and_saves_a_plain_pipeline(folder: Path, tmp_path: Path, ticking: None) -> None:
     checkpoint = tmp_path / "unet.pt"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        vae = autoencoder.build().requires_grad_(False)
+        vae = student.build().requires_grad_(False)
         untrained = denoiser.train(vae, [folder], checkpoint, minutes=0, batch=4)
         pipeline = denoiser.train(vae, [folder], checkpoint, minutes=0.6 / 60, batch=4)
         resumed = denoiser.train(vae, [folder], checkpoint, minutes=0, batch=4)
@@ -213,6 +318,23 @@ def test_denoiser_learns_resumes_and_saves_a_plain_pipeline(
     assert image.shape == (128, 128, 3) and np.isfinite(image).all()
     denoiser.save(loaded, tmp_path / "again")
     assert not [p for p in (tmp_path / "again").rglob("*.json") if str(tmp_path) in p.read_text()]
+
+
+def test_training_can_begin_from_a_pipeline_with_other_latents(folder: Path, tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        vae = student.build().requires_grad_(False)
+        earlier = denoiser.train(vae, [folder], tmp_path / "unet.pt", minutes=0)
+        config = {**earlier.unet.config, "in_channels": 24, "out_channels": 24}
+        earlier.register_modules(unet=type(earlier.unet).from_config(config))
+        denoiser.save(earlier, tmp_path / "earlier")
+        later = denoiser.train(vae, [folder], tmp_path / "again" / "unet.pt", minutes=0, start=tmp_path / "earlier")
+    same = [
+        torch.equal(a.half(), b.half())
+        for a, b in zip(earlier.unet.parameters(), later.unet.parameters(), strict=True) if a.shape == b.shape
+    ]  # fmt: skip
+    assert all(same) and len(same) > 100
+    assert later.unet.config.in_channels == 4
 
 
 def test_opening_the_decoder_changes_nothing_and_training_it_keeps_the_gates(

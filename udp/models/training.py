@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -46,10 +47,14 @@ class TrainingSettings:
 class Trainer:
     """AdamW over `parameters` that keeps its state between calls of `run`, as alternating max-min rounds need.
 
+    Another `optimizer` of the same parameters takes its place; the rate of a group is multiplied by the group's "scale".
+
     Raises `InvalidInput` if a parameter is not float32, there is none to train, or the learning rate is not above 0.
     """
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings) -> None:
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings, optimizer: Any = None
+    ) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
         if not self.parameters:
             raise InvalidInput("expected at least one trainable parameter, got none")
@@ -59,7 +64,7 @@ class Trainer:
         if not settings.learning_rate > 0:
             raise InvalidInput(f"expected a learning rate above 0, got {settings.learning_rate:g}")
         self.settings = settings
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = optimizer or torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
         self.step = 0
@@ -82,7 +87,7 @@ class Trainer:
         for index in range(steps):
             done = progress(self.step) if progress else index / steps
             for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.rate(done)
+                group["lr"] = self.settings.rate(done) * group.get("scale", 1.0)
             value = loss(self.step)
             # autograd.grad touches only our parameters: frozen or shared weights never collect gradients unseen.
             gradients = torch.autograd.grad(value, self.parameters, allow_unused=True)

@@ -1,0 +1,308 @@
+"""An autoencoder that speaks Stable Diffusion 1.x's latents: a student of the published `taesd`, trained here.
+
+The teacher (Ollin Boer Bohan, MIT) is itself distilled from Stable Diffusion's own autoencoder. Half of its arithmetic is
+spent at full resolution, on one residual block; the student has none there and needs about half of the operations.
+
+Encoder. It learns the teacher's latents on clean, noisy **and attacked** pictures. A perturbation that moves the student
+is worth something only where it moves the teacher too, so the pictures are perturbed by sign-gradient steps against the
+student of the moment, the teacher, or both, inside 2 to 16 / 255. Attacked pictures are kept in a pool and moved a step
+further at every visit, so that attacks of twenty steps cost one step each. Two kinds of hints speed it up: the student's
+features at every halving of the size follow the teacher's (Romero et al. 2015, arXiv 1412.6550), and each stage also
+gets the teacher's features as its input (blockwise distillation), so that late stages need not wait for early ones.
+
+Decoder. From the latents of pictures, with some noise because what it will get are a U-Net's, back to the picture: L1
+of values and differences, and of the teacher's features of the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny
+
+from recipe.clock import train_by_clock
+from recipe.crops import Crops
+from recipe.optimisers import MuonWithAdamW
+from udp.models.training import Trainer, TrainingSettings
+
+WIDTH = 64
+LATENT_CHANNELS = 4
+ENCODER_BLOCKS = (0, 3, 3, 3)  # the teacher's are (1, 3, 3, 3)
+DECODER_BLOCKS = (3, 3, 3, 0)  # (3, 3, 3, 1)
+REPORT_EVERY = 100  # steps between lines of the log
+EMA_DECAY = 0.998
+POOL = 48  # batches under attack at a time
+ATTACKS_FROM = 0.25  # of the training: before, clean and noisy pictures teach faster
+ATTACKED_SHARE = 0.6  # of the steps after that
+LEAST_LEVELS, MOST_LEVELS = 2, 16  # of 255: the budgets of the attacks
+NOISE_LEVELS = 10  # of 255: the largest noise on pictures that are not attacked
+HUBER = 0.3  # latent errors below this many standard deviations count by their square
+LATENT_NOISE = 0.3  # standard deviations at most, on what the decoder gets
+FEATURE_WEIGHT = 0.06  # of the decoder's features, beside values of about 0.05
+
+
+def build() -> AutoencoderTiny:
+    """A student with random weights, 3 x H x W <-> 4 x H/8 x W/8, its latents those of a U-Net of Stable Diffusion 1.x."""
+    return AutoencoderTiny(
+        encoder_block_out_channels=(WIDTH,) * 4,
+        decoder_block_out_channels=(WIDTH,) * 4,
+        num_encoder_blocks=ENCODER_BLOCKS,
+        num_decoder_blocks=DECODER_BLOCKS,
+        latent_channels=LATENT_CHANNELS,
+        scaling_factor=1.0,
+        shift_factor=0.0,
+        force_upcast=False,
+    ).to(memory_format=torch.channels_last)
+
+
+def load_teacher(folder: Path | str) -> AutoencoderTiny:
+    """The teacher, frozen, float32, from a folder or the Hub."""
+    teacher = AutoencoderTiny.from_pretrained(folder, dtype=torch.float32)
+    return teacher.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def stages(encoder: torch.nn.Module) -> list[torch.nn.Sequential]:
+    """The layers of an `EncoderTiny`, cut before every halving of the size but the first, and before the last layer."""
+    parts: list[list[torch.nn.Module]] = [[]]
+    halvings = 0
+    for layer in encoder.layers[:-1]:
+        if isinstance(layer, torch.nn.Conv2d) and layer.stride == (2, 2):
+            halvings += 1
+            if halvings > 1:
+                parts.append([])
+        parts[-1].append(layer)
+    return [torch.nn.Sequential(*part) for part in (*parts, [encoder.layers[-1]])]
+
+
+def features(encoder: torch.nn.Module, pixels: torch.Tensor) -> list[torch.Tensor]:
+    """What every stage makes of `pixels` (N, 3, H, W) in [0, 1]; the last are the latents."""
+    found, value = [], pixels
+    for stage in stages(encoder):
+        value = stage(value)
+        found.append(value)
+    return found
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the layers gain by it; weights and what is compared stay float32."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+@dataclass
+class Attacked:
+    """One batch under attack: clean `images`, their `perturbations` within `budgets` (n, 1, 1, 1), the teacher's clean
+    `latents`, whom the attack is against, where it pulls to (None: away from the clean latents), and visits left."""
+
+    images: torch.Tensor
+    budgets: torch.Tensor
+    perturbations: torch.Tensor
+    latents: torch.Tensor
+    against: str
+    target: torch.Tensor | None
+    visits: int
+
+
+class Attacker:
+    """A pool of batches under attack; `draw` moves one of them a step further and returns its pictures."""
+
+    def __init__(
+        self, student: torch.nn.Module, teacher: torch.nn.Module, spread: torch.Tensor, crops: Crops, batch: int,
+        generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        self.encoders = {"student": student, "teacher": teacher}
+        self.spread, self.crops, self.batch, self.generator = spread, crops, batch, generator
+        self.pool: list[Attacked] = []
+
+    def draw(self) -> torch.Tensor:
+        """Pictures (n, 3, S, S) in [0, 1] after one more step of their attack."""
+        if len(self.pool) < POOL:
+            self.pool.append(self._start())
+            index = len(self.pool) - 1
+        else:
+            index = int(torch.randint(POOL, (), generator=self.generator))
+        attacked = self.pool[index]
+        self._step(attacked)
+        if attacked.visits <= 0:
+            self.pool[index] = self._start()
+        return attacked.images + attacked.perturbations
+
+    def _uniform(self, *shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=self.generator)
+
+    def _start(self) -> Attacked:
+        images = self.crops.draw(self.batch)
+        budgets = (LEAST_LEVELS + (MOST_LEVELS - LEAST_LEVELS) * self._uniform(len(images), 1, 1, 1)) / 255
+        start = (self._uniform(*images.shape) * 2 - 1) * budgets
+        roll, aim, visits = self._uniform(3).tolist()
+        against = "both" if roll < 0.35 else "teacher" if roll < 0.5 else "student"
+        with torch.no_grad(), half_precision(images.device):
+            latents = self.encoders["teacher"].layers(images).float()
+        target = latents.roll(1, 0) if aim < 0.3 else None
+        return Attacked(images, budgets, start, latents, against, target, 2 + int(22 * visits))
+
+    def _step(self, attacked: Attacked) -> None:
+        images, budgets = attacked.images, attacked.budgets
+        leaf = (images + attacked.perturbations).clamp(0, 1).requires_grad_()
+        goal = attacked.latents if attacked.target is None else attacked.target
+        loss = torch.zeros(())
+        with half_precision(images.device):
+            for name, encoder in self.encoders.items():
+                if attacked.against in (name, "both"):
+                    distance = ((encoder.layers(leaf).float() - goal) / self.spread).square().mean()
+                    loss = loss + (distance if attacked.target is None else -distance)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        step = budgets * (0.15 + 0.25 * self._uniform(1))
+        moved = attacked.perturbations + step * gradient.sign()
+        attacked.perturbations = (images + moved.clamp(-budgets, budgets)).clamp(0, 1) - images
+        attacked.visits -= 1
+
+
+def noisy(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """`images`, half of the time with Gaussian or random-sign noise of up to `NOISE_LEVELS`."""
+    add, signs = torch.rand(2, generator=generator).tolist()
+    if add < 0.5:
+        return images
+    strength = torch.rand(len(images), 1, 1, 1, generator=generator) * NOISE_LEVELS / 255
+    noise = torch.randn(images.shape, generator=generator)
+    return (images + strength * (noise.sign() if signs < 0.5 else noise)).clamp(0, 1)
+
+
+class Average:
+    """An exponential moving average of a module's weights."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.module, self.weights = module, {k: v.clone() for k, v in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After a training step."""
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        for name, value in self.module.state_dict().items():
+            self.weights[name].lerp_(value, 1 - decay)
+
+
+def train_encoder(
+    teacher: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 6,
+    size: int = 80,
+) -> AutoencoderTiny:  # fmt: skip
+    """A student whose encoder follows `teacher`, after `minutes` of wall clock, going on from `checkpoint` if it exists."""
+    torch.manual_seed(seed)  # initial weights only
+    student, crops = build(), Crops(folders, size, seed)
+    encoder, guide = student.encoder, teacher.encoder
+    settings = TrainingSettings(learning_rate=2.5e-3, schedule="cosine", warmup=0.02)
+    trainer = Trainer(encoder.parameters(), settings, MuonWithAdamW(encoder.parameters(), settings.learning_rate))
+    average, spent = Average(encoder), 0.0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        encoder.load_state_dict(state["encoder"])
+        average.weights = state["average"]
+        trainer.load_state_dict(state["trainer"])
+        spent = state["spent"]
+    generator = torch.Generator().manual_seed(seed + trainer.step)
+    with torch.no_grad():
+        known = features(guide, crops.draw(64))
+        spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in known]
+    attacker = Attacker(encoder, guide, spreads[-1], crops, batch, generator)
+    done = [0.0]
+
+    def loss(step: int) -> torch.Tensor:
+        attack = done[0] > ATTACKS_FROM and float(torch.rand((), generator=generator)) < ATTACKED_SHARE
+        pixels = attacker.draw() if attack else noisy(crops.draw(batch), generator)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with half_precision(pixels.device):
+            with torch.no_grad():
+                wanted = [value.float() for value in features(guide, pixels)]
+            got = features(encoder, pixels)
+            # Each stage but the first also learns from what the teacher's stage before it says.
+            forced = [stage(value) for stage, value in zip(stages(encoder)[1:], wanted[:-1], strict=True)]
+        error = (got[-1].float() - wanted[-1]) / spreads[-1]
+        hints = [
+            ((a.float() - b) / spread).square().mean()
+            for a, b, spread in zip([got[0], *forced], wanted, spreads, strict=True)
+        ]
+        hint = max(0.1, 1 - done[0])
+        latents = torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=HUBER)
+        return latents + hint * (hints[0] + 0.5 * sum(hints[1:]))
+
+    def on_step(step: int, share: float) -> None:
+        average.update(step)
+        done[0] = share
+
+    def weights() -> dict[str, Any]:
+        return {"encoder": encoder.state_dict(), "average": average.weights}
+
+    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, on_step)
+    encoder.load_state_dict(average.weights)
+    return student.requires_grad_(False).eval()
+
+
+def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """L1 of values and of their horizontal and vertical differences, at full and at half size."""
+    residual = output - target
+    loss = residual.abs().mean()
+    for scale in range(2):
+        if scale:
+            residual = torch.nn.functional.avg_pool2d(residual, 2)
+        down = (residual[..., 1:, :] - residual[..., :-1, :]).abs().mean()
+        across = (residual[..., 1:] - residual[..., :-1]).abs().mean()
+        loss = loss + 0.5 * (down + across)
+    return loss
+
+
+def train_decoder(
+    student: AutoencoderTiny, teacher: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float,
+    seed: int = 0, batch: int = 8, size: int = 64,
+) -> None:  # fmt: skip
+    """Train the decoder of `student` in place for `minutes`, going on from `checkpoint` if it exists.
+
+    Crops come from pictures of small size: the decoder's work are squares of 128 px.
+    """
+    crops = Crops(folders, size, seed, largest=181)
+    decoder = student.decoder.requires_grad_(True)
+    settings = TrainingSettings(learning_rate=4e-3, schedule="cosine", warmup=0.02)
+    trainer = Trainer(decoder.parameters(), settings, MuonWithAdamW(decoder.parameters(), settings.learning_rate))
+    average, spent = Average(decoder), 0.0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        decoder.load_state_dict(state["decoder"])
+        average.weights = state["average"]
+        trainer.load_state_dict(state["trainer"])
+        spent = state["spent"]
+    generator = torch.Generator().manual_seed(seed + trainer.step)
+    guide = stages(teacher.encoder)[:2]
+
+    def seen(pixels: torch.Tensor) -> list[torch.Tensor]:
+        first = guide[0](pixels)
+        return [first, guide[1](first)]
+
+    with torch.no_grad():
+        sample = crops.draw(64)
+        spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in seen(sample)]
+        spread = teacher.encoder.layers(sample).std((0, 2, 3), keepdim=True)
+
+    def loss(step: int) -> torch.Tensor:
+        pixels = crops.draw(batch)
+        mine, strength = torch.rand(2, generator=generator).tolist()
+        with half_precision(pixels.device):
+            with torch.no_grad():
+                encoder = student.encoder if mine < 0.6 else teacher.encoder
+                latents = encoder.layers(pixels).float()
+                noise = torch.randn(latents.shape, generator=generator)
+                latents = latents + LATENT_NOISE * strength * spread * noise
+                wanted = seen(pixels)
+            decoded = decoder.layers(torch.tanh(latents / 3) * 3)
+            got = seen(decoded)
+        look = sum(((a.float() - b.float()) / s).abs().mean() for a, b, s in zip(got, wanted, spreads, strict=True))
+        return reconstruction_loss(decoded.float(), pixels) + FEATURE_WEIGHT * look / len(got)
+
+    def weights() -> dict[str, Any]:
+        return {"decoder": decoder.state_dict(), "average": average.weights}
+
+    train_by_clock(
+        trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, lambda step, share: average.update(step)
+    )
+    decoder.load_state_dict(average.weights)
+    student.requires_grad_(False).eval()

@@ -50,14 +50,24 @@ def setting(
     levels: bool = False,
     choices: tuple[str, ...] | None = None,
     advanced: bool = True,
+    open: bool = False,
 ) -> Any:
     """A dataclass field that documents itself: UI sliders, CLI flags and tests read the metadata.
 
     A `default` that is a `BySize` stands for itself as None, until `for_model` knows the model. `levels` marks a value in
     [0, 1] pixel units that people read in levels of 255; `low` and `high` are inclusive, in the field's own unit;
-    `advanced` fields start folded away in the UI.
+    `advanced` fields start folded away in the UI. With `open`, `choices` are what a page offers to strangers, and the
+    command line and Python take other values too.
     """
-    metadata = {"help": help, "low": low, "high": high, "step": step, "levels": levels, "choices": choices}
+    metadata = {
+        "help": help,
+        "low": low,
+        "high": high,
+        "step": step,
+        "levels": levels,
+        "choices": choices,
+        "open": open,
+    }
     return _field(default, {**metadata, "advanced": advanced})
 
 
@@ -129,19 +139,22 @@ def for_model(settings: Settings, small: bool) -> Settings:
     return dataclasses.replace(settings, **found) if found else settings
 
 
-def check_settings(instance: Any) -> None:
-    """Raise `InvalidInput` if a field made by `setting` is outside its range or choices."""
+def check_settings(instance: Any, closed: bool = False) -> None:
+    """Raise `InvalidInput` if a field made by `setting` is outside its range or choices.
+
+    `closed` holds fields that are `open` to their choices too.
+    """
     for item in dataclasses.fields(instance):
-        check_setting(item, getattr(instance, item.name))
+        check_setting(item, getattr(instance, item.name), closed)
 
 
-def check_setting(item: dataclasses.Field, value: Any) -> None:
+def check_setting(item: dataclasses.Field, value: Any, closed: bool = False) -> None:
     """Raise `InvalidInput` if `value` is nothing for the field `item`, made by `setting`; ranges are of whole numbers
-    where its default is one."""
+    where its default is one. `closed` is that of `check_settings`."""
     meta = item.metadata
     if value is None and by_size(item):
         return
-    if meta.get("choices") and value not in meta["choices"]:
+    if meta.get("choices") and value not in meta["choices"] and (closed or not meta.get("open")):
         raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
     low, high = meta.get("low"), meta.get("high")
     if low is None and high is None:

@@ -30,7 +30,8 @@ def add_setting_flags(parser: argparse.ArgumentParser, registry: dict[str, type]
         if kind_of(item) is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
             continue
-        choices, kind = item.metadata["choices"], levels if item.metadata["levels"] else kind_of(item)
+        choices = None if item.metadata["open"] else item.metadata["choices"]
+        kind = levels if item.metadata["levels"] else kind_of(item)
         if choices and by_size(item):
             choices = (blank(item), *choices)
         metavar = None if choices else name.upper()

@@ -108,12 +108,15 @@ class ProtectionMethod(abc.ABC):
                 f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"
             )
         generator = torch.Generator().manual_seed(seed)
-        longest = WORKING_SCALE * model.resolution if model else 0
+        longest = [self.longest_side(photo, model) for photo in photos]
         # What is transparent is seen on white: that, and nothing hidden below, is what an imitator's model will look at.
         # One photo after the other, here and below: floats of a whole set at full size would not fit into memory.
-        working = [shrink(to_tensor(flattened(photo).pixels)[None], longest) for photo in photos]
+        working = [shrink(to_tensor(flattened(p).pixels)[None], side) for p, side in zip(photos, longest, strict=True)]
         budgets = [self.budget_map(p, m) for p, m in zip(photos, masks or [None] * len(photos), strict=True)]
-        limits = [shrink(torch.from_numpy(b).float()[None, None, :, :, 0], longest) for b in budgets]
+        limits = [
+            shrink(torch.from_numpy(b).float()[None, None, :, :, 0], side)
+            for b, side in zip(budgets, longest, strict=True)
+        ]
         perturbations = list(self.run(working, limits, model, prompt, generator, on_progress))
         del working, limits
         results = []
@@ -127,6 +130,10 @@ class ProtectionMethod(abc.ABC):
                 raise InvalidInput(f"expected {photo.name!r} to change, got the same pixels back")
             results.append(replace(photo, pixels=pixels))
         return results
+
+    def longest_side(self, photo: Photo, model: DiffusionModel | None) -> int:
+        """The longer side in pixels, at most, of the grid on which the photo's perturbation is made; 0 is the photo's own."""
+        return WORKING_SCALE * model.resolution if model else 0
 
     def budget_map(self, photo: Photo, mask: np.ndarray | None = None) -> np.ndarray:
         """The budget of each pixel in [0, 1] pixel units, float64 (H, W, 1), or (1, 1, 1) if it is the same everywhere.

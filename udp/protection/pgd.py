@@ -16,8 +16,8 @@ from udp.errors import InvalidInput, UnusableGradient
 from udp.protection.budget import project
 
 # A group of photos with their perturbations on them, the same photos clean (each (1, 3, H, W) in [0, 1]), and the
-# step's number -> scalar loss.
-Objective = Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor], int], torch.Tensor]
+# step's number -> scalar loss, or several: then each has the same say in the step, whatever its scale.
+Objective = Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor], int], torch.Tensor | Sequence[torch.Tensor]]
 Direction = Literal["ascend", "descend"]
 SCHEDULES = ("constant", "linear")
 
@@ -65,7 +65,7 @@ class PGD:
         self.step = 0
 
     def run(self, objective: Objective, steps: int, on_step: Callable[[int, float], None] | None = None) -> list[float]:
-        """Take `steps` sign-gradient steps on every perturbation, projected after each; the loss before each step.
+        """Take `steps` sign-gradient steps on every perturbation, projected after each; the (first) loss before each.
 
         Signs make the step independent of how the loss is scaled or averaged over photos. Raises `InvalidInput` if the
         objective does not depend on some photo, `UnusableGradient` if a photo's gradient is not finite or is zero
@@ -99,7 +99,11 @@ class PGD:
             clean = self.images[group]
             perturbed = [image + p for image, p in zip(clean, leaves[group], strict=True)]
             loss = objective(perturbed, clean, self.step)
-            gradients += torch.autograd.grad(loss, leaves[group], allow_unused=True)
+            if isinstance(loss, torch.Tensor):
+                gradients += torch.autograd.grad(loss, leaves[group], allow_unused=True)
+            else:
+                gradients += _evenly([torch.autograd.grad(term, leaves[group], retain_graph=True) for term in loss])
+                loss = loss[0]
             total += float(loss.detach()) * len(clean)
         return gradients, total / len(leaves)
 
@@ -109,6 +113,14 @@ class PGD:
         unit = gradient / gradient.abs().mean()  # the L1 norm of MI-FGSM, up to a constant that signs do not see
         self.velocity[index] = self.settings.momentum * self.velocity[index] + unit
         return self.velocity[index].sign()
+
+
+def _evenly(terms: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+    """The sum over `terms` of each photo's gradient, every term's divided by its mean magnitude."""
+    return [
+        sum(gradient / gradient.abs().mean().clamp(min=torch.finfo(gradient.dtype).tiny) for gradient in photo)
+        for photo in zip(*terms, strict=True)
+    ]
 
 
 def check_gradient(gradient: torch.Tensor | None, index: int) -> None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 
 from udp.models.base import Conditioning, DiffusionModel
+from udp.models.encoders import ALL_PUBLISHED, PUBLISHED, STUDENT, Encoder, load_encoder, load_encoders, parse_encoders
 from udp.models.loss import DenoisingLoss
 from udp.models.timesteps import (
     GREEDY,
@@ -22,10 +23,12 @@ from udp.models.timesteps import (
     greedy_distribution,
     timestep_distribution,
 )
+from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage
 from udp.protection.augment import AUGMENTATIONS, draw_transformation
 from udp.protection.base import ProtectionMethod
 from udp.protection.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
+from udp.protection.reach import REACHES, SIDES, Reach, parse_sides
 from udp.protection.targets import TARGETS, target_latents
 from udp.settings import setting
 
@@ -36,6 +39,7 @@ OnStep = Callable[[int, float | None], None]
 Reporter = Callable[[Stage], OnStep]
 AWAY = "clean"
 ENCODER_TARGETS = (AWAY, *TARGETS)
+LONGEST_ASPECT = 2.0  # of a photo whose every pixel is worked on: a panorama is made on a coarser grid
 # Units of progress for the greedy search; with its defaults it takes about 30 to 50 comparisons.
 SEARCH_UNITS = 50
 
@@ -77,6 +81,13 @@ class PGDMethod(ProtectionMethod):
     step_schedule: str = setting("constant", "step size over the run: constant, or falling to zero", choices=SCHEDULES)
     momentum: float = setting(0.0, "memory of past gradients (MI-FGSM's mu); 0 is plain PGD", 0, 2, 0.05)
     augment: str = setting("none", "what the perturbation should survive (EOT)", choices=tuple(AUGMENTATIONS))
+    reach: str = setting("off", "resolutions of imitators beyond the model's own at which latents must move too",
+                         choices=REACHES)  # fmt: skip
+    reach_steps: int = setting(24, "last PGD steps, in which latents at those resolutions move too", 1, 500, 1)
+    encoders: str = setting(
+        "off", "published autoencoders to protect against too, each downloaded once (5 MB): published is all of them",
+        choices=("off", *PUBLISHED, ALL_PUBLISHED), open=True,
+    )  # fmt: skip
 
     rounds: ClassVar[int] = 1
     random_start: ClassVar[bool] = True
@@ -89,6 +100,31 @@ class PGDMethod(ProtectionMethod):
     @abc.abstractmethod
     def objective(self, run: Run) -> Objective:
         """The scalar that PGD moves; every random draw comes from `run.generator`."""
+
+    def reach_of(self, model: DiffusionModel, generator: torch.Generator) -> Reach | None:
+        """The further resolutions and encoders that the perturbation is made against; None if there are none."""
+        names = parse_encoders(self.encoders)
+        sides = [side for side in parse_sides(self.reach) if side > model.resolution]
+        # A small model's own latents are nobody else's; at imitators' sizes the student of Stable Diffusion's stands in.
+        own = [] if not sides or not model.has_encoder else [load_encoder(STUDENT, str(model.device))]
+        if own and not model.small:
+            own = [Encoder(model.name, model.encode)]
+        found = [*own, *load_encoders(names, str(model.device))]
+        return Reach(found, sides or [max(SIDES[0], model.resolution)], generator) if found else None
+
+    def reaching(self, objective: Objective, reach: Reach) -> Objective:
+        """`objective` and the distance over `reach`, which is to grow whatever the objective's direction."""
+        sign = 1.0 if self.direction == "ascend" else -1.0
+
+        def both(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> list[torch.Tensor]:
+            return [objective(perturbed, clean, step), sign * reach(perturbed, clean)]
+
+        return both
+
+    def longest_side(self, photo: Photo, model: DiffusionModel | None) -> int:
+        """See `ProtectionMethod.longest_side`: every resolution of `reach` has its own pixels to move."""
+        aspect = min(LONGEST_ASPECT, max(photo.size) / min(photo.size))
+        return max(super().longest_side(photo, model), *(round(side * aspect) for side in parse_sides(self.reach)), 0)
 
     def attacked_network(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
         """The network that the photos are perturbed against; the base model's own unless a method trains a surrogate."""
@@ -110,7 +146,12 @@ class PGDMethod(ProtectionMethod):
     @property
     def all_steps(self) -> int:
         """Units of progress of the whole run."""
-        return self.loop_steps
+        return self.loop_steps + self.reach_units
+
+    @property
+    def reach_units(self) -> int:
+        """Steps against further resolutions and encoders, unless the model has those already."""
+        return self.reach_steps if parse_sides(self.reach) or parse_encoders(self.encoders) else 0
 
     def run(
         self,
@@ -127,7 +168,7 @@ class PGDMethod(ProtectionMethod):
         run = Run(model, model.embed(prompt), images, generator, network, uniform, self.augment)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
-            total_steps=self.rounds * self.pgd_steps,
+            total_steps=self.rounds * self.pgd_steps + self.reach_units,
         )  # fmt: skip
         # A random start: at zero the gradient's sign is no better than a coin's.
         scale = 1.0 if self.random_start else 0.0
@@ -136,13 +177,14 @@ class PGDMethod(ProtectionMethod):
             for image, limit in zip(images, limits, strict=True)
         ]
         attack = PGD(images, start, limits, settings)
-        done = 0
+        reach = self.reach_of(model, generator)
+        done, total = 0, self.all_steps - (0 if reach else self.reach_units)
 
         def report(stage: Stage) -> OnStep:
             def on_step(step: int, value: float | None) -> None:
                 nonlocal done
                 done += 1
-                on_progress(Progress(stage, done, self.all_steps, value))
+                on_progress(Progress(stage, done, total, value))
 
             return on_step
 
@@ -151,6 +193,8 @@ class PGDMethod(ProtectionMethod):
         for _ in range(self.rounds):
             phase()
             attack.run(objective, self.pgd_steps, report(Stage.PERTURBING))
+        if reach:
+            attack.run(self.reaching(objective, reach), self.reach_steps, report(Stage.PERTURBING))
         return attack.perturbations
 
 
@@ -164,7 +208,7 @@ class TimestepMethod(PGDMethod):
     @property
     def all_steps(self) -> int:
         """See `PGDMethod.all_steps`: the greedy search comes before the rounds."""
-        return self.loop_steps + SEARCH_UNITS * (self.timestep_weights == GREEDY)
+        return super().all_steps + SEARCH_UNITS * (self.timestep_weights == GREEDY)
 
     def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
         """The distribution called `timestep_weights`; "greedy" is found by the gradients of the clean photos."""

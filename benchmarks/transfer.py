@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--autoencoders", type=Path, required=True)
     parser.add_argument("--subjects", nargs="+", help="folder names (default: all)")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    parser.add_argument("--method", choices=tuple(name for name in METHODS if name != "random"), default="eudp")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--reach", choices=REACHES, default="off", help="further resolutions of the protection")
@@ -107,6 +107,8 @@ def main() -> None:
     parser.add_argument("--with-encoders", action="store_true", help="also protect against all of them at once (slow)")
     parser.add_argument("--out", type=Path, help="folder for transfer.json")
     options = parser.parse_args()
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in options.autoencoders.iterdir() if (path / "config.json").is_file())
     models = {name: load(options.autoencoders / name) for name in names}
     model = load_model(options.model)

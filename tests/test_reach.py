@@ -13,11 +13,12 @@ from tests.conftest import picture
 from udp.errors import InvalidInput, ModelUnavailable
 from udp.models.encoders import STUDENT, Encoder, load_encoder, parse_encoders
 from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
 from udp.photos import Photo
 from udp.protection.methods import METHODS
 from udp.protection.pgd import PGD, PGDSettings
 from udp.protection.reach import Reach, parse_sides, seen, seen_size
-from udp.settings import check_settings
+from udp.settings import check_settings, publish_settings
 from udp.tensors import to_tensor
 from udp.ui.state.values import from_names
 
@@ -36,6 +37,9 @@ def test_other_resolutions_are_refused(text: str) -> None:
 def test_encoders_are_named_once_and_unknown_ones_explained() -> None:
     assert parse_encoders(" taesd, a/b ,") == ("taesd", "a/b")
     assert parse_encoders("off") == () and "taesdxl" in parse_encoders("published")
+    assert parse_encoders("published,a/b")[-2:] == ("taef1", "a/b")
+    with pytest.raises(InvalidInput, match="expected off, or every encoder once"):
+        parse_encoders("off,taesd")
     with pytest.raises(InvalidInput, match="every encoder once"):
         parse_encoders("taesd,taesd")
     with pytest.raises(ModelUnavailable, match="expected"):
@@ -47,6 +51,16 @@ def test_a_page_takes_no_encoder_but_those_it_offers(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="expected encoders to be one of off, taesd"):
         from_names(METHODS, "eudp", {"encoders": str(tmp_path)})
     check_settings(METHODS["eudp"](encoders=str(tmp_path)))
+
+
+def test_a_manifest_names_a_folder_by_its_last_part(tmp_path: Path) -> None:
+    found = publish_settings(METHODS["eudp"](encoders=f"taesd,{tmp_path}"))
+    assert found["encoders"] == f"taesd,{tmp_path.name}"
+
+
+def test_a_model_of_pixels_has_no_latents_at_other_sizes() -> None:
+    with pytest.raises(InvalidInput, match="expected encoders beside reach=512 for a model of pixels"):
+        METHODS["advdm"](pgd_steps=1, reach="512")([Photo("a", picture(0, 64, 64))], load_model("mini-pixel"))
 
 
 def test_the_student_speaks_four_channels_and_answers_pixels() -> None:

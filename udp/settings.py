@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 from udp.errors import InvalidInput
@@ -171,3 +172,13 @@ def check_setting(item: dataclasses.Field, value: Any, closed: bool = False) -> 
 def describe_settings(instance: Any) -> dict[str, Any]:
     """The fields of a frozen dataclass as plain JSON values."""
     return {item.name: getattr(instance, item.name) for item in dataclasses.fields(instance)}
+
+
+def publish_settings(instance: Any) -> dict[str, Any]:
+    """`describe_settings` for a file that travels with the photos: of folders in an `open` setting the last part alone."""
+    found = describe_settings(instance)
+    for item in dataclasses.fields(instance):
+        if item.metadata.get("open"):
+            parts = [part.strip() for part in found[item.name].split(",")]
+            found[item.name] = ",".join(Path(p).name if Path(p).expanduser().exists() else p for p in parts)
+    return found

@@ -47,11 +47,12 @@ def parse_encoders(text: str) -> tuple[str, ...]:
 
     Raises `InvalidInput` for repeats.
     """
-    if text in ("off", ALL_PUBLISHED):
-        return () if text == "off" else tuple(PUBLISHED)
-    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
-    if len(set(names)) < len(names):
-        raise InvalidInput(f"expected every encoder once, got {text!r}")
+    parts = [part for part in (part.strip() for part in text.split(",")) if part]
+    if parts == ["off"]:
+        return ()
+    names = tuple(name for part in parts for name in (PUBLISHED if part == ALL_PUBLISHED else (part,)))
+    if len(set(names)) < len(names) or "off" in names:
+        raise InvalidInput(f"expected off, or every encoder once, got {text!r}")
     return names
 
 

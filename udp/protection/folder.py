@@ -20,7 +20,7 @@ from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import RandomNoise
 from udp.protection.visibility import visibility
-from udp.settings import describe_settings, for_model
+from udp.settings import describe_settings, for_model, publish_settings
 
 CONTROLS = "controls"
 UNFINISHED = "unfinished.json"  # lies in a folder while a set is written to it, and after a kill
@@ -80,7 +80,7 @@ class Protection:
         return {
             "method": self.method.name,
             "reference": self.method.reference,
-            "settings": describe_settings(self.method),
+            "settings": publish_settings(self.method),
             "budget_levels_of_255": round(self.method.budget * 255, 3),
             "model": Path(self.model).name,
             "prompt": self.prompt,

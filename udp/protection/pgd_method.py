@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import torch
 
+from udp.errors import InvalidInput
 from udp.models.base import Conditioning, DiffusionModel
 from udp.models.encoders import ALL_PUBLISHED, PUBLISHED, STUDENT, Encoder, load_encoder, load_encoders, parse_encoders
 from udp.models.loss import DenoisingLoss
@@ -105,10 +106,17 @@ class PGDMethod(ProtectionMethod):
         """The further resolutions and encoders that the perturbation is made against; None if there are none."""
         names = parse_encoders(self.encoders)
         sides = [side for side in parse_sides(self.reach) if side > model.resolution]
-        # A small model's own latents are nobody else's; at imitators' sizes the student of Stable Diffusion's stands in.
-        own = [] if not sides or not model.has_encoder else [load_encoder(STUDENT, str(model.device))]
-        if own and not model.small:
-            own = [Encoder(model.name, model.encode)]
+        if sides and not names and not model.has_encoder:
+            raise InvalidInput(
+                f"expected encoders beside reach={self.reach} for a model of pixels, which has none of its own, got none"
+            )
+        own: list[Encoder] = []
+        if sides and model.has_encoder:
+            # A small model's own latents are nobody else's; at imitators' sizes the student of Stable Diffusion's stands in.
+            own = [
+                load_encoder(STUDENT, str(model.device)) if model.small
+                else Encoder(model.name, lambda pixels: model.encode(pixels.to(model.device)))
+            ]  # fmt: skip
         found = [*own, *load_encoders(names, str(model.device))]
         return Reach(found, sides or [max(SIDES[0], model.resolution)], generator) if found else None
 
@@ -166,9 +174,10 @@ class PGDMethod(ProtectionMethod):
         uniform = timestep_distribution("uniform", model.schedule.signal_share)
         network = self.attacked_network(model, generator)
         run = Run(model, model.embed(prompt), images, generator, network, uniform, self.augment)
+        reach = self.reach_of(model, generator)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
-            total_steps=self.rounds * self.pgd_steps + self.reach_units,
+            total_steps=self.rounds * self.pgd_steps + (self.reach_units if reach else 0),
         )  # fmt: skip
         # A random start: at zero the gradient's sign is no better than a coin's.
         scale = 1.0 if self.random_start else 0.0
@@ -177,7 +186,6 @@ class PGDMethod(ProtectionMethod):
             for image, limit in zip(images, limits, strict=True)
         ]
         attack = PGD(images, start, limits, settings)
-        reach = self.reach_of(model, generator)
         done, total = 0, self.all_steps - (0 if reach else self.reach_units)
 
         def report(stage: Stage) -> OnStep:

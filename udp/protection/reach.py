@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from udp.errors import InvalidInput
 from udp.models.encoders import STRIDE, Encoder
@@ -62,7 +63,9 @@ class Reach:
             part = seen(photo, side, window)
             for number, encoder in enumerate(self.encoders):
                 reference = self._reference(original, side, window, number)
-                distance = (encoder.encode(part) - reference) / reference.std().clamp(min=LEAST_SPREAD)
+                # Computed again for the gradient: the activations of many photos and encoders at once would not fit.
+                latents = checkpoint(encoder.encode, part, use_reentrant=False)
+                distance = (latents - reference) / reference.std().clamp(min=LEAST_SPREAD)
                 terms.append(distance.square().mean())
         return torch.stack(terms).mean()
 

@@ -19,7 +19,7 @@ from udp.photos import Photo, flattened
 from udp.protection.base import ProtectionMethod
 from udp.protection.visibility import visibility
 from udp.reports.html import SUMMARY_HEAD, page, summary_rows
-from udp.settings import describe_settings
+from udp.settings import describe_settings, publish_settings
 from udp.tensors import fit_square, to_pixels, to_tensor
 
 FEW_PICTURES = 16
@@ -37,7 +37,7 @@ def lab_manifest(
     seen = [visibility(a, b) for a, b in pairs if a.size == b.size]
     return {
         "title": title,
-        "method": {"name": method.name, "reference": method.reference, **describe_settings(method)},
+        "method": {"name": method.name, "reference": method.reference, **publish_settings(method)},
         "protected_with": Path(protected_with).name,
         "attacked_with": Path(report.model).name,
         "photos": len(pairs),

@@ -26,7 +26,7 @@ from udp.reports.html import called
 from udp.reports.lab import lab_manifest, write_lab
 from udp.reports.pictures import grid
 from udp.reports.trial import attack_manifest, learned_files, write_losses
-from udp.settings import describe_settings
+from udp.settings import publish_settings
 
 MOST_PHOTOS = 16
 MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
@@ -184,7 +184,7 @@ def save_attack(
     write_losses(folder / "losses.csv", report)
     content = attack_manifest(report, model, warnings)
     if protection:
-        content["protection"] = {"method": protection.name, "settings": describe_settings(protection)}
+        content["protection"] = {"method": protection.name, "settings": publish_settings(protection)}
     archive = folder / "attack.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
         for arm_name, paths in pictures.items():

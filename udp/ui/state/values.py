@@ -26,7 +26,7 @@ def parse(item: dataclasses.Field, value: Any) -> Any:
     if kind is int:
         if not float(value).is_integer():
             raise InvalidInput(f"expected {item.name} to be a whole number, got {value:g}")
-        return int(value)
+        return given(item, int(value))
     return given(item, float(value))
 
 

@@ -227,7 +227,9 @@ def protection_units(method: ProtectionMethod, photos: int) -> float:
     rounds = getattr(method, "rounds", 1)
     steps = getattr(method, "surrogate_steps", 0)
     steps += PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
-    return max(1.0, rounds * steps)
+    # A window of 512 px weighs about as much as a step of the embedded model's on four squares of 128.
+    reaching = 4 * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
+    return max(1.0, rounds * steps + reaching)
 
 
 def gpu_seconds(work: ProtectWork | AttackWork | RobustnessWork) -> int:

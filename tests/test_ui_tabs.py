@@ -198,6 +198,9 @@ def test_numbers_that_make_no_trial_are_refused_before_anything_runs(tmp_path: P
             attack.estimate(
                 context.sessions.get("a"), [], [], *values.values(), *(part.value for part in attack.recipes.components)
             )
+    values = {name: control.value for name, control in robustness.controls()[:7]} | {"guidance": 0}
+    work = robustness._work(source, *values.values(), *(part.value for part in robustness.recipes.components))
+    assert work.trial.guidance == 0  # no guidance at all, not the model's own
 
 
 def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:

@@ -52,13 +52,15 @@ def setting(
     choices: tuple[str, ...] | None = None,
     advanced: bool = True,
     open: bool = False,
+    zero_is_none: bool = True,
 ) -> Any:
     """A dataclass field that documents itself: UI sliders, CLI flags and tests read the metadata.
 
     A `default` that is a `BySize` stands for itself as None, until `for_model` knows the model. `levels` marks a value in
     [0, 1] pixel units that people read in levels of 255; `low` and `high` are inclusive, in the field's own unit;
     `advanced` fields start folded away in the UI. With `open`, `choices` are what a page offers to strangers, and the
-    command line and Python take other values too.
+    command line and Python take other values too. `zero_is_none` is for a `BySize`: whether 0 ("auto" among choices) from
+    the command line, the UI or a program stands for None; not where 0 is a value of its own or a mistake.
     """
     metadata = {
         "help": help,
@@ -68,6 +70,7 @@ def setting(
         "levels": levels,
         "choices": choices,
         "open": open,
+        "zero_is_none": zero_is_none,
     }
     return _field(default, {**metadata, "advanced": advanced})
 
@@ -104,7 +107,8 @@ def blank(item: dataclasses.Field) -> Any:
 
 def given(item: dataclasses.Field, value: Any) -> Any:
     """A value from the command line, the UI or a program; what stands for None there is None here."""
-    return None if by_size(item) and value == blank(item) else value
+    stands_for_none = by_size(item) and item.metadata["zero_is_none"]
+    return None if stands_for_none and value == blank(item) else value
 
 
 def explain(item: dataclasses.Field) -> str:

@@ -22,8 +22,10 @@ class Trial:
     prompt: str = setting("a photo of sks", "what the pictures are asked to show")
     seed: int = setting(0, "the same seed and settings give the same result", 0, 2**31 - 1, 1)
     pictures: int = setting(4, "pictures an arm and run", 1, 1000, 1)
-    sampling_steps: int | None = setting(STEPS, "steps of a picture", 1, 1000, 1)
-    guidance: float | None = setting(GUIDANCE, "classifier-free guidance; 1 or less is none", 0, 30, 0.5)
+    sampling_steps: int | None = setting(STEPS, "steps of a picture", 1, 1000, 1, zero_is_none=False)
+    guidance: float | None = setting(
+        GUIDANCE, "classifier-free guidance; 1 or less is none", 0, 30, 0.5, zero_is_none=False
+    )
     seeds: int = setting(1, "runs of the whole trial", 1, 100, 1)
     unprotected_share: float = setting(0.0, "part of the photos found clean", 0, 1, 0.1)
     cleaning: str = setting("none", "what the imitator does to the photos first")

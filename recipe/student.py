@@ -10,8 +10,10 @@ further at every visit, so that attacks of twenty steps cost one step each. Two 
 features at every halving of the size follow the teacher's (Romero et al. 2015, arXiv 1412.6550), and each stage also
 gets the teacher's features as its input (blockwise distillation), so that late stages need not wait for early ones.
 
-Decoder. From the latents of pictures, with some noise because what it will get are a U-Net's, back to the picture: L1
-of values and differences, and of the teacher's features of the result.
+Decoder. It learns what the teacher's makes of the latents of pictures, with some noise because what it will get are a
+U-Net's, by the same two kinds of hints: L1 of values and differences, and of the teacher's features of the result. That is
+a function of the latents, so it can be learned without blur; the pictures themselves, which the latents do not
+determine, have a smaller say, because the teacher was made for more than 128 px and smears small things.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from udp.models.training import Trainer, TrainingSettings
 
 WIDTH = 64
 LATENT_CHANNELS = 4
-ENCODER_BLOCKS = (0, 3, 3, 3)  # the teacher's are (1, 3, 3, 3)
+ENCODER_BLOCKS = (1, 3, 3, 3)  # the teacher's
 DECODER_BLOCKS = (3, 3, 3, 0)  # (3, 3, 3, 1)
 REPORT_EVERY = 100  # steps between lines of the log
 EMA_DECAY = 0.998
@@ -42,6 +44,8 @@ NOISE_LEVELS = 10  # of 255: the largest noise on pictures that are not attacked
 HUBER = 0.3  # latent errors below this many standard deviations count by their square
 LATENT_NOISE = 0.3  # standard deviations at most, on what the decoder gets
 FEATURE_WEIGHT = 0.06  # of the decoder's features, beside values of about 0.05
+HINT_WEIGHT = 0.2  # of the decoder's hints, in variances, beside the same
+PICTURE_SHARE = 0.3  # of the pictures themselves in what the decoder is to make
 
 
 def build() -> AutoencoderTiny:
@@ -77,11 +81,26 @@ def stages(encoder: torch.nn.Module) -> list[torch.nn.Sequential]:
     return [torch.nn.Sequential(*part) for part in (*parts, [encoder.layers[-1]])]
 
 
+def decoder_stages(decoder: torch.nn.Module) -> list[torch.nn.Sequential]:
+    """The layers of a `DecoderTiny`, cut before every doubling of the size."""
+    parts: list[list[torch.nn.Module]] = [[]]
+    for layer in decoder.layers:
+        if isinstance(layer, torch.nn.Upsample):
+            parts.append([])
+        parts[-1].append(layer)
+    return [torch.nn.Sequential(*part) for part in parts]
+
+
 def features(encoder: torch.nn.Module, pixels: torch.Tensor) -> list[torch.Tensor]:
     """What every stage makes of `pixels` (N, 3, H, W) in [0, 1]; the last are the latents."""
-    found, value = [], pixels
-    for stage in stages(encoder):
-        value = stage(value)
+    return chain(stages(encoder), pixels)
+
+
+def chain(parts: list[torch.nn.Sequential], value: torch.Tensor) -> list[torch.Tensor]:
+    """What every one of `parts` makes of what the one before it made of `value`."""
+    found = []
+    for part in parts:
+        value = part(value)
         found.append(value)
     return found
 
@@ -272,37 +291,54 @@ def train_decoder(
         trainer.load_state_dict(state["trainer"])
         spent = state["spent"]
     generator = torch.Generator().manual_seed(seed + trainer.step)
-    guide = stages(teacher.encoder)[:2]
+    eye, guide = stages(teacher.encoder)[:2], decoder_stages(teacher.decoder)
+    done = [0.0]
 
-    def seen(pixels: torch.Tensor) -> list[torch.Tensor]:
-        first = guide[0](pixels)
-        return [first, guide[1](first)]
+    def bounded(latents: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(latents / 3) * 3  # as `DecoderTiny` does before its layers
 
     with torch.no_grad():
         sample = crops.draw(64)
-        spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in seen(sample)]
-        spread = teacher.encoder.layers(sample).std((0, 2, 3), keepdim=True)
+        latents = teacher.encoder.layers(sample)
+        spread = latents.std((0, 2, 3), keepdim=True)
+        spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in chain(eye, sample)]
+        hint_spreads = [v.std((0, 2, 3), keepdim=True) + 1e-3 for v in chain(guide, bounded(latents))[:-1]]
 
     def loss(step: int) -> torch.Tensor:
         pixels = crops.draw(batch)
         mine, strength = torch.rand(2, generator=generator).tolist()
         with half_precision(pixels.device):
             with torch.no_grad():
-                encoder = student.encoder if mine < 0.6 else teacher.encoder
+                encoder = student.encoder if mine < 0.5 else teacher.encoder
                 latents = encoder.layers(pixels).float()
                 noise = torch.randn(latents.shape, generator=generator)
-                latents = latents + LATENT_NOISE * strength * spread * noise
-                wanted = seen(pixels)
-            decoded = decoder.layers(torch.tanh(latents / 3) * 3)
-            got = seen(decoded)
-        look = sum(((a.float() - b.float()) / s).abs().mean() for a, b, s in zip(got, wanted, spreads, strict=True))
-        return reconstruction_loss(decoded.float(), pixels) + FEATURE_WEIGHT * look / len(got)
+                latents = bounded(latents + LATENT_NOISE * strength * spread * noise)
+                wanted = [value.float() for value in chain(guide, latents)]
+                target = wanted[-1].clamp(0, 1)
+                seen = chain(eye, target)
+            own = decoder_stages(decoder)
+            got = chain(own, latents)
+            hint = max(0.1, 1 - done[0])
+            guided = float(torch.rand((), generator=generator)) < hint  # less often, rather than ever lighter: it costs
+            forced = [part(value) for part, value in zip(own[1:], wanted[:-1], strict=True)] if guided else []
+            look = chain(eye, got[-1])
+        decoded = got[-1].float()
+        alike = sum(((a.float() - b.float()) / s).abs().mean() for a, b, s in zip(look, seen, spreads, strict=True))
+        error = reconstruction_loss(decoded, target) + PICTURE_SHARE * reconstruction_loss(decoded, pixels)
+        error = error + FEATURE_WEIGHT * alike / len(look)
+        if guided:
+            told = zip([got[0], *forced[:-1]], wanted[:-1], hint_spreads, strict=True)
+            hints = sum(((a.float() - b) / s).square().mean() for a, b, s in told)
+            error = error + HINT_WEIGHT * (hints + reconstruction_loss(forced[-1].float(), target))
+        return error
+
+    def on_step(step: int, share: float) -> None:
+        average.update(step)
+        done[0] = share
 
     def weights() -> dict[str, Any]:
         return {"decoder": decoder.state_dict(), "average": average.weights}
 
-    train_by_clock(
-        trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, lambda step, share: average.update(step)
-    )
+    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, on_step)
     decoder.load_state_dict(average.weights)
     student.requires_grad_(False).eval()

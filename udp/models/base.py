@@ -72,7 +72,7 @@ class DiffusionModel(abc.ABC):
 
     @abc.abstractmethod
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents to pixels (N, 3, S, S) in [0, 1]."""
+        """Latents to pixels (N, 3, S, S) in [0, 1], differentiable."""
 
     def check_prompt(self, prompt: str) -> None:  # noqa: B027, a model without prompts takes any
         """Raise `InvalidInput` if the text encoders would not see all of `prompt`."""

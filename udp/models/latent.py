@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any, ClassVar
 
 import torch
@@ -40,11 +41,33 @@ class LatentDiffusionModel(DiffusionModel):
         latents = encoded.latent_dist.mean if isinstance(self.vae, AutoencoderKL) else encoded.latents
         return latents * self.vae.config.scaling_factor
 
-    @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Scaled latents to pixels (N, 3, S, S) in [0, 1]."""
+        """Scaled latents to pixels (N, 3, S, S) in [0, 1], differentiable."""
         pixels = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return (pixels / 2 + 0.5).clamp(0, 1)
+
+    def encoder_features(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """What the encoder makes of (N, 3, S, S) in [0, 1] at every resolution below the pixels' own, differentiable."""
+        found: list[torch.Tensor] = []
+        hooks = [
+            layer.register_forward_hook(lambda module, inputs, output: found.append(output))
+            for layer in _ends_of_resolutions(self.vae.encoder)
+        ]
+        try:
+            self.encode(pixels)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
+
+
+def _ends_of_resolutions(encoder: torch.nn.Module) -> list[torch.nn.Module]:
+    """The last layer of every resolution below the pixels' own in an `AutoencoderTiny`, the down blocks of any other."""
+    if hasattr(encoder, "down_blocks"):
+        return [*encoder.down_blocks]
+    layers = [*encoder.layers]
+    before = [earlier for earlier, later in itertools.pairwise(layers) if isinstance(later, torch.nn.Conv2d)]
+    return before[1:]
 
 
 def most_tokens(tokenizer: Any, encoder: torch.nn.Module) -> int:

@@ -28,18 +28,20 @@ from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage
 from udp.protection.augment import AUGMENTATIONS, draw_transformation
 from udp.protection.base import ProtectionMethod
+from udp.protection.decoded import DecodedDistance, blended
 from udp.protection.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
 from udp.protection.reach import REACHES, SIDES, Reach, parse_sides
 from udp.protection.targets import TARGETS, target_latents
 from udp.settings import setting
 
-# A look turns photos (each (1, 3, H, W) in [0, 1]) into latents, one crop and one transformation a photo.
+# A look turns photos (each (1, 3, H, W) in [0, 1]) into latents or squares of pixels, one crop and transformation a photo.
 Look = Callable[[Sequence[torch.Tensor]], torch.Tensor]
 # stage -> a listener for the loops' (step, loss)
 OnStep = Callable[[int, float | None], None]
 Reporter = Callable[[Stage], OnStep]
 AWAY = "clean"
-ENCODER_TARGETS = (AWAY, *TARGETS)
+DECODED = "decoded"
+ENCODER_TARGETS = (AWAY, DECODED, *TARGETS)
 LONGEST_ASPECT = 2.0  # of a photo whose every pixel is worked on: a panorama is made on a coarser grid
 # Units of progress for the greedy search; with its defaults it takes about 30 to 50 comparisons.
 SEARCH_UNITS = 50
@@ -62,13 +64,18 @@ class Run:
     augment: str = "none"
 
     def look(self, count: int) -> Look:
+        """Draw how the imitator's encoder may see `count` photos."""
+        crop = self.crop(count)
+        return lambda photos: self.model.encode(crop(photos))
+
+    def crop(self, count: int) -> Look:
         """Draw how the imitator may see `count` photos: every part of a long photo gets its turn in the crop."""
         positions = torch.rand(count, generator=self.generator).tolist()
         changes = [draw_transformation(self.augment, self.generator) for _ in range(count)]
 
         def see(photos: Sequence[torch.Tensor]) -> torch.Tensor:
             changed = [change(photo) if change else photo for photo, change in zip(photos, changes, strict=True)]
-            return self.model.encode(self.model.prepare(changed, positions))
+            return self.model.prepare(changed, positions)
 
         return see
 
@@ -262,31 +269,38 @@ class DenoisingMethod(TimestepMethod):
     """A method whose loss is the denoising loss of `run.network`, optionally with a distance of the latents.
 
     `encoder_weight` adds that many times a distance of the latents to what the photos pursue, so that the encoder alone
-    carries part of the attack: away from the clean photo's latents in the same crop, or towards a target that all
-    photos share (as Mist's fused loss, arXiv 2305.12683). A shared target is what a fine-tune then learns from all of them.
+    carries part of the attack: away from the clean photo's latents in the same crop, away from the clean picture in what
+    the latents decode to (then the weight is the say of that gradient beside the denoising loss's), or towards a target that
+    all photos share (as Mist's fused loss, arXiv 2305.12683). A shared target is what a fine-tune then learns from all of them.
     A model of pixels has no encoder, and neither setting any effect there.
     """
 
     encoder_weight: float = setting(0.0, "weight of the latents' distance", 0, 10, 0.1)
-    encoder_target: str = setting("clean", "away from the clean latents, or towards a target", choices=ENCODER_TARGETS)
+    encoder_target: str = setting(
+        "clean", "away from the clean latents, from what they decode to, or towards a target", choices=ENCODER_TARGETS
+    )
 
     def objective(self, run: Run) -> Objective:
         """See `PGDMethod.objective`."""
         loss = DenoisingLoss(run.model, run.conditioning, run.timesteps)
         sign = 1.0 if self.direction == "ascend" else -1.0
         weight = self.encoder_weight if run.model.has_encoder else 0.0
-        away = self.encoder_target == AWAY
-        target = None if away or not weight else target_latents(run.model, self.encoder_target)
+        away, decoded = self.encoder_target == AWAY, self.encoder_target == DECODED
+        target = None if away or decoded or not weight else target_latents(run.model, self.encoder_target)
+        picture = DecodedDistance(run.model) if decoded and weight else None
 
         def denoising(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
-            see = run.look(len(perturbed))
-            latents = see(perturbed)
+            crop = run.crop(len(perturbed))
+            latents = run.model.encode(crop(perturbed))
             value = loss(run.network, latents.repeat(self.draws, 1, 1, 1), run.generator)
-            if weight:
-                with torch.no_grad():
-                    reference = see(clean) if away else target
-                distance = (latents - reference).square().mean()
-                value = value + sign * weight * (distance if away else -distance)
-            return value
+            if not weight:
+                return value
+            with torch.no_grad():
+                squares = crop(clean)
+                reference = run.model.encode(squares) if away else target
+            if picture:
+                return blended(latents, [(value, 1.0), (sign * picture(latents, squares), weight)])
+            distance = (latents - reference).square().mean()
+            return value + sign * weight * (distance if away else -distance)
 
         return denoising

@@ -83,6 +83,7 @@ class Autoencoder(Cleaning):
     reference = "Cao et al. 2023 (IMPRESS), arXiv 2310.19248"
     needs_model: ClassVar[bool] = True
 
+    @torch.no_grad()
     def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""
         side = model.resolution

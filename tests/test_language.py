@@ -106,8 +106,13 @@ def test_every_verdict_is_said_without_a_word_of_english(language: Language) -> 
     one, several = Interval(0.28, None, None, 1), Interval(-0.03, -0.2, 0.14, 3)
     far, near, same = Interval(2.13, None, None, 1), Interval(-1.0, -2.0, 0.5, 3), Interval(0, None, None, 1)
     for id, share, excess, seeds in itertools.product(VerdictId, (one, several), (far, near, same), (1, 3)):
-        shown = Verdict(id, seeds, {"protected": share, "random": one}, share, excess, 0.03)
-        for said in (shown.sentence, replace(shown, excess_db=None).sentence, shown.word):
+        shown = Verdict(id, seeds, {"protected": share, "random": one}, share, excess, 0.03, share)
+        for said in (
+            shown.sentence,
+            replace(shown, excess_db=None).sentence,
+            replace(shown, likeness=None).sentence,
+            shown.word,
+        ):
             assert not re.search("[a-z]{3}", language.say(said)), language.say(said)
     assert language.say(RULE) != ENGLISH.say(RULE)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from udp.evaluation.interval import Figures, Interval
-from udp.evaluation.verdict import RULE, Verdict, VerdictId, judge, learned
+from udp.evaluation.verdict import RULE, Verdict, VerdictId, after_patience, judge, learned
 from udp.language import ENGLISH
 
 
@@ -101,3 +103,55 @@ def test_learned_is_one_for_the_clean_arm_and_zero_for_the_base() -> None:
     base, clean = {"clean_loss": 1.0}, {"clean_loss": 0.4}
     assert learned(base, clean, clean) == 1 and learned(base, base, clean) == 0
     assert np.isnan(learned(base, clean, {"clean_loss": 1.1}))
+
+
+def seen(losses: Sequence[float], likeness: Sequence[float], key: str = "shape_similarity") -> list[Figures]:
+    return [{**run, key: value} for run, value in zip(runs(*losses), likeness, strict=True)]
+
+
+@pytest.mark.parametrize("key", ["shape_similarity", "dinov2_image_similarity"])
+@pytest.mark.parametrize(
+    ("loss", "likeness", "word"),
+    [
+        (0.8, 0.2, VerdictId.COLLAPSED),  # 40% learned, a fifth of the likeness: another thing, whatever its texture
+        (0.95, 0.35, VerdictId.COLLAPSED),
+        (0.8, 0.35, VerdictId.DEGRADED),
+        (0.5, 0.3, VerdictId.DEGRADED),  # the loss says all was learned, the pictures do not
+        (0.5, 0.6, VerdictId.NO_EFFECT),
+    ],
+)
+def test_likeness_seen_by_another_pair_of_eyes_counts(key: str, loss: float, likeness: float, word: str) -> None:
+    trial = {
+        "clean": seen([0.5], [0.8], key), "random": seen([0.5], [0.7], key), "protected": seen([loss], [likeness], key)
+    }  # fmt: skip
+    verdict = judge(seen([1.0], [0.1], key), trial)
+    assert verdict.id == word
+    assert verdict.likeness.mean == pytest.approx((likeness - 0.1) / 0.6)
+    assert f"likeness to the photos {verdict.likeness.mean:.0%}" in sentence(verdict)
+
+
+def test_controls_that_grew_no_more_alike_have_no_say_by_likeness() -> None:
+    trial = {"clean": seen([0.5], [0.8]), "random": seen([0.5], [0.12]), "protected": seen([0.5], [0.1])}
+    assert judge(seen([1.0], [0.1]), trial).likeness is None
+
+
+def test_the_pretrained_eye_goes_first_and_every_arm_must_have_it() -> None:
+    both = [{**seen([0.5], [0.8])[0], "dinov2_image_similarity": 0.9}]
+    base = [{**seen([1.0], [0.1])[0], "dinov2_image_similarity": 0.1}]
+    known = {"clean": both, "random": both, "protected": [{**both[0], "dinov2_image_similarity": 0.5}]}
+    assert judge(base, known).likeness.mean == pytest.approx(0.5)
+    assert judge(base, {**known, "random": seen([0.5], [0.8])}).likeness.mean == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("hasty", "patient", "said"),
+    [
+        (VerdictId.COLLAPSED, VerdictId.NO_EFFECT, VerdictId.ONLY_HASTE),
+        (VerdictId.DEGRADED, VerdictId.NO_EFFECT, VerdictId.ONLY_HASTE),
+        (VerdictId.COLLAPSED, VerdictId.DEGRADED, VerdictId.DEGRADED),
+        (VerdictId.NO_EFFECT, VerdictId.COLLAPSED, VerdictId.COLLAPSED),
+        (VerdictId.NOT_LEARNED, VerdictId.NO_EFFECT, VerdictId.NO_EFFECT),
+    ],
+)
+def test_patience_decides(hasty: VerdictId, patient: VerdictId, said: VerdictId) -> None:
+    assert after_patience(Verdict(hasty, 1), Verdict(patient, 1)).id == said

@@ -35,6 +35,10 @@ class Interval:
         """Whether the seeds agree that the value is positive; a single seed can only give its own sign."""
         return self.mean > 0 if self.low is None else self.low > 0
 
+    def below(self, value: float) -> bool:
+        """Whether the seeds agree that it is less than `value`."""
+        return (self.mean if self.high is None else self.high) < value
+
     def text(self, form: str = "{:z.0%}") -> str:
         """For people: the mean, and the interval if there is one."""
         shown = form.format(self.mean)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,16 @@ LEAST_EXCESS_DB = 3.0
 COLLAPSE_LEARNED = 0.2
 COLLAPSE_HALF = 0.5
 COLLAPSE_EXCESS_DB = 6.0
+# Of the likeness to the photos that the worse control gains by its fine-tune, the share that the protected arm reaches. It is
+# seen by something that no attack was made against: DINOv2 where it is at hand, else outlines and colours.
+LIKENESSES = ("dinov2_image_similarity", "shape_similarity")
+LEAST_GAIN = 0.05  # of likeness by the worse control: below, there is nothing to keep a share of
+UNLIKE = 0.6
+COLLAPSE_UNLIKE = 0.3
 
 RULE = text(
     "verdict.rule", lesson=LEAST_LESSON, effect=LEAST_EFFECT, excess=LEAST_EXCESS_DB, collapse_learned=COLLAPSE_LEARNED,
-    collapse_half=COLLAPSE_HALF, collapse_excess=COLLAPSE_EXCESS_DB,
+    collapse_half=COLLAPSE_HALF, collapse_excess=COLLAPSE_EXCESS_DB, unlike=UNLIKE, collapse_unlike=COLLAPSE_UNLIKE,
 )  # fmt: skip
 
 
@@ -41,6 +47,7 @@ class VerdictId(enum.StrEnum):
 
     COLLAPSED = "collapsed"
     DEGRADED = "degraded"
+    ONLY_HASTE = "only_haste"
     NO_EFFECT = "no_effect"
     SEEDS_DISAGREE = "seeds_disagree"
     NOT_LEARNED = "not_learned"
@@ -52,12 +59,14 @@ class Evidence:
     """What decides once the clean arm has learned the subject.
 
     `learned` has one interval an arm, `effect` is random minus protected, `excess_db` is how much worse the texture of
-    the protected arm's pictures is than the worse control's.
+    the protected arm's pictures is than the worse control's, `likeness` the share that they reach of the likeness that the
+    worse control gained (None where it gained none).
     """
 
     learned: Mapping[str, Interval]
     effect: Interval
     excess_db: Interval
+    likeness: Interval | None = None
 
     @property
     def learns_less(self) -> bool:
@@ -67,20 +76,31 @@ class Evidence:
     @property
     def looks_worse(self) -> bool:
         """Whether the pictures are worse than the controls'."""
-        return self.excess_db.mean >= LEAST_EXCESS_DB
+        return self.excess_db.mean >= LEAST_EXCESS_DB or self.unlike(UNLIKE)
+
+    def unlike(self, share: float) -> bool:
+        """Whether the pictures reach at most `share` of the worse control's likeness."""
+        return self.likeness is not None and self.likeness.mean <= share
 
     @property
     def sure(self) -> bool:
         """Whether the seeds agree on either."""
-        return (self.learns_less and self.effect.above_zero()) or (self.looks_worse and self.excess_db.above_zero())
+        return (self.learns_less and self.effect.above_zero()) or (self.looks_worse and self.sure_by_looks)
+
+    @property
+    def sure_by_looks(self) -> bool:
+        """Whether the seeds agree that texture or likeness is worse than the worse control's."""
+        alike = self.likeness
+        return self.excess_db.above_zero() or (alike is not None and alike.below(1.0))
 
     @property
     def fails(self) -> bool:
         """Whether the imitation fails, in what was learned and in the pictures."""
         share = self.learned[ArmName.PROTECTED].mean
-        ruined = share < COLLAPSE_HALF and self.excess_db.mean >= COLLAPSE_EXCESS_DB
+        unseen = self.excess_db.mean >= COLLAPSE_EXCESS_DB or self.unlike(COLLAPSE_UNLIKE)
+        ruined = share < COLLAPSE_HALF and unseen
         ignorant = share < COLLAPSE_LEARNED and self.looks_worse and self.effect.above_zero()
-        return (ruined or ignorant) and self.excess_db.above_zero()
+        return (ruined or ignorant) and self.sure_by_looks
 
 
 # The first case that holds is the verdict.
@@ -105,6 +125,7 @@ class Verdict:
     effect: Interval | None = None
     excess_db: Interval | None = None
     lesson: float = 0.0
+    likeness: Interval | None = None
 
     @property
     def word(self) -> Text:
@@ -120,7 +141,7 @@ class Verdict:
             return claim
         return text(
             "verdict.sentence", claim=claim, learned=self.learned[ArmName.PROTECTED],
-            random=self.learned[ArmName.RANDOM], excess=self.excess_db, seeds=self.seeds,
+            random=self.learned[ArmName.RANDOM], excess=self.excess_db, likeness=self.likeness, seeds=self.seeds,
         )  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
@@ -132,7 +153,15 @@ class Verdict:
             "learned": {str(name): asdict(interval) for name, interval in self.learned.items()},
             "effect": asdict(self.effect) if self.effect else None,
             "excess_db": asdict(self.excess_db) if self.excess_db else None,
+            "likeness": asdict(self.likeness) if self.likeness else None,
         }
+
+
+def after_patience(hasty: Verdict, patient: Verdict) -> Verdict:
+    """What may be said when an imitator who takes more time was tried too: the patient one's verdict decides."""
+    if hasty.id in (VerdictId.COLLAPSED, VerdictId.DEGRADED) and patient.id is VerdictId.NO_EFFECT:
+        return replace(patient, id=VerdictId.ONLY_HASTE)
+    return patient
 
 
 def learned(base: Figures, arm: Figures, clean: Figures) -> float:
@@ -164,6 +193,26 @@ def judge(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Ver
         for c, r, p in zip(clean, random, protected, strict=True)
     ]
     intervals = {name: Interval.over(values) for name, values in shares.items()}
-    found = Evidence(intervals, Interval.over(effects), Interval.over(excess))
+    found = Evidence(intervals, Interval.over(effects), Interval.over(excess), likeness(base, arms))
     id = next(id for id, holds in CASES if holds(found))
-    return Verdict(id, seeds, intervals, found.effect, found.excess_db, lesson)
+    return Verdict(id, seeds, intervals, found.effect, found.excess_db, lesson, found.likeness)
+
+
+def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Interval | None:
+    """The share of the likeness gained by the worse control that the protected arm's pictures reach, over the runs.
+
+    By the first of `LIKENESSES` that every arm has; None without one, or where a control gained less than `LEAST_GAIN`.
+    """
+    rows = [base, *(arms[name] for name in TRAINED)]
+    key = next((key for key in LIKENESSES if all(key in run for runs in rows for run in runs)), None)
+    if key is None:
+        return None
+    shares = []
+    for b, c, r, p in zip(
+        base, *(arms[name] for name in (ArmName.CLEAN, ArmName.RANDOM, ArmName.PROTECTED)), strict=True
+    ):
+        gain = min(c[key], r[key]) - b[key]
+        if gain < LEAST_GAIN:
+            return None
+        shares.append((p[key] - b[key]) / gain)
+    return Interval.over(shares)

@@ -181,6 +181,8 @@ TEXTS: dict[str, Entry] = {
     "verdict.collapsed.word": "崩溃",
     "verdict.degraded": "削弱：保护妨碍了模仿者，但没有阻止",
     "verdict.degraded.word": "削弱",
+    "verdict.only_haste": "只防得住匆忙的模仿者：训练更久的人学到的与相同上限的随机噪声无异",
+    "verdict.only_haste.word": "只防得住匆忙",
     "verdict.no_effect": "无效：保护没有胜过相同上限的随机噪声",
     "verdict.no_effect.word": "无效",
     "verdict.seeds_disagree": "无法判定：各随机种子的结果不一致",
@@ -192,9 +194,11 @@ TEXTS: dict[str, Entry] = {
     "verdict.not_learned.word": "无法判定：原图组没有学会主体",
     "verdict.no_control": "无法判定：需要原图、随机噪声和受保护三组。",
     "verdict.no_control.word": "无法判定：需要原图、随机噪声和受保护三组",
-    "verdict.sentence": lambda claim, learned, random, excess, seeds: (
+    "verdict.sentence": lambda claim, learned, random, excess, likeness, seeds: (
         f"{claim}。以原图所教的为 100%，模仿者从受保护的照片学到 {_lesson(learned)}，从加随机噪声的照片学到 {_lesson(random)}；"
-        f"与两个对照组中较差的一个相比，其图片纹理{_texture(excess)}。"
+        f"与两个对照组中较差的一个相比，其图片纹理{_texture(excess)}"
+        + (f"，与照片的相似程度为其 {_lesson(likeness)}" if likeness else "")
+        + "。"
         + ("仅一个随机种子：这是例子，不是证据。" if seeds < 2 else f"{seeds} 个随机种子。")
     ),
     "verdict.learned": (
@@ -203,8 +207,9 @@ TEXTS: dict[str, Entry] = {
     "verdict.rule": (
         "“学到”指原图上去噪损失的下降幅度与原图组下降幅度之比。无法判定：原图组的损失下降不足 {lesson:.0%}、缺少对照组，"
         "或各随机种子的结果不一致。崩溃：学到不足 {collapse_learned:.0%}，且图片纹理与真实照片的差距比两个对照组中较差的一个至少大 "
-        "{excess:g} dB；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB：必须从图片上也看得出来，而不只是损失。"
-        "削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB。其余为无效。有多个随机种子时，"
+        "{excess:g} dB 或相似程度至多为其 {unlike:.0%}；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB "
+        "或至多为 {collapse_unlike:.0%}：必须从图片上也看得出来，而不只是损失。相似程度指微调后与照片相似度的提高，有 DINOv2 时用 "
+        "DINOv2，否则按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
         "它们的 95% 区间（学生 t 分布）须大于零。这些阈值是本工具的约定。"
     ),
     # 指标的依据
@@ -245,6 +250,8 @@ TEXTS: dict[str, Entry] = {
     "metric.diversity.help": "同组图片之间的平均距离。0：全都相同。",
     "metric.similarity": "与原图的相似度",
     "metric.similarity.help": "1：同一张图片。0：不比微调前更接近。",
+    "metric.shape_similarity": "轮廓和颜色与原图的相似度",
+    "metric.shape_similarity.help": "同上，但不经过模型：只看轮廓和颜色。没有 DINOv2 时结论以它为准。",
     "metric.texture_distance": "纹理偏差",
     "metric.texture_distance.help": "与原图纹理的差距。0：相同。",
     "metric.noise_level": "图片中的噪声",

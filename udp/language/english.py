@@ -207,6 +207,8 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
     "verdict.collapsed.word": "collapsed",
     "verdict.degraded": "Degraded: the protection hindered the imitator but did not stop it",
     "verdict.degraded.word": "degraded",
+    "verdict.only_haste": "Survives only haste: who trains longer learns as much as from random noise of the same budget",
+    "verdict.only_haste.word": "survives only haste",
     "verdict.no_effect": "No effect: the protection did not beat random noise of the same budget",
     "verdict.no_effect.word": "no effect",
     "verdict.seeds_disagree": "Inconclusive: the seeds disagree",
@@ -218,9 +220,11 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
     "verdict.not_learned.word": "inconclusive: clean arm failed to learn the subject",
     "verdict.no_control": "Inconclusive: a clean, a random-noise and a protected arm are needed.",
     "verdict.no_control.word": "inconclusive: a clean, a random-noise and a protected arm are needed",
-    "verdict.sentence": lambda claim, learned, random, excess, seeds: (
+    "verdict.sentence": lambda claim, learned, random, excess, likeness, seeds: (
         f"{claim}. The imitator learned {_lesson(learned)} of what the clean photos teach, with random noise "
-        f"{_lesson(random)}; the texture of its pictures is {_texture(excess)}. "
+        f"{_lesson(random)}; the texture of its pictures is {_texture(excess)}"
+        + (f", their likeness to the photos {_lesson(likeness)} of the worse control's" if likeness else "")
+        + ". "
         + ("One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds.")
     ),
     "verdict.learned": (
@@ -231,9 +235,11 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
         "Learned is the drop of the denoising loss on the clean photos over the drop that the clean arm reaches. "
         "Inconclusive: the clean arm's loss fell by less than {lesson:.0%}, a control is missing, or the seeds disagree. "
         "Collapsed: learned below {collapse_learned:.0%} and the pictures' texture at least {excess:g} dB further from the "
-        "real photos than the worse control's, or below {collapse_half:.0%} and {collapse_excess:g} dB: the pictures must "
-        "show it, not only the loss. Degraded: learned at least {effect:.0%} of the lesson less than from random noise of "
-        "the same budget, or a texture at least {excess:g} dB worse. Otherwise: no effect. With several seeds, a 95% "
+        "real photos than the worse control's or their likeness at most {unlike:.0%} of its, or below {collapse_half:.0%} and "
+        "{collapse_excess:g} dB or {collapse_unlike:.0%}: the pictures must show it, not only the loss. Likeness is what a "
+        "fine-tune gains in similarity to the photos, by DINOv2 where it is at hand and else by outlines and colours. Degraded: "
+        "learned at least {effect:.0%} of the lesson less than from random noise of the same budget, or a texture at least "
+        "{excess:g} dB or a likeness that much worse. Otherwise: no effect. With several seeds, a 95% "
         "interval over them (Student's t) has to lie beyond zero. The thresholds are conventions of this tool."
     ),
     # what the figures rest on

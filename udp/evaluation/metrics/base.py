@@ -30,6 +30,7 @@ class Extractor(enum.Enum):
     NETWORK = "features of the base model's network"
     WAVELETS = "wavelets"
     SPECTRA = "power spectra"
+    SHAPES = "oriented gradients and colours"
     PIXELS = "pixels"
     TRAINING = "the fine-tune itself"
     CLIP = "CLIP"

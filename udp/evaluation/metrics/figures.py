@@ -12,6 +12,7 @@ import torch
 
 from udp.evaluation.metrics.features import features
 from udp.evaluation.metrics.quality import log_spectra, noise_level, pattern_excess, squares, texture
+from udp.evaluation.metrics.shapes import shapes
 from udp.language import Text, text
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, flattened
@@ -21,7 +22,8 @@ from udp.photos import Photo, flattened
 class Reference:
     """What figures compare with: the clean photos, and what the base model gave for the prompt, as features.
 
-    `texture` is (photos, 18) in dB; `real` and `before` are (N, D), see `udp.evaluation.metrics.features.features`.
+    `texture` is (photos, 18) in dB; `real` and `before` are (N, D), see `udp.evaluation.metrics.features.features`; `shapes`
+    and `shapes_before` are the same as `udp.evaluation.metrics.shapes.shapes` sees it.
     """
 
     model: DiffusionModel
@@ -30,6 +32,8 @@ class Reference:
     real: torch.Tensor
     before: torch.Tensor
     texture: np.ndarray
+    shapes: torch.Tensor
+    shapes_before: torch.Tensor
 
     @classmethod
     def of(cls, model: DiffusionModel, photos: Sequence[Photo], prompt: str, before: Sequence[np.ndarray]) -> Reference:
@@ -38,8 +42,9 @@ class Reference:
         pixels = [photo.pixels for photo in photos]
         real = features(model, pixels)
         return cls(
-            model, tuple(photos), prompt, real, features(model, before), texture(squares(pixels, model.resolution))
-        )
+            model, tuple(photos), prompt, real, features(model, before), texture(squares(pixels, model.resolution)),
+            shapes(pixels), shapes(before),
+        )  # fmt: skip
 
     def basis(self, pictures: int) -> Text:
         """What extractor and how many samples the figures rest on."""
@@ -67,6 +72,11 @@ class Imitation:
     def features(self) -> torch.Tensor:
         """The pictures' features (N, D), each of unit length."""
         return features(self.reference.model, self.images)
+
+    @functools.cached_property
+    def shapes(self) -> torch.Tensor:
+        """The pictures' shapes and colours (N, D), each of unit length."""
+        return shapes(self.images)
 
     @functools.cached_property
     def scaled(self) -> tuple[np.ndarray, np.ndarray]:

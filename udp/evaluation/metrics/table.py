@@ -18,7 +18,7 @@ from udp.evaluation.metrics.quality import blur, texture, texture_distance
 from udp.evaluation.metrics.sets import bootstrap, frechet_distance, kernel_distance, precision_recall
 from udp.language import Text
 
-LOSS, NETWORK, WAVELETS, SPECTRA, PIXELS, TRAINING, CLIP, DINOV2 = Extractor
+LOSS, NETWORK, WAVELETS, SPECTRA, SHAPES, PIXELS, TRAINING, CLIP, DINOV2 = Extractor
 LOWER, HIGHER = Better
 
 ROWS = (
@@ -37,6 +37,13 @@ ROWS = (
         Imitation,
         lambda x: lambda chosen: similarity(x.features[chosen], x.reference.real, x.reference.before.mean(0)),
         NETWORK, HIGHER,
+    ),
+    Metric(
+        "shape_similarity", "Shapes and colours like the clean photos",
+        "The same, seen without the model: outlines and colours. What the verdict uses where DINOv2 is not at hand.",
+        Imitation,
+        lambda x: lambda chosen: similarity(x.shapes[chosen], x.reference.shapes, x.reference.shapes_before.mean(0)),
+        SHAPES, HIGHER,
     ),
     Metric(
         "texture_distance", "Texture off by", "How far the texture is from the clean photos'. 0: the same.",

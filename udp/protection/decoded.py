@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
+from udp.models.encoders import computes_in_bfloat16
 from udp.models.latent import LatentDiffusionModel
 
 
@@ -29,12 +30,15 @@ class DecodedDistance:
         ):  # the same again unless crops or changes are drawn
             with torch.no_grad():
                 self._clean, self._features = clean, self._look(clean)
-        decoded = self._look(self.model.decode(latents))
+        device = str(latents.device.type)
+        # Two thirds of the time where there are units for it: what is small here, the perturbation, is in the latents by now.
+        with torch.autocast(device, torch.bfloat16, enabled=computes_in_bfloat16(device)):
+            decoded = self._look(self.model.decode(latents))
         pairs = zip(decoded, self._features, strict=True)
         return sum((a - b).square().sum(1).mean() for a, b in pairs)
 
     def _look(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        return [torch.nn.functional.normalize(f, dim=1) for f in self.model.encoder_features(pixels)]
+        return [torch.nn.functional.normalize(f.float(), dim=1) for f in self.model.encoder_features(pixels)]
 
 
 def blended(latents: torch.Tensor, losses: Sequence[tuple[torch.Tensor, float]]) -> torch.Tensor:

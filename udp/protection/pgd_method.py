@@ -92,6 +92,7 @@ class PGDMethod(ProtectionMethod):
     reach: str = setting("off", "resolutions of imitators beyond the model's own at which latents must move too",
                          choices=REACHES)  # fmt: skip
     reach_steps: int = setting(24, "last PGD steps, in which latents at those resolutions move too", 1, 500, 1)
+    reach_share: float = setting(0.4, "share of the budget that is kept for those steps", 0, 0.9, 0.05)
     encoders: str = setting(
         "off", "published autoencoders to protect against too, each downloaded once (5 MB): published is all of them",
         choices=("off", *PUBLISHED, ALL_PUBLISHED), open=True,
@@ -186,13 +187,15 @@ class PGDMethod(ProtectionMethod):
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
             total_steps=self.rounds * self.pgd_steps + (self.reach_units if reach else 0),
         )  # fmt: skip
+        # Moves at the model's own resolution fill whole blocks of a larger photo to the limit, and would leave no room.
+        first = [limit * (1 - self.reach_share) for limit in limits] if reach else limits
         # A random start: at zero the gradient's sign is no better than a coin's.
         scale = 1.0 if self.random_start else 0.0
         start = [
             (torch.rand(image.shape, generator=generator) * 2 - 1) * limit * scale
-            for image, limit in zip(images, limits, strict=True)
+            for image, limit in zip(images, first, strict=True)
         ]
-        attack = PGD(images, start, limits, settings)
+        attack = PGD(images, start, first, settings)
         done, total = 0, self.all_steps - (0 if reach else self.reach_units)
 
         def report(stage: Stage) -> OnStep:
@@ -209,6 +212,7 @@ class PGDMethod(ProtectionMethod):
             phase()
             attack.run(objective, self.pgd_steps, report(Stage.PERTURBING))
         if reach:
+            attack.limits = limits
             attack.run(self.reaching(objective, reach), self.reach_steps, report(Stage.PERTURBING))
         return attack.perturbations
 

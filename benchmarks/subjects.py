@@ -8,7 +8,9 @@ r"""The README's figure and table: protect real photos, attack them, compare the
 names those rows that `shown.png` repeats, for a page that has no room for all. Each of `--workers` takes a subject at a
 time, with its share of the cores. `--beside` names further methods (as `benchmarks.compare_methods` does) that get an arm
 of their own at as many gradients a photo; they are in the figures and not in the grids, and the attack's seconds are the
-share of the three arms.
+share of the three arms. `--patient` names the recipe of an imitator who takes more time, such as
+`dreambooth:steps=1200`: the arms are trained that way too, `patient-subjects.png` shows them, and the verdict is what holds for
+both. `--keep` is a folder for every picture of every arm.
 """
 
 from __future__ import annotations
@@ -30,8 +32,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
 from udp.errors import UDPError
+from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import after_patience
+from udp.language import ENGLISH
 from udp.models.loading import load_model
 from udp.photos import list_photos, read_photos
 from udp.protection.methods import METHODS, RandomNoise
@@ -46,8 +51,8 @@ SIDE = 128  # of a square in the grids
 Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
 
-def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict, list[np.ndarray]]:
-    """One subject through protect and attack; the arms' pictures, a row of figures, and the photos' squares to show."""
+def run_subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dict, list[np.ndarray]]:
+    """One subject through protect and attack; each imitator's pictures by arm, a row of figures, the photos' squares to show."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.workers))
     photos = read_photos(list_photos(options.photos / name))
     model = load_model(options.model)
@@ -65,6 +70,8 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
     trial = Trial(seed=options.seed, pictures=options.pictures, guidance=options.guidance)
     report = run_trial(arms, model, recipe, trial)
     end = time.monotonic()
+    patient = run_trial(arms, model, parse_recipe(options.patient), trial) if options.patient else None
+    judgement = after_patience(report.judgement, patient.judgement) if patient else report.judgement
     seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
     row = {
         "subject": name,
@@ -73,18 +80,34 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[Pictures, dict,
         "attack_seconds": round((end - start_of_attack) * len(ARMS) / len(arms), 1),
         "psnr_db": round(float(np.mean([v["psnr_db"] for v in seen])), 2),
         "ssim": round(float(np.mean([v["ssim"] for v in seen])), 4),
-        "learned": {n: round(report.judgement.learned[n].mean, 3) for n in report.judgement.learned},
-        "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
-        "verdict": report.verdict,
+        **outcome(report),
+        "patient": outcome(patient) if patient else None,
+        "verdict": ENGLISH.say(judgement.sentence),
+        "word": ENGLISH.say(judgement.word),
         "method": {"name": method.name, **describe_settings(for_model(method, model.small))},
         "guidance": report.trial.guidance,
-        "recipe": {"name": recipe.name, **describe_settings(report.recipe)},
     }
     squares = [
         tiled([to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in photos_of])[0]
         for photos_of in (photos, protected)
     ]
-    return {name: tiled(report.arm(name).images) for name in ARMS}, row, squares
+    if options.keep:
+        for title, trial_report in (("", report), ("patient-", patient)):
+            for arm in (trial_report.base, *trial_report.arms) if trial_report else ():
+                Image.fromarray(np.concatenate(arm.images, 1)).save(options.keep / f"{name}-{title}{arm.name}.png")
+    pictures = [{arm: tiled(r.arm(arm).images) for arm in ARMS} for r in (report, patient) if r]
+    return pictures, row, squares
+
+
+def outcome(report: Report) -> dict:
+    """What came of one imitator: the recipe, what each arm learned, the likeness that is left, and every figure."""
+    judgement = report.judgement
+    return {
+        "recipe": {"name": report.recipe.name, **describe_settings(report.recipe)},
+        "learned": {name: round(interval.mean, 3) for name, interval in judgement.learned.items()},
+        "likeness": judgement.likeness and round(judgement.likeness.mean, 3),
+        "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
+    }
 
 
 def tiled(pictures: Sequence[np.ndarray], side: int = SIDE) -> list[np.ndarray]:
@@ -182,6 +205,8 @@ def main() -> None:
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
     parser.add_argument("--beside", nargs="+", default=(), metavar="METHOD", help="further methods, at equal cost")
     parser.add_argument("--recipe", default="lora", help="as lora, or dreambooth:batch_size=16")
+    parser.add_argument("--patient", metavar="RECIPE", help="a further imitator, as --recipe")
+    parser.add_argument("--keep", type=Path, help="folder for all pictures")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--steps", type=int, help="training steps of each arm (default: the recipe's)")
@@ -192,6 +217,8 @@ def main() -> None:
     options = parser.parse_args()
     try:  # here, not in a worker that has protected already
         parse_recipe(options.recipe, options.steps)
+        if options.patient:
+            parse_recipe(options.patient)
         for text in options.beside:
             parse_method(text, options.budget, 1)
         Trial(pictures=options.pictures, guidance=options.guidance).check()
@@ -199,6 +226,8 @@ def main() -> None:
         parser.error(str(error))
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.subjects or sorted(p.name for p in options.photos.iterdir() if p.is_dir())
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
     shown, rows = [], []
     with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
         results = pool.map(functools.partial(run_subject, options=options), names)
@@ -210,12 +239,15 @@ def main() -> None:
     print(f"{table(rows)}\n\n{means(rows)}\n\n{ratios(rows)}")
 
 
-def write(options: argparse.Namespace, shown: list[tuple[str, Pictures, list[np.ndarray]]], rows: list[dict]) -> None:
+def write(
+    options: argparse.Namespace, shown: list[tuple[str, list[Pictures], list[np.ndarray]]], rows: list[dict]
+) -> None:
     """The grids and figures of the subjects that are done."""
-    draw(shown).save(options.out / "subjects.png", optimize=True)
-    chosen = [row for row in shown if row[0] in options.shown]
-    if chosen:
-        draw(chosen).save(options.out / "shown.png", optimize=True)
+    for index, title in enumerate(("", "patient-") if options.patient else ("",)):
+        grid = [(name, pictures[index], squares) for name, pictures, squares in shown]
+        draw(grid).save(options.out / f"{title}subjects.png", optimize=True)
+        if chosen := [row for row in grid if row[0] in options.shown]:
+            draw(chosen).save(options.out / f"{title}shown.png", optimize=True)
     facts = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{os.cpu_count()} CPU cores, torch {torch.__version__}, {options.workers} subjects at a time",

@@ -147,19 +147,12 @@ def train(
     noise_generator = torch.Generator(device).manual_seed(seed + trainer.step)
     # Compiled, normalisation and activations are fused: on a GPU the steps are bound by memory traffic.
     fast_unet = torch.compile(unet) if device.type == "cuda" else unet
-    # The transform's latents are principal components, the first of them carrying shape and colour and the last fine grain
-    # that no text predicts; all have unit variance, so without weights the grain would fill most of the loss.
-    channels = vae.config.latent_channels
-    importance = torch.ones(channels, device=device)
-    if channels != LATENT_CHANNELS:
-        importance = torch.arange(1, channels + 1, device=device).rsqrt()
-    importance = (importance / importance.mean()).reshape(1, -1, 1, 1)
     print(f"{seen} squares, {held_out} held out, {views} views, {len(tokenizer)} tokens", flush=True)
 
     def denoising_loss(
         clean: torch.Tensor, words: torch.Tensor, models: Sequence[torch.nn.Module], noise_from: torch.Generator
     ) -> torch.Tensor:
-        """Weighted, of `clean` (n, C, h, w) under the tokens `words` (n, LENGTH), at timesteps that cover all evenly.
+        """Of `clean` (n, C, h, w) under the tokens `words` (n, LENGTH), at timesteps that cover all evenly.
 
         `models` are a U-Net and a text encoder.
         """
@@ -173,7 +166,7 @@ def train(
         with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bfloat16(device)):
             prediction = denoise(noisy, timesteps, encoder_hidden_states=text).sample
         error = prediction.float() - noise_scheduler.get_velocity(clean, noise, timesteps)
-        return (importance * error.square()).mean()
+        return error.square().mean()
 
     def loss(step: int) -> torch.Tensor:
         chosen = torch.randint(seen, (batch,), generator=generator)

@@ -32,7 +32,7 @@ from udp.models.training import Trainer, TrainingSettings
 
 WIDTH = 64
 LATENT_CHANNELS = 4
-ENCODER_BLOCKS = (1, 3, 3, 3)  # the teacher's
+ENCODER_BLOCKS = (0, 3, 3, 3)  # the teacher's are (1, 3, 3, 3): the first, at full size, is half of its arithmetic
 DECODER_BLOCKS = (3, 3, 3, 0)  # (3, 3, 3, 1)
 REPORT_EVERY = 100  # steps between lines of the log
 EMA_DECAY = 0.998

@@ -5,21 +5,16 @@
     python -m recipe.renders ... --out renders               # captioned renders (needs mitsuba)
     npm pack @lobehub/fluent-emoji-3d@1.1.0                    # unpacked: package/assets, named by code point
     python -m recipe.renders ... --cutouts package/assets --out cutouts
-    python -m recipe.train autoencoder --data data renders --work work        # udp/mini/weights: computed
-    python -m recipe.train unet        --data cutouts data renders --work work --minutes 66
-    python -m recipe.train refine      --data cutouts data renders --work work --minutes 8
-    python -m recipe.train export      --data cutouts data renders --work work --out udp/mini/weights
-    # udp/mini/sd_weights, the model in Stable Diffusion's latents, in a folder of its own:
-    python -m recipe.train encoder --teacher TAESD --data data renders cutouts --work sd --minutes 60
-    python -m recipe.train decoder --teacher TAESD --data data renders cutouts --work sd --minutes 15
-    python -m recipe.train unet    --data data renders cutouts --work sd --minutes 45 --start udp/mini/weights
-    python -m recipe.train export  --data data renders cutouts --work sd --out udp/mini/sd_weights
+    python -m recipe.train encoder --teacher TAESD --data data renders cutouts --work work --minutes 60
+    python -m recipe.train decoder --teacher TAESD --data data renders cutouts --work work --minutes 45
+    python -m recipe.train unet    --data data renders cutouts --work work --minutes 60
+    python -m recipe.train export  --data data renders cutouts --work work --out udp/mini/weights
     python -m recipe.train pixel   --data data renders --work work --minutes 15
     python -m recipe.train pack    --data data renders --out packed     # one file, for a machine with a GPU
 
 All resume from their checkpoint in `--work` when called again, and the learning rate follows the wall clock, so
-`--minutes` is what they cost. `TAESD` is a folder with the published `madebyollin/taesd` or its Hub id. `decoder`,
-`refine` and `unet` need the autoencoder or encoder of the same `--work`; `unet --start FOLDER` begins from an earlier pipeline's U-Net and words.
+`--minutes` is what they cost. `TAESD` is a folder with the published `madebyollin/taesd` or its Hub id. `decoder` and
+`unet` need the encoder of the same `--work`; `unet --start FOLDER` begins from an earlier pipeline's U-Net and words.
 `pixel`, the twin without autoencoder (`recipe.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
 
 A GPU is taken where there is one by `unet` and `pixel`: `--batch 512 --views 16` fill it for `unet`, `--batch 256` for
@@ -34,19 +29,10 @@ from pathlib import Path
 
 import torch
 
-from recipe import autoencoder, denoiser, pixel, refine, student
+from recipe import denoiser, pixel, student
 from recipe.pictures import pack
 
-PARTS = ("autoencoder", "encoder", "decoder", "unet", "refine", "export", "pixel", "pack")
-
-
-def load_autoencoder(work: Path):
-    """The autoencoder in `work`: the computed one if it is there, else the student."""
-    if not (work / "autoencoder.pt").exists():
-        return load_student(work)
-    model = autoencoder.build()
-    model.load_state_dict(torch.load(work / "autoencoder.pt", weights_only=True)["model"])
-    return model.requires_grad_(False).eval()
+PARTS = ("encoder", "decoder", "unet", "export", "pixel", "pack")
 
 
 def load_student(work: Path):
@@ -81,25 +67,17 @@ def main() -> None:
     if options.part == "pixel":
         out = pixel.WEIGHTS if options.out == parser.get_default("out") else options.out
         pixel.save(pixel.train(options.data, work / "pixel.pt", minutes, seed, options.batch, device), out)
-    elif options.part == "autoencoder":
-        torch.save({"model": autoencoder.fit(options.data, seed).state_dict()}, work / "autoencoder.pt")
     elif options.part == "encoder":
         student.train_encoder(student.load_teacher(options.teacher), options.data, work / "encoder.pt", minutes, seed)
     elif options.part == "decoder":
         teacher = student.load_teacher(options.teacher)
         student.train_decoder(load_student(work), teacher, options.data, work / "decoder.pt", minutes, seed)
     else:
-        vae, spent = load_autoencoder(work).to(device), minutes if options.part == "unet" else 0
+        vae, spent = load_student(work).to(device), minutes if options.part == "unet" else 0
         pipeline = denoiser.train(
             vae, options.data, work / "unet.pt", spent, seed, options.batch, options.views, options.start
         )
-        refined = work / "refined.pt"
-        if options.part == "refine":
-            refine.train(pipeline, options.data, refined, minutes, seed, max(1, options.batch // 4))
-        elif options.part == "export":
-            if refined.exists():
-                decoder = torch.load(refined, map_location=device, weights_only=True)["decoder"]
-                pipeline.vae.decoder.load_state_dict(decoder)
+        if options.part == "export":
             denoiser.save(pipeline, options.out)
 
 

@@ -51,7 +51,7 @@ def test_losses_of_any_scale_have_their_say() -> None:
 
 
 def test_the_decoded_picture_moves_further_where_it_is_pursued(photos: list[Photo]) -> None:
-    model = load_model("mini-sd")
+    model = load_model("mini")
     distance, clean = DecodedDistance(model), squares(model, photos)
 
     def moved(target: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import struct
@@ -16,13 +15,12 @@ import torch
 from diffusers import AutoencoderTiny, DDPMScheduler, StableDiffusionPipeline
 from PIL import Image
 
-from recipe import autoencoder, denoiser, refine, student, transform
+from recipe import denoiser, student
 from recipe.crops import Crops
 from recipe.data import ALLOWED, licence_of, read_copyright, read_rcc
 from recipe.pictures import NARROWEST, pack, squares, view
 from recipe.text import EXTRA_WORDS, build_tokenizer
 from tests.conftest import picture
-from udp.errors import InvalidInput
 from udp.models.registry import EMBEDDED_WEIGHTS
 
 COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -204,86 +202,29 @@ def test_decoder_learns_the_picture_from_latents_and_resumes(
     assert after < before and lost() == after
 
 
-def test_student_has_no_block_at_full_size_and_half_of_the_teachers_operations() -> None:
-    published = AutoencoderTiny(num_encoder_blocks=(1, 3, 3, 3), latent_channels=4)
-    assert operations(student.build().encoder) < 0.55 * operations(published.encoder)
+def test_student_has_no_blocks_at_full_size_and_half_of_the_teachers_operations() -> None:
+    published = AutoencoderTiny(
+        num_encoder_blocks=(1, 3, 3, 3), num_decoder_blocks=(3, 3, 3, 1), latent_channels=4
+    )  # fmt: skip
+    ours, pixels, latents = student.build(), torch.zeros(1, 3, 64, 64), torch.zeros(1, 4, 8, 8)
+    assert operations(ours.encoder, pixels) < 0.55 * operations(published.encoder, pixels)
+    assert operations(ours.decoder, latents) < 0.55 * operations(published.decoder, latents)
 
 
-def operations(encoder: torch.nn.Module) -> int:
-    """Multiplications for a picture of 64 x 64."""
+def operations(module: torch.nn.Module, example: torch.Tensor) -> int:
+    """Multiplications of the convolutions for `example`."""
     total = 0
 
     def count(layer: torch.nn.Conv2d, given: tuple, output: torch.Tensor) -> None:
         nonlocal total
         total += layer.weight.numel() * output.shape[-1] * output.shape[-2]
 
-    hooks = [m.register_forward_hook(count) for m in encoder.modules() if isinstance(m, torch.nn.Conv2d)]
+    hooks = [m.register_forward_hook(count) for m in module.modules() if isinstance(m, torch.nn.Conv2d)]
     with torch.no_grad():
-        encoder(torch.zeros(1, 3, 64, 64))
+        module(example)
     for hook in hooks:
         hook.remove()
     return total
-
-
-def smooth_noise(seed: int, count: int, side: int = 64) -> torch.Tensor:
-    """Coloured pictures with the 1 / f spectrum of photographs, (count, 3, side, side) in [0, 1]."""
-    generator = torch.Generator().manual_seed(seed)
-    spectrum = torch.fft.rfft2(torch.randn(count, 3, side, side, generator=generator))
-    frequency = (torch.fft.fftfreq(side)[:, None] ** 2 + torch.fft.rfftfreq(side)[None] ** 2).sqrt()
-    pictures = torch.fft.irfft2(spectrum / (frequency + 1 / side), s=(side, side))
-    return (0.5 + 0.15 * pictures / pictures.std()).clamp(0, 1)
-
-
-def projected(images: torch.Tensor, fitted_to: torch.Tensor, count: int) -> torch.Tensor:
-    """`images` with every 8 x 8 block projected on `count` principal components of those of `fitted_to`, by plain PCA."""
-
-    def blocks(pictures: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.unfold(pictures.double(), 8, stride=8).transpose(1, 2)
-
-    colour = fitted_to.double().mean((0, 2, 3)).repeat_interleave(64)
-    centred = blocks(fitted_to).reshape(-1, 192) - colour
-    basis = torch.linalg.svd(torch.cov(centred.T)).U[:, :count]
-    restored = (blocks(images) - colour) @ basis @ basis.T + colour
-    return torch.nn.functional.fold(restored.transpose(1, 2), images.shape[-2:], 8, stride=8)
-
-
-@pytest.mark.parametrize("channels", [6, 24, 32])
-def test_transform_decodes_to_the_projection_on_principal_components(channels: int) -> None:
-    pictures, unseen = smooth_noise(0, 150), smooth_noise(1, 8)
-    model = autoencoder.build(channels)
-    transform.initialise(model, pictures)
-    with torch.no_grad():
-        latents = model.encode(unseen * 2 - 1).latents
-        decoded = (model.decode(latents).sample + 1) / 2
-    ideal = projected(unseen, pictures, channels)
-    lost = (ideal - unseen).square().mean()
-    assert (decoded - ideal).square().mean() < 0.1 * lost + 1e-5
-    flat = (latents * model.config.scaling_factor).permute(0, 2, 3, 1).reshape(-1, channels)
-    assert flat.mean(0).abs().max() < 0.3 and (flat.std(0) - 1).abs().max() < 0.25
-
-
-def test_transform_gaussianises_heavy_tails() -> None:
-    draws = torch.distributions.Laplace(0.0, 2.0).icdf(torch.linspace(0.001, 0.999, 20_000).double())[:, None]
-    curve = transform.gaussianising(draws)
-    bent = transform.evaluate(curve, draws)
-    kurtosis = lambda x: float((x**4).mean() / (x**2).mean() ** 2)  # noqa: E731
-    assert kurtosis(draws) > 4.5 and abs(kurtosis(bent) - 3) < 0.3
-    assert (bent.diff(dim=0) > 0).all()  # monotone, so that it can be undone
-    assert torch.allclose(transform.evaluate(curve.inverse(), bent), draws, atol=1e-6)
-
-
-def test_transform_refuses_more_channels_than_its_curves_have_room_for() -> None:
-    with pytest.raises(InvalidInput, match="expected at most 32 latent channels, got 40"):
-        transform.initialise(autoencoder.build(40), smooth_noise(0, 2))
-
-
-def test_autoencoder_is_fitted_to_the_folder(folder: Path) -> None:
-    model = autoencoder.fit([folder])
-    images, _ = squares([folder], seed=0)
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-    with torch.no_grad():
-        decoded = model.decode(model.encode(pixels).latents).sample
-    assert (decoded - pixels).square().mean() < 0.05 * pixels.var()
 
 
 def velocity_error(pipeline: StableDiffusionPipeline, folder: Path) -> float:
@@ -335,44 +276,6 @@ def test_training_can_begin_from_a_pipeline_with_other_latents(folder: Path, tmp
     ]  # fmt: skip
     assert all(same) and len(same) > 100
     assert later.unet.config.in_channels == 4
-
-
-def test_opening_the_decoder_changes_nothing_and_training_it_keeps_the_gates(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vae = autoencoder.fit([folder])
-    images, _ = squares([folder], seed=0)
-    pixels = torch.from_numpy(images[:4]).permute(0, 3, 1, 2).float() / 127.5 - 1
-    opened = copy.deepcopy(vae)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
-        masks = refine.open_up(opened.decoder)
-        latents = vae.encode(pixels).latents
-        exact, same = vae.decode(latents).sample, opened.decode(latents).sample
-    assert torch.allclose(exact, same, atol=1e-5)
-    assert all(0 < mask.float().mean() <= 1 for _, mask in masks)
-    assert sum(int((~mask).sum()) for _, mask in masks) > 100_000
-
-    monkeypatch.setattr(refine, "REPORT_EVERY", 20)
-    clock = iter(range(100_000))
-    monkeypatch.setattr(time, "monotonic", lambda: 0.01 * next(clock))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        pipeline = denoiser.train(vae, [folder], tmp_path / "unet.pt", minutes=0)
-    refine.train(pipeline, [folder], tmp_path / "decoder.pt", minutes=0.6 / 60)
-    grain = 0.2 * torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
-    noisy = latents + grain / vae.config.scaling_factor
-    with torch.no_grad():
-        before = refine.reconstruction_loss(opened.decode(noisy).sample, pixels)
-        after = refine.reconstruction_loss(vae.decode(noisy).sample, pixels)
-    assert after < before
-    # Written weights stay: the middle blocks, where gates compare neighbours, are the transform's to the last bit.
-    middle = slice(7, 10)  # after the first upsampling
-    for mine, theirs in zip(vae.decoder.layers[middle], opened.decoder.layers[middle], strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(mine.parameters(), theirs.parameters(), strict=True))
-    weights = {name: weight.clone() for name, weight in vae.decoder.state_dict().items()}
-    refine.train(pipeline, [folder], tmp_path / "decoder.pt", minutes=0)  # resumes, has no time left
-    assert all(torch.equal(weight, vae.decoder.state_dict()[name]) for name, weight in weights.items())
 
 
 def test_every_prompt_can_be_spelled_and_sks_is_one_token() -> None:

@@ -349,13 +349,11 @@ def test_the_owner_decides_which_models_a_visitor_may_use(monkeypatch: pytest.Mo
     untrained = dataclasses.replace(MODELS["mini-pixel"], source=str(tmp_path / "pixel_weights"))
     monkeypatch.setitem(MODELS, "mini-pixel", untrained)
     home, space = owner_from({}), owner_from({"SPACE_ID": "someone/something"})
-    assert (
-        home.offered == space.offered == ("mini", "mini-sd")
-    )  # what needs a GPU is hidden without one, and what has no weights
+    assert home.offered == space.offered == ("mini",)  # what needs a GPU is hidden without one, and what has no weights
     assert owner_from({"UDP_MODELS": "mini-pixel, own/model"}).offered == ("mini", "own/model")
     (tmp_path / "pixel_weights").mkdir()
     (tmp_path / "pixel_weights" / "model_index.json").write_text("{}")
-    assert home.offered == ("mini", "mini-sd", "mini-pixel")
+    assert home.offered == ("mini", "mini-pixel")
     assert home.check_model("some/model") == "some/model" and home.most_minutes is None
     assert space.check_model(None) == "mini" and space.most_minutes == 30
     with pytest.raises(InvalidInput, match="expected one of the models Embedded model"):

@@ -7,10 +7,11 @@ import itertools
 from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import AutoencoderKL, AutoencoderTiny, DiffusionPipeline
 
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
+from udp.models.encoders import encode_tiny
 
 
 class LatentDiffusionModel(DiffusionModel):
@@ -37,6 +38,8 @@ class LatentDiffusionModel(DiffusionModel):
         The mean of a KL autoencoder's posterior, not a sample (it would add noise to the image gradient), and a VQ
         autoencoder's latents before quantisation, which is what latent diffusion trains on.
         """
+        if isinstance(self.vae, AutoencoderTiny):
+            return encode_tiny(self.vae, pixels) * self.vae.config.scaling_factor
         encoded = self.vae.encode(pixels * 2 - 1)
         latents = encoded.latent_dist.mean if isinstance(self.vae, AutoencoderKL) else encoded.latents
         return latents * self.vae.config.scaling_factor

@@ -13,6 +13,7 @@ import torch
 
 from udp.errors import OutOfMemory
 from udp.models.base import DiffusionModel
+from udp.models.encoders import computes_in_bfloat16
 
 CPU_FULL = "can't allocate memory"  # from torch's allocator on the CPU, whose error has no class of its own
 
@@ -35,8 +36,8 @@ class MemoryOptions:
 
 
 def default_options(device: str) -> MemoryOptions:
-    """Nothing on a CPU, where memory is plenty and bfloat16 seldom faster; autocast and checkpointing on a GPU."""
-    return MemoryOptions(autocast=True, checkpointing=True) if device == "cuda" else MemoryOptions()
+    """Autocast where there are units for bfloat16, a GPU's or a processor's; checkpointing on a GPU, where memory is scarce."""
+    return MemoryOptions(autocast=computes_in_bfloat16(device), checkpointing=device == "cuda")
 
 
 def apply(model: DiffusionModel, options: MemoryOptions) -> None:

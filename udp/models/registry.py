@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "mini" / "weights"
-SD_WEIGHTS = EMBEDDED_WEIGHTS.with_name("sd_weights")
 PIXEL_WEIGHTS = EMBEDDED_WEIGHTS.with_name("pixel_weights")
 
 
@@ -47,10 +46,6 @@ MODELS = {
         ModelRow(
             "mini", str(EMBEDDED_WEIGHTS), "Embedded model, 128 px", "CC BY-SA 4.0", 128, 0.5, needs_gpu=False,
             small=True,
-        ),
-        ModelRow(
-            "mini-sd", str(SD_WEIGHTS), "Embedded model in Stable Diffusion's latents, 128 px (trial)", "CC BY-SA 4.0",
-            128, 0.5, needs_gpu=False, small=True,
         ),
         ModelRow(
             "mini-pixel", str(PIXEL_WEIGHTS), "Embedded pixel model, 32 px (no prompts)", "CC BY-SA 4.0", 32, 0.1,

@@ -28,9 +28,8 @@ def test_distance_is_zero_for_what_is_decoded_and_grows_away_from_it(family: str
     with torch.no_grad():
         itself = model.decode(latents)
     distance = DecodedDistance(model)
-    assert float(distance(latents, itself)) == pytest.approx(0, abs=1e-6)
-    near, far = (float(distance(latents + scale, itself)) for scale in (0.2, 2.0))
-    assert 0 < near < far
+    none, near, far = (float(distance(latents + scale, itself)) for scale in (0.0, 0.2, 2.0))
+    assert none < 0.005 and none < near < far  # not 0: what is decoded here, in bfloat16, is rounded
     assert float(distance(latents, 1 - itself)) > 0, "other clean pictures are looked at anew"
 
 

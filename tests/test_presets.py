@@ -58,7 +58,7 @@ def test_a_network_of_stable_diffusions_size_is_not_small(tiny_model: DiffusionM
     large.network = unet
     assert not large.small
     assert for_model(Trial(), large.small) == Trial(guidance=7.5, sampling_steps=50)
-    assert for_model(Trial(), tiny_model.small) == Trial(guidance=5.0, sampling_steps=20)
+    assert for_model(Trial(), tiny_model.small) == Trial(guidance=3.0, sampling_steps=20)
     assert for_model(Trial(guidance=3.0), large.small) == Trial(guidance=3.0, sampling_steps=50)
 
 
@@ -140,7 +140,7 @@ def test_manifests_show_the_rate_that_was_used(
         ("textual_inversion", "0.005 / 0.0005"),
     ):
         assert f"{rate} for {owner}" in text
-    assert "default 5 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
+    assert "default 3 for a small model such as the embedded one, 7.5 for Stable Diffusion's size" in text
     with pytest.raises(SystemExit):
         build_parser().parse_args(["protect", "--help"])
     surrogates = " ".join(capsys.readouterr().out.split())

@@ -275,10 +275,9 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
         "Another model, longer training or a later method may learn from it all the same."
     ),
     "about.limit.imitator": (
-        "<b>How the imitator trains and samples decides a good deal.</b> By default an imitator of a small model "
-        "preserves what it made of no prompt (prior preservation), and guidance then multiplies all that the "
-        "photos taught, the change too. In our trials without it the clean pictures were softer and the protected "
-        "ones lost detail only, while shape and colour stayed."
+        "<b>How the imitator trains decides a good deal.</b> By default it takes its time: 600 steps of eight photos, "
+        "without prior preservation. Fewer steps make any protection look better than it is. With prior preservation, "
+        "guidance multiplies all that the photos taught, the change too."
     ),
     "about.limit.cleaning": (
         "<b>Cleaning can undo it.</b> JPEG, resizing, denoising and diffusion purification weaken perturbations of "
@@ -296,8 +295,8 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
     "about.limit.reading": (
         "<b>EUDP's schedule is our reading, and one term is our addition.</b> The authors published neither code "
         "nor the formula by which timesteps are drawn. Ours draws them in proportion to the factor by which the "
-        "noise schedule scales the picture, and it also moves each photo away from what the model's encoder made "
-        "of it. An encoder weight of 0 leaves that out."
+        "noise schedule scales the picture, and it also moves each photo away from what it looks like once the "
+        "model's autoencoder has encoded and decoded it. An encoder weight of 0 leaves that out."
     ),
     "about.limit.pixels": (
         "<b>On a model of pixels it did not beat random noise.</b> In our trial such a model, which has no encoder "

@@ -101,7 +101,7 @@ def load_model(
     with enough_memory(f"the model {name!r}", "A smaller model needs less."):
         pipeline.to(device)
     model = family(name, pipeline)
-    apply(model, default_options(device) if options is None else options)
+    apply(model, default_options(device, bool(row and row.embedded)) if options is None else options)
     if device == "cpu":
         for module in model.modules:
             module.to(memory_format=torch.channels_last)  # 1.5 times faster convolutions on a CPU

@@ -15,7 +15,7 @@ from udp.settings import BySize
 from udp.tensors import to_pixels
 
 # Large models get the defaults of diffusers' StableDiffusionPipeline; the embedded one's were chosen for it.
-STEPS, GUIDANCE = BySize(20, 50), BySize(5.0, 7.5)
+STEPS, GUIDANCE = BySize(20, 50), BySize(3.0, 7.5)
 
 
 def own_sampling(small: bool) -> tuple[int, float]:

@@ -52,9 +52,9 @@ class Prior:
 class Recipe(abc.ABC):
     """Base of every recipe: hyperparameters as fields made by `setting`, and `trainable`."""
 
-    steps: int = setting(400, "training steps", 10, 4000, 10, advanced=False)
+    steps: int = setting(600, "training steps", 10, 4000, 10, advanced=False)
     learning_rate: float | None = setting(BySize(1e-3, 5e-6), "AdamW learning rate", 1e-7, 1e-2, 1e-7)
-    batch_size: int = setting(4, "photos in a training step", 1, 16, 1)
+    batch_size: int | None = setting(BySize(8, 4), "photos in a training step", 1, 16, 1)
     first_timestep: float = setting(0.0, "train only on timesteps above this share of all (0 is all)", 0, 0.9, 0.1)
 
     name: ClassVar[str]

@@ -36,7 +36,7 @@ class SubjectRecipe(Recipe):
     """
 
     prior_preservation: str | None = setting(
-        BySize("yes", "no"), "keep what the model makes of the class prompt", choices=("yes", "no")
+        BySize("no", "no"), "keep what the model makes of the class prompt", choices=("yes", "no")
     )
     prior_weight: float | None = setting(BySize(0.2, 1.0), "weight of the class images' loss", 0, 2, 0.1)
     class_prompt: str = setting(

@@ -144,8 +144,8 @@ def test_settings_are_checked_before_a_model_is_loaded(
     def never(*arguments: object) -> None:
         raise AssertionError("loaded")
 
-    for place in ("models.loading", "cli.attack", "cli.evaluate"):
-        monkeypatch.setattr(f"udp.{place}.load_model", never)
+    for command in ("protect", "attack", "evaluate"):
+        monkeypatch.setattr(f"udp.cli.{command}.load_model", never)
     photos, out = str(photo_files[0].parent), str(tmp_path / "out")
     for command in (
         ["protect", photos, "--out", out, "--rounds", "-3"],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import udp
-from udp.cli import COMMANDS, main
+from udp.cli import COMMANDS, build_parser, main
 from udp.cli.deploy import ROOT
 
 BUILT_FROM = (
@@ -24,6 +24,7 @@ BUILT_FROM = (
     "udp",
     "examples",
 )
+HEAVY = {"torch", "diffusers", "transformers", "peft", "gradio", "scipy", "skimage", "huggingface_hub"}
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +74,36 @@ def test_protect_and_the_app_work_from_there(installed: Path, photo_files: list[
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path, timeout=300)
 
 
-def test_help_loads_nothing_heavy() -> None:
+def run_udp(*arguments: str) -> tuple[int, str, set[str]]:
+    """Exit code, what is printed, and the packages loaded by `udp` with these arguments in a process of its own."""
     code = (
-        "import sys; from udp.cli import build_parser, main\n"
-        "build_parser(['--help']).format_help()\n"
-        "assert not {'torch', 'numpy', 'diffusers', 'gradio'} & set(sys.modules)\n"
-        "build_parser(['protect', '--help']).format_help()\n"
-        "assert not {'diffusers', 'transformers', 'gradio', 'skimage', 'scipy', 'kornia'} & set(sys.modules)"
+        "import sys; from udp.cli import main\n"
+        f"try: main({[*arguments]!r})\n"
+        "except SystemExit as end: print(end.code, *{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    environment = {**os.environ, "COLUMNS": "80"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, check=True, timeout=120, capture_output=True, text=True)
+    exit_code, *packages = done.stderr.splitlines()[-1].split()
+    return int(exit_code), done.stdout + done.stderr, set(packages)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_loads_nothing_heavy(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    arguments = [*([command] if command else []), "--help"]
+    exit_code, shown, packages = run_udp(*arguments)
+    assert exit_code == 0 and not packages & {*HEAVY, *({"numpy"} if not command else ())}
+    # What is said is what the loaded modules say.
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        build_parser(arguments).parse_args(arguments)
+    assert shown.startswith(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", ["protect", "attack", "evaluate"])
+def test_a_mistyped_flag_is_answered_without_loading_anything_heavy(command: str) -> None:
+    exit_code, shown, packages = run_udp(command, "photos", "--instance", "photos", "--out", "out", "--budjet", "8/255")
+    assert exit_code == 2 and "error: unrecognized arguments" in shown and not packages & HEAVY
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture) -> None:

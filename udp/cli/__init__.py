@@ -1,15 +1,17 @@
 """The command line: `udp protect ...`, `attack ...`, `evaluate ...`, `app` and `deploy ...`, also as `python -m udp`.
 
-A command is a module here with `add_flags` and `run`, imported when it is asked for: `udp --help` loads nothing heavy. Flags
-are made from the dataclass fields of methods and recipes (`udp.cli.flags`), so a new method has its flags at once.
+A command is a module here with `add_flags` and `run`, imported when it is asked for. Flags are made from the dataclass
+fields of methods and recipes (`udp.cli.flags`), so a new method has its flags at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import sys
 
+from udp.cli.placeholders import placeholders
 from udp.errors import UDPError
 
 COMMANDS = {
@@ -39,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; bad input ends with a message and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        # The help and mistakes in the flags end this first reading, in a fraction of a second.
+        with contextlib.suppress(Exception), placeholders():
+            build_parser(arguments).parse_args(arguments)
         options = build_parser(arguments).parse_args(arguments)
         options.run(options)
     except UDPError as error:

@@ -9,7 +9,9 @@ from pathlib import Path
 from udp.cli.common import Ticker, add_common_flags, apply_preset, check_places, read_places, say
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.imitation.prompts import PRESETS
+from udp.models.loading import load_model
 from udp.photos import read_masks
+from udp.protection.folder import Protection, check_free
 from udp.protection.methods import METHODS
 
 
@@ -28,9 +30,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """`python -m udp protect`."""
-    from udp.models.loading import load_model  # seconds to import: the help does without
-    from udp.protection.folder import Protection, check_free
-
     refuse_unused(options, METHODS, [options.method])
     apply_preset(PRESETS[options.preset], options)
     check_places(options.out, *options.photos)

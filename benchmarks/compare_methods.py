@@ -25,6 +25,7 @@ from udp.errors import InvalidInput, UDPError
 from udp.evaluation.bench import imitator_photos
 from udp.evaluation.metrics.features import clean_loss
 from udp.evaluation.trial import Trial
+from udp.files import finished, finishing
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes import RECIPES
 from udp.imitation.recipes.base import Recipe
@@ -119,15 +120,12 @@ def cell(path: Path, photos: list[Photo], method: ProtectionMethod | None, optio
         **{name: getattr(options, name) for name in ("model", "recipe", "steps", "seed", "cleaning")},
         "photos": [photo.name for photo in photos],
     }
-    if path.is_file():
-        stored = json.loads(path.read_text())
-        if stored["key"] == json.loads(json.dumps(key)):
-            return stored["figures"]
-    figures = measure(photos, method, options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps({"key": key, "figures": figures}, indent=2) + "\n")
-    unfinished.replace(path)
+    key = json.loads(json.dumps(key))  # as it will be read: a tuple is a list there
+    figures = finished(path, key, lambda content: content["figures"])
+    if figures is None:
+        figures = measure(photos, method, options)
+        with finishing(path, key) as content:
+            content["figures"] = figures
     return figures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from tests.conftest import picture
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm
 from udp.evaluation.cells import FolderStore
+from udp.files import finished, finishing
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
-from udp.protection.folder import protect_once
+from udp.protection.folder import Protection, protect_once
 from udp.protection.methods import RandomNoise
 from udp.ui.state.context import note_uploads
 from udp.ui.state.sessions import LOCK, Session, Sessions, remove_orphans
@@ -57,10 +59,73 @@ def test_a_kill_between_two_pictures_leaves_no_old_cell_with_new_pictures(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("udp.evaluation.cells.write_whole", killed)
+    monkeypatch.setattr("udp.files.write_whole", killed)
     with pytest.raises(KeyboardInterrupt):
         store.save("cell", "new", Arm("clean", ARM.images[::-1], (), {}))
     assert store.load("cell", "old") is None
+
+
+CELL_OF_AN_EARLIER_VERSION = """{
+ "key": "k",
+ "arm": "clean",
+ "figures": {
+  "fid": 1.0
+ },
+ "intervals": {
+  "fid": [
+   0.5,
+   2.0
+  ]
+ },
+ "losses": [
+  0.5,
+  0.4
+ ],
+ "images": [
+  "cell-0.png",
+  "cell-1.png"
+ ]
+}
+"""
+
+
+def test_a_cell_of_an_earlier_version_resumes(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.save("cell", "k", ARM)
+    (tmp_path / "cell.json").write_text(CELL_OF_AN_EARLIER_VERSION)
+    kept = store.load("cell", "k")
+    assert kept and kept.losses == ARM.losses and kept.runs == ARM.runs and kept.intervals == ARM.intervals
+    assert store.load("cell", "another key") is None
+
+
+@pytest.mark.parametrize("ending", ["\n", "", "\r\n"])
+def test_a_protected_set_of_an_earlier_version_resumes(
+    ending: str, tmp_path: Path, photos: list[Photo], tiny_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`key.txt` holds the digest of what the set was made from, and nothing else."""
+    first = protect_once(tmp_path, photos, RandomNoise(), tiny_model, "a toy", 0)
+    key = (tmp_path / "key.txt").read_text()
+    assert re.fullmatch(r"[0-9a-f]{64}\n", key)
+    (tmp_path / "key.txt").write_bytes((key.strip() + ending).encode())
+    monkeypatch.setattr(Protection, "make", None)
+    again = protect_once(tmp_path, photos, RandomNoise(), tiny_model, "a toy", 0)
+    for arm, photos_of in first.items():
+        assert [p.pixels.tobytes() for p in again[arm]] == [p.pixels.tobytes() for p in photos_of]
+
+
+@pytest.mark.parametrize("mark", ["mark.json", "key.txt"])
+def test_a_result_is_read_only_if_it_is_finished_and_made_from_the_same(mark: str, tmp_path: Path) -> None:
+    place = tmp_path / "new" / mark
+    with pytest.raises(KeyError), finishing(place, "a"):
+        raise KeyError
+    assert finished(place, "a", dict) is None
+    with finishing(place, "a") as content:
+        content["figure"] = 1
+    assert finished(place, "a", dict)["key"] == "a" and finished(place, "b", dict) is None
+    assert finished(place, "a", lambda content: content["missing"]) is None
+    with pytest.raises(KeyError), finishing(place, "b"):
+        raise KeyError  # what was there was made from something else, and half of it may be written over
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("wound", ["missing", "cut", "other size", "no text"])

@@ -1,14 +1,17 @@
-"""Files that are complete or absent, and what every manifest says."""
+"""Files that are complete or absent, results on disk that are made once, and what every manifest says."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 MANIFEST = "manifest.json"
+Result = TypeVar("Result")
 
 
 def versions() -> dict[str, str]:
@@ -29,3 +32,33 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def finished(mark: Path, key: Any, read: Callable[[dict[str, Any]], Result]) -> Result | None:
+    """A result on disk by what `read` makes of its mark, written by `finishing` with the same `key`.
+
+    None, so that it is made again, if it was made from something else, was never finished, or is damaged in any part.
+    """
+    try:
+        text = mark.read_text(encoding="utf-8")
+        content = json.loads(text) if mark.suffix == ".json" else {"key": text.strip()}
+        return read(content) if content["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError):
+        return None
+
+
+@contextlib.contextmanager
+def finishing(mark: Path, key: Any) -> Iterator[dict[str, Any]]:
+    """Around the writing of a result's files: there is no mark before its end, so a killed run leaves none.
+
+    `key` is a JSON value that is equal for equal results, such as a digest of all that the result is made from. A mark
+    called *.json has it beside what is put into the dictionary given here; another is a text and holds it alone.
+    """
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.unlink(missing_ok=True)
+    content: dict[str, Any] = {"key": key}
+    yield content
+    if mark.suffix == ".json":
+        write_json(mark, content)
+    else:
+        write_whole(mark, f"{key}\n")

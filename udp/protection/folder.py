@@ -12,8 +12,8 @@ import numpy as np
 
 from udp.decoding import suffixes
 from udp.digests import digest, photos_digest, weights_digest
-from udp.errors import InvalidInput, UnreadablePhoto
-from udp.files import MANIFEST, versions, write_json, write_whole
+from udp.errors import InvalidInput
+from udp.files import MANIFEST, finished, finishing, versions, write_json
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, read_photo, write_png
 from udp.progress import OnProgress, Progress, Stage, ignore_progress
@@ -166,23 +166,19 @@ def protect_once(
         "seed": seed, "weights": weights_digest(model.modules),
     })  # fmt: skip
     mark = folder / "key.txt"
-    if mark.is_file() and mark.read_text(errors="replace").strip() == key and (kept := _kept(folder, photos)):
+    if kept := finished(mark, key, lambda _: _kept(folder, photos)):
         on_progress(Progress(Stage.PROTECTED_EARLIER, 1, 1))
         return Protection(photos, kept, method, model.name, prompt, seed).with_control(model).arms
     made = Protection.make(photos, method, model, prompt, seed, on_progress).with_control(model)
-    mark.unlink(missing_ok=True)
-    for stale in [*folder.glob("*.png"), *(folder / CONTROLS).glob("*/*.png")]:
-        stale.unlink()
-    made.write(folder)
-    write_whole(mark, key + "\n")
+    with finishing(mark, key):
+        for stale in [*folder.glob("*.png"), *(folder / CONTROLS).glob("*/*.png")]:
+            stale.unlink()
+        made.write(folder)
     return made.arms
 
 
 def _kept(folder: Path, photos: Sequence[Photo]) -> list[Photo] | None:
-    """The protected photos that `folder` holds, None if one is missing, damaged or of another size."""
-    try:
-        kept = [read_photo(folder / f"{photo.name}.png") for photo in photos]
-    except UnreadablePhoto:
-        return None
+    """The protected photos that `folder` holds, None if one is of another size; raises `UnreadablePhoto`."""
+    kept = [read_photo(folder / f"{photo.name}.png") for photo in photos]
     sound = all(a.size == b.size for a, b in zip(kept, photos, strict=True))
     return [replace(a, name=b.name) for a, b in zip(kept, photos, strict=True)] if sound else None

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Lowest first. A module may import its own line's modules and those of the lines above it, never of a line below.
 ORDER = (
+    "language",
     "errors",
     "files",
     "settings",
@@ -18,7 +19,6 @@ ORDER = (
     "photos",
     "tensors",
     "digests",
-    "language",
     "models",
     "protection",
     "imitation",

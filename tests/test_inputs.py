@@ -180,6 +180,7 @@ def test_the_app_names_what_it_leaves_out(folder: Path, tmp_path: Path, monkeypa
     saved = save(Protection(work.photos, noisy, RandomNoise(), "mini", "a photo", 0, left_out=work.left_out))
     shown = str(tab.finished(session, saved)[1][tab.figures])
     assert "Left out" in shown and "未处理" in shown and "IMG_5.jpg" in shown
+    assert "it is cut short or damaged" in shown and "文件不完整或已损坏" in shown
     with zipfile.ZipFile(saved.archive) as bundle:
         assert "IMG_5.jpg" in json.loads(bundle.read("manifest.json"))["left_out"][0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import pickle
 import re
 import string
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import gradio as gr
 import pytest
 
 import udp
+from udp.errors import UnreadablePhoto
 from udp.evaluation.arm_names import ArmName, arm_title
 from udp.evaluation.interval import Interval
 from udp.evaluation.metrics.figures import Reference
@@ -24,7 +26,7 @@ from udp.imitation.cleaning import CLEANINGS
 from udp.language import CHINESE, ENGLISH, LANGUAGES, Language, Text, language_of, text
 from udp.language.base import Entry
 from udp.models.base import DiffusionModel
-from udp.photos import Photo
+from udp.photos import Photo, read_photo
 from udp.progress import Stage
 from udp.ui.page import TABS, build, launch_options
 from udp.ui.parts import progress
@@ -140,6 +142,32 @@ def test_what_is_odd_about_two_sets_is_said_in_chinese(photos: list[Photo]) -> N
     warnings = [CHINESE.say(warning) for warning in pair_warnings(photos, [other, small, photos[2]])]
     assert len(warnings) == 3 and "原图 96 x 96" in warnings[0]
     assert not [said for said in warnings if re.search("clean|photos", said)]
+
+
+VALUES = {
+    "name": "1.jpg", "mode": "CMYK", "error": "", "reason": text("unreadable.empty"), "found": text("unreadable.far_more"),
+    "side": 12_000, "width": 20_000, "height": 80, "megapixels": 60, "pictures": 4, "share": 0.5, "cells": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("kind", ["note", "unreadable", "lab"])
+def test_what_is_said_of_files_and_before_a_report_has_no_word_of_english(kind: str, language: Language) -> None:
+    found = [id for id in ENGLISH.texts if id.startswith(f"{kind}.")]
+    assert len(found) > 3
+    for id in found:
+        said, english = (each.say(text(id, **VALUES)) for each in (language, ENGLISH))
+        words = re.sub("jpg|[A-Z]+[a-z]*|sRGB|git lfs pull|--seeds", "", said)
+        assert said != english and not re.search("[a-z]{3}", words), said
+
+
+def test_what_was_wrong_with_a_file_is_an_error_in_english_and_a_text_for_every_language(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").touch()
+    with pytest.raises(UnreadablePhoto, match=r"^expected '1.jpg' to be a PNG.*as one: it is empty$") as caught:
+        read_photo(tmp_path / "1.jpg")
+    assert CHINESE.say(caught.value.said).endswith("但无法读取：文件是空的")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.said == caught.value.said and str(again) == str(caught.value)
 
 
 def test_what_the_figures_rest_on_is_said_in_chinese(tiny_model: DiffusionModel, photos: list[Photo]) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.conftest import picture
 from udp.errors import InvalidInput, ModelUnavailable, UDPError
+from udp.language import Text
 from udp.models.loading import load_model
 from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
@@ -78,7 +79,7 @@ def test_of_an_animation_the_first_frame_is_used_and_said(tmp_path: Path, kind: 
         path, kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
     )
     (photo,) = take_photos([path])
-    assert "only the first frame is used" in photo.notes
+    assert Text("note.frames") in photo.notes
     if kind != "GIF":
         np.testing.assert_array_equal(photo.pixels, picture(0))
 

@@ -36,8 +36,8 @@ def as_photos(photos: Photos) -> list[Photo]:
     """
     if isinstance(photos, (str, Path)):
         found = gather(photos)
-        for text in found.skipped:
-            warnings.warn(f"left out: {text}", stacklevel=3)
+        for reason in found.skipped:
+            warnings.warn(f"left out: {ENGLISH.say(reason)}", stacklevel=3)
         return found.photos
     paths = [photo for photo in photos if not isinstance(photo, Photo)]
     read = iter(read_photos(paths) if paths else [])

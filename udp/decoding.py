@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from udp.language import Text, text
+
 # Formats of Pillow's that are no photos of ours: PostScript would be run by another program, and the others are stubs,
 # films or drawings. All that remain are tried whatever the file's name says.
 NO_PHOTOS = frozenset({"BUFR", "EPS", "FLI", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
@@ -151,44 +153,44 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, bytes | None, tuple[str, ...]]:
+def to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, bytes | None, tuple[Text, ...]]:
     """Upright pixels uint8 (H, W, 3), alpha uint8 (H, W) or None, the colour profile or None, and what was converted."""
-    notes = []
+    notes: list[Text] = []
     profile = image.info.get("icc_profile") or None
     if image.info.get("left_out"):
-        notes.append("broken or oversized metadata left out")
+        notes.append(text("note.metadata"))
     if image.info.get("frames"):
-        notes.append("only the first frame is used")
+        notes.append(text("note.frames"))
     image, said = _upright(image)
     notes += said
     mode = image.mode
     if mode in ("CMYK", "LAB", "YCbCr"):
         image, profile = _to_srgb(image, profile), None
-        notes.append(f"converted from {mode} to sRGB")
+        notes.append(text("note.srgb", mode=mode))
     elif mode.startswith("I") or mode == "F":
         image = _to_8_bit_gray(image)
-        notes.append("reduced from 16 or 32 bits to 8 bits a channel")
+        notes.append(text("note.bits"))
         profile = None
     elif mode in ("L", "LA", "1"):
         profile = None  # a gray profile does not describe the RGB file we write
-        notes.append("grayscale, saved as RGB")
+        notes.append(text("note.gray"))
     elif mode == "P":
-        notes.append("palette expanded to full colour")
+        notes.append(text("note.palette"))
     has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
     picture = image.convert("RGBA" if has_alpha else "RGB")
     rgba = np.asarray(picture)
     alpha = rgba[..., 3].copy() if has_alpha and rgba[..., 3].min() < 255 else None
     if profile and len(profile) > LARGEST_PROFILE:
         rgba, profile = np.asarray(_to_srgb(picture.convert("RGB"), profile)), None
-        notes.append("converted to sRGB, because its colour profile is too large for a PNG")
+        notes.append(text("note.profile"))
     return np.ascontiguousarray(rgba[..., :3]), alpha, profile, tuple(notes)
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
+def _upright(image: Image.Image) -> tuple[Image.Image, list[Text]]:
     try:
         orientation = image.getexif().get(0x0112, 1)
     except Exception:  # EXIF is parsed by hand, and garbage in it raises anything
-        return image, ["its EXIF data cannot be read, so it may lie on its side"]
+        return image, [text("note.exif")]
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -196,7 +198,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
     }.get(orientation if isinstance(orientation, int) else 1)  # fmt: skip
     if turn is None:
         return image, []
-    return image.transpose(turn), ["turned upright by its EXIF orientation"]
+    return image.transpose(turn), [text("note.upright")]
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -222,7 +224,7 @@ def _to_8_bit_gray(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
 
 
-def what_is_wrong(path: Path, error: BaseException) -> str:
+def what_is_wrong(path: Path, error: BaseException) -> Text | str:
     """Why a file cannot be read, and what to do about it where that is known."""
     try:
         with path.open("rb") as file:
@@ -230,13 +232,13 @@ def what_is_wrong(path: Path, error: BaseException) -> str:
     except OSError as reason:
         return f"{reason.strerror or type(reason).__name__}"
     if not head.strip(b"\0"):
-        return "it is empty" if not head else "it holds zeros alone; copy it again"
+        return text("unreadable.zeros") if head else text("unreadable.empty")
     if head.startswith(LFS_POINTER):
-        return "it is a Git LFS pointer; run `git lfs pull`"
+        return text("unreadable.pointer")
     if head.startswith(APPLE_DOUBLE):
-        return "it is a Mac's notes about another file"
+        return text("unreadable.notes")
     if is_picture(head) or "truncated" in str(error).lower():
-        return f"it is cut short or damaged, copy it again from where it came from ({type(error).__name__})"
+        return text("unreadable.damaged", error=type(error).__name__)
     if head.lstrip().startswith((b"<", b"{")):
-        return "it is text, as a web page or an error page that was saved under its name"
-    return f"it holds no picture that is known here ({type(error).__name__})"
+        return text("unreadable.text")
+    return text("unreadable.unknown", error=type(error).__name__)

@@ -5,6 +5,8 @@ Catch `UDPError` to catch them all. Messages say what was expected and what came
 
 from __future__ import annotations
 
+from udp.language import ENGLISH, Text
+
 
 class UDPError(Exception):
     """Root of the tree."""
@@ -15,7 +17,14 @@ class InvalidInput(UDPError, ValueError):
 
 
 class UnreadablePhoto(InvalidInput):
-    """A file is not a photo we can open, or its size is outside what we accept."""
+    """A file is not a photo we can open, or its size is outside what we accept.
+
+    `said` is the message for any language, where it was given as a text.
+    """
+
+    def __init__(self, said: Text | str) -> None:
+        super().__init__(ENGLISH.say(said))
+        self.said = said
 
 
 class ModelUnavailable(UDPError):

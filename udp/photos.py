@@ -27,6 +27,7 @@ from udp.decoding import (
     what_is_wrong,
 )
 from udp.errors import InvalidInput, UnreadablePhoto
+from udp.language import ENGLISH, Text, text
 
 SMALLEST_SIDE = 32  # what CIFAR-10 has, the data of the paper
 LARGEST_SIDE = 12_000
@@ -60,7 +61,7 @@ class Photo:
     pixels: np.ndarray
     alpha: np.ndarray | None = None
     icc_profile: bytes | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     file: str = ""
 
     @property
@@ -74,7 +75,7 @@ class PhotoSet:
     """What could be read, and a sentence for each file that could not."""
 
     photos: list[Photo]
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Text | str, ...] = ()
 
 
 def shown_name(path: Path) -> str:
@@ -87,10 +88,9 @@ def read_photo(path: str | Path) -> Photo:
     path = Path(path)
     name = shown_name(path)
     if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise UnreadablePhoto(f"expected an image file, got {name!r}, which {found}")
+        raise UnreadablePhoto(text("unreadable.folder" if path.is_dir() else "unreadable.absent", name=name))
     if path.suffix.lower() in RAW_SUFFIXES and not is_finished(path):
-        raise UnreadablePhoto(f"expected {name!r} to be a finished photo, got a camera's raw file: export it as PNG")
+        raise UnreadablePhoto(text("unreadable.raw", name=name))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of metadata and size: both are looked at here
@@ -99,28 +99,20 @@ def read_photo(path: str | Path) -> Photo:
     except UnreadablePhoto:
         raise
     except Image.DecompressionBombError:
-        raise UnreadablePhoto(_too_large(name, "far more")) from None
+        raise UnreadablePhoto(_too_large(name, text("unreadable.far_more"))) from None
     except Exception as error:  # decoders raise anything on damaged bytes (libavif a RuntimeError, others IndexError)
-        raise UnreadablePhoto(
-            f"expected {name!r} to be a PNG, JPEG, HEIC, WebP, AVIF, TIFF or BMP photo, got a file that cannot be read as "
-            f"one: {what_is_wrong(path, error)}"
-        ) from error
+        raise UnreadablePhoto(text("unreadable.content", name=name, reason=what_is_wrong(path, error))) from error
 
 
-def _too_large(name: str, found: str) -> str:
-    return (
-        f"expected {name!r} to have at most {LARGEST_AREA // 1_000_000} megapixels and {LARGEST_SIDE:,} pixels a side, "
-        f"got {found}: make it smaller"
-    )
+def _too_large(name: str, found: Text) -> Text:
+    return text("unreadable.large", name=name, megapixels=LARGEST_AREA // 1_000_000, side=LARGEST_SIDE, found=found)
 
 
 def _check_size(name: str, width: int, height: int) -> None:
     if min(width, height) < SMALLEST_SIDE:
-        raise UnreadablePhoto(
-            f"expected {name!r} to be at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, got {width} x {height}"
-        )
+        raise UnreadablePhoto(text("unreadable.small", name=name, side=SMALLEST_SIDE, width=width, height=height))
     if max(width, height) > LARGEST_SIDE or width * height > LARGEST_AREA:
-        raise UnreadablePhoto(_too_large(name, f"{width:,} x {height:,} pixels"))
+        raise UnreadablePhoto(_too_large(name, text("unreadable.pixels", width=width, height=height)))
 
 
 def read_set(paths: Sequence[str | Path], most: int | None = None) -> PhotoSet:
@@ -141,7 +133,7 @@ def read_set(paths: Sequence[str | Path], most: int | None = None) -> PhotoSet:
             errors.append(error)
     if not photos:
         raise errors[0] if len(errors) == 1 else UnreadablePhoto(_together(errors)) from errors[0]
-    return PhotoSet(with_own_names(photos), tuple(str(error) for error in errors))
+    return PhotoSet(with_own_names(photos), tuple(error.said for error in errors))
 
 
 def read_photos(paths: Sequence[str | Path], most: int | None = None) -> list[Photo]:
@@ -152,7 +144,7 @@ def read_photos(paths: Sequence[str | Path], most: int | None = None) -> list[Ph
     """
     found = read_set(paths, most)
     if found.skipped:
-        raise UnreadablePhoto(_together(found.skipped))
+        raise UnreadablePhoto(_together([ENGLISH.say(reason) for reason in found.skipped]))
     return found.photos
 
 
@@ -179,7 +171,7 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def look_into(folder: str | Path) -> tuple[list[Path], tuple[str, ...]]:
+def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
     """The image files directly in `folder` (or the one file it names), by name, and a sentence for each other file.
 
     A file is an image by its first bytes, or if it is called like one, so that a damaged photo is not overlooked. Hidden
@@ -197,7 +189,7 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[str, ...]]:
         elif _called_or_is_picture(path):
             found.append(path)
         elif not path.name.startswith(".") and path.name.lower() not in QUIET:
-            others.append(f"{shown_name(path)!r} is no image file")
+            others.append(text("unreadable.other", name=shown_name(path)))
     if not found:
         inside = f"got subfolders alone ({_together(below)}): give one of them" if below else "got none"
         raise InvalidInput(
@@ -229,7 +221,7 @@ def gather(places: str | Path | Sequence[str | Path]) -> PhotoSet:
     Raises `InvalidInput` for a place that does not exist or has no photo.
     """
     paths: list[Path] = []
-    others: list[str] = []
+    others: list[Text] = []
     for place in [places] if isinstance(places, (str, Path)) else places:
         found, beside = look_into(place)
         paths += found

@@ -14,6 +14,7 @@ from udp.cli.flags import number_of
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS, Preset
+from udp.language import ENGLISH
 from udp.models.registry import available_models
 from udp.photos import PhotoSet, gather
 from udp.progress import Progress, TimeLeft
@@ -60,8 +61,8 @@ def say(text: str) -> None:
 def read_places(places: Sequence[Path]) -> PhotoSet:
     """What can be read in folders and files; what cannot is named on stderr, and the rest goes on."""
     found = gather(places)
-    for text in found.skipped:
-        say(f"left out: {text}")
+    for reason in found.skipped:
+        say(f"left out: {ENGLISH.say(reason)}")
     return found
 
 

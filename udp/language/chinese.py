@@ -146,9 +146,36 @@ TEXTS: dict[str, Entry] = {
     "plot.phase": "阶段",
     "plot.surrogate": "代理模型学习",
     "plot.photos": "优化扰动",
+    # what was done to a photo when it was read
+    "note.metadata": "去除了损坏或过大的元数据",
+    "note.frames": "只使用第一帧",
+    "note.exif": "无法读取 EXIF 数据，照片方向可能不对",
+    "note.upright": "已按 EXIF 方向转正",
+    "note.srgb": "已从 {mode} 转换为 sRGB",
+    "note.bits": "每通道已从 16 或 32 位降为 8 位",
+    "note.gray": "灰度图，已存为 RGB",
+    "note.palette": "调色板图像已展开为全彩",
+    "note.profile": "颜色配置文件过大，无法写入 PNG，已转换为 sRGB",
+    # why a file is left out
+    "photos.left_out": "未处理：{reason}",
+    "unreadable.absent": "应为图片文件，但 {name!r} 不存在",
+    "unreadable.folder": "应为图片文件，但 {name!r} 是文件夹",
+    "unreadable.other": "{name!r} 不是图片文件",
+    "unreadable.raw": "{name!r} 是相机的原始文件（RAW），不是成品照片：请导出为 PNG",
+    "unreadable.small": "{name!r} 至少应为 {side} x {side} 像素，实际为 {width} x {height}",
+    "unreadable.large": "{name!r} 最多 {megapixels} 百万像素、每边 {side:,} 像素，实际为{found}：请缩小",
+    "unreadable.pixels": " {width:,} x {height:,} 像素",
+    "unreadable.far_more": "远超上限",
+    "unreadable.content": "{name!r} 应为 PNG、JPEG、HEIC、WebP、AVIF、TIFF 或 BMP 照片，但无法读取：{reason}",
+    "unreadable.empty": "文件是空的",
+    "unreadable.zeros": "文件内容全为零，请重新复制",
+    "unreadable.pointer": "这是 Git LFS 指针，请运行 `git lfs pull`",
+    "unreadable.notes": "这是 Mac 为另一个文件写的附注",
+    "unreadable.damaged": "文件不完整或已损坏，请从原处重新复制（{error}）",
+    "unreadable.text": "这是文本，例如以此文件名保存的网页或错误页面",
+    "unreadable.unknown": "文件中没有这里认得的图片（{error}）",
     # which photos an attack uses
     "source.nothing": "本次会话还没有受保护的照片。请先在“保护”标签页使用您的照片或示例。",
-    "photos.left_out": "未处理：{reason}",
     "source.own": "使用您自己的两组照片：原图 {clean} 张，受保护 {protected} 张。",
     "source.session": "使用本次会话中受保护的 {count} 张照片：{method}，扰动上限 {budget}/255。",
     "source.example": "使用本次会话中受保护的{name}：{method}，扰动上限 {budget}/255。",
@@ -212,6 +239,11 @@ TEXTS: dict[str, Entry] = {
         "DINOv2，否则按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
         "它们的 95% 区间（学生 t 分布）须大于零。这些阈值是本工具的约定。"
     ),
+    # 报告的注意事项
+    "lab.one_seed": "仅一个随机种子：这是例子，不是证据。请用 --seeds 3 或更多重复。",
+    "lab.few_pictures": "FID、KID、精确率和召回率仅基于每次运行每组 {pictures} 张图片：只是粗略值。",
+    "lab.unprotected": "每组中，模仿者的照片有 {share:.0%} 未受保护。",
+    "lab.not_learned": "原图组没有学会主体：{cells}。",
     # 指标的依据
     "basis.pictures": (
         "每次运行每组 {pictures} 张图片，与 {photos} 张原图比较。相似度、多样性、FID、KID、精确率与召回率：取自基础模型（{model}）"

@@ -160,11 +160,43 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
     "plot.phase": "Phase",
     "plot.surrogate": "Surrogate learns",
     "plot.photos": "Photos perturbed",
+    # what was done to a photo when it was read
+    "note.metadata": "broken or oversized metadata left out",
+    "note.frames": "only the first frame is used",
+    "note.exif": "its EXIF data cannot be read, so it may lie on its side",
+    "note.upright": "turned upright by its EXIF orientation",
+    "note.srgb": "converted from {mode} to sRGB",
+    "note.bits": "reduced from 16 or 32 bits to 8 bits a channel",
+    "note.gray": "grayscale, saved as RGB",
+    "note.palette": "palette expanded to full colour",
+    "note.profile": "converted to sRGB, because its colour profile is too large for a PNG",
+    # why a file is left out
+    "photos.left_out": "Left out: {reason}",
+    "unreadable.absent": "expected an image file, got {name!r}, which does not exist",
+    "unreadable.folder": "expected an image file, got {name!r}, which is a folder",
+    "unreadable.other": "{name!r} is no image file",
+    "unreadable.raw": "expected {name!r} to be a finished photo, got a camera's raw file: export it as PNG",
+    "unreadable.small": "expected {name!r} to be at least {side} x {side} pixels, got {width} x {height}",
+    "unreadable.large": (
+        "expected {name!r} to have at most {megapixels} megapixels and {side:,} pixels a side, got {found}: make it smaller"
+    ),
+    "unreadable.pixels": "{width:,} x {height:,} pixels",
+    "unreadable.far_more": "far more",
+    "unreadable.content": (
+        "expected {name!r} to be a PNG, JPEG, HEIC, WebP, AVIF, TIFF or BMP photo, got a file that cannot be read as one: "
+        "{reason}"
+    ),
+    "unreadable.empty": "it is empty",
+    "unreadable.zeros": "it holds zeros alone; copy it again",
+    "unreadable.pointer": "it is a Git LFS pointer; run `git lfs pull`",
+    "unreadable.notes": "it is a Mac's notes about another file",
+    "unreadable.damaged": "it is cut short or damaged, copy it again from where it came from ({error})",
+    "unreadable.text": "it is text, as a web page or an error page that was saved under its name",
+    "unreadable.unknown": "it holds no picture that is known here ({error})",
     # which photos an attack uses
     "source.nothing": (
         "Nothing is protected in this session yet. Start on the tab Protect, with your photos or an example."
     ),
-    "photos.left_out": "Left out: {reason}",
     "source.own": "Using your own sets: {clean} clean and {protected} protected.",
     "source.session": (
         lambda count, method, budget: (
@@ -242,6 +274,11 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
         "{excess:g} dB or a likeness that much worse. Otherwise: no effect. With several seeds, a 95% "
         "interval over them (Student's t) has to lie beyond zero. The thresholds are conventions of this tool."
     ),
+    # what a reader of the lab's report has to know before believing the figures
+    "lab.one_seed": "One seed: an example, not evidence. Repeat with --seeds 3 or more.",
+    "lab.few_pictures": "FID, KID, precision and recall rest on {pictures} pictures an arm and run: rough.",
+    "lab.unprotected": "{share:.0%} of the imitator's photos were unprotected, in every arm.",
+    "lab.not_learned": "The clean arm failed to learn the subject in: {cells}.",
     # what the figures rest on
     "basis.pictures": (
         "{pictures} pictures a run and arm against {photos} clean photos. Similarity, diversity, FID, KID, precision and "

@@ -14,6 +14,7 @@ from udp.decoding import suffixes
 from udp.digests import digest, photos_digest, weights_digest
 from udp.errors import InvalidInput
 from udp.files import MANIFEST, finished, finishing, versions, write_json
+from udp.language import ENGLISH, Text
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, read_photo, write_png
 from udp.progress import OnProgress, Progress, Stage, ignore_progress
@@ -41,7 +42,7 @@ class Protection:
     prompt: str
     seed: int
     random: Sequence[Photo] = ()
-    left_out: Sequence[str] = ()
+    left_out: Sequence[Text | str] = ()
 
     @classmethod
     def make(
@@ -53,7 +54,7 @@ class Protection:
         seed: int,
         on_progress: OnProgress = ignore_progress,
         masks: Sequence[np.ndarray | None] | None = None,
-        left_out: Sequence[str] = (),
+        left_out: Sequence[Text | str] = (),
     ) -> Protection:
         """Protect `photos`; raises what `ProtectionMethod.__call__` does."""
         method = for_model(method, model.small)
@@ -88,11 +89,11 @@ class Protection:
             "versions": versions(),
             "photos": [
                 {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
-                 "size": list(before.size), "notes": list(before.notes),
+                 "size": list(before.size), "notes": list(map(ENGLISH.say, before.notes)),
                  **visibility(before, after)}
                 for before, after in zip(self.originals, self.protected, strict=True)
             ],
-            **({"left_out": list(self.left_out)} if self.left_out else {}),
+            **({"left_out": list(map(ENGLISH.say, self.left_out))} if self.left_out else {}),
         }  # fmt: skip
 
     def write(self, folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from udp.evaluation.verdict import RULE, VerdictId
 from udp.files import versions, write_json
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
-from udp.language import ENGLISH, Text
+from udp.language import ENGLISH, Text, text
 from udp.photos import Photo, flattened
 from udp.protection.base import ProtectionMethod
 from udp.protection.visibility import visibility
@@ -62,7 +62,7 @@ def lab_manifest(
             for row in report.rows
         ],
         "rule": ENGLISH.say(RULE),
-        "warnings": [*map(ENGLISH.say, odd), *warnings(report)],
+        "warnings": [ENGLISH.say(warning) for warning in (*odd, *warnings(report))],
     }
 
 
@@ -70,18 +70,18 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
     return {"reference": recipe.reference, **describe_settings(recipe)}
 
 
-def warnings(report: LabReport) -> list[str]:
+def warnings(report: LabReport) -> list[Text]:
     """What a reader has to know before believing the figures."""
     trial, said = report.trial, []
     if trial.seeds < 2:
-        said.append("One seed: an example, not evidence. Repeat with --seeds 3 or more.")
+        said.append(text("lab.one_seed"))
     if trial.pictures < FEW_PICTURES:
-        said.append(f"FID, KID, precision and recall rest on {trial.pictures} pictures an arm and run: rough.")
+        said.append(text("lab.few_pictures", pictures=trial.pictures))
     if trial.unprotected_share > 0:
-        said.append(f"{trial.unprotected_share:.0%} of the imitator's photos were unprotected, in every arm.")
+        said.append(text("lab.unprotected", share=trial.unprotected_share))
     failed = [f"{r.recipe} ({r.cleaning})" for r in report.rows if r.report.judgement.id is VerdictId.NOT_LEARNED]
     if failed:
-        said.append(f"The clean arm failed to learn the subject in: {', '.join(failed)}.")
+        said.append(text("lab.not_learned", cells=", ".join(failed)))
     return said
 
 
@@ -94,8 +94,8 @@ def write_lab(
     shown = {name: [_square(photo) for photo in found] for name, found in photos.items()}
     facts = ("method", "protected_with", "attacked_with", "photos", "visibility", "trial", "recipes", "cleanings", "versions")  # fmt: skip
     settings = {key: manifest[key] for key in facts}
-    text = page(report, str(manifest["title"]), settings, shown, manifest["warnings"])
-    (folder / "report.html").write_text(text, encoding="utf-8")
+    shown_page = page(report, str(manifest["title"]), settings, shown, manifest["warnings"])
+    (folder / "report.html").write_text(shown_page, encoding="utf-8")
 
 
 def _square(photo: Photo) -> np.ndarray:

@@ -50,7 +50,7 @@ def entry_title(registry: str, name: str) -> Text:
 
 
 # Ids that no label has, by their first part: the browser need not load them.
-NO_LABELS = {"about", "basis", "extractor", "pairs", "verdict"}
+NO_LABELS = {"about", "basis", "extractor", "lab", "note", "pairs", "unreadable", "verdict"}
 
 
 def key_of(id: str) -> str:

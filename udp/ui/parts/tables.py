@@ -45,7 +45,7 @@ def visibility_table(photos: Sequence[SavedPhoto]) -> str:
             f"{p.figures['largest_difference_levels']:g}",
             f"{p.figures['psnr_db']:.1f}",
             f"{p.figures['ssim']:.3f}",
-            html.escape("; ".join(p.notes)) or "&ndash;",
+            "; ".join(map(spoken, p.notes)) or "&ndash;",
         ]
         for p in photos
     ]
@@ -53,7 +53,7 @@ def visibility_table(photos: Sequence[SavedPhoto]) -> str:
     return table(head, rows, text("visibility.caption"))
 
 
-def left_out(reasons: Sequence[str]) -> str:
+def left_out(reasons: Sequence[Text | str]) -> str:
     """What of a visitor's files could not be read, a line each."""
     said = (spoken(text("photos.left_out", reason=reason)) for reason in reasons)
     return "".join(f'<p class="status warning">{line}</p>' for line in said)

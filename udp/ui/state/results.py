@@ -49,7 +49,7 @@ class SavedPhoto:
     perturbation: Path
     thumbnail: Path
     figures: dict[str, Any]
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SavedProtection:
     prompt: str
     seed: int
     example: str = ""
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Text | str, ...] = ()
 
     def load(self) -> tuple[list[Photo], list[Photo]]:
         """The clean and the protected photos, read back."""

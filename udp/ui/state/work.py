@@ -17,6 +17,7 @@ from udp.evaluation.lab import Lab, LabReport
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
+from udp.language import Text
 from udp.models.loading import load_model, taken_for_small
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
@@ -99,7 +100,7 @@ class ProtectWork:
     model_name: str
     prompt: str
     seed: int
-    left_out: Sequence[str] = ()
+    left_out: Sequence[Text | str] = ()
 
     def units(self) -> float:
         """Cost in fine-tuning steps."""

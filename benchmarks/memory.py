@@ -55,19 +55,28 @@ def random_sd15(dtype: torch.dtype, options: MemoryOptions) -> DiffusionModel:
         pipeline = StableDiffusionPipeline(
             unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768),
             vae=AutoencoderKL(
-                block_out_channels=(128, 256, 512, 512), layers_per_block=2, sample_size=512,
-                down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+                block_out_channels=(128, 256, 512, 512),
+                layers_per_block=2,
+                sample_size=512,
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
             ),
             text_encoder=CLIPTextModel(
                 CLIPTextConfig(
-                    vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
-                    num_attention_heads=12, projection_dim=768,
+                    vocab_size=49408,
+                    hidden_size=768,
+                    intermediate_size=3072,
+                    num_hidden_layers=12,
+                    num_attention_heads=12,
+                    projection_dim=768,
                 )
             ),
             tokenizer=tokenizer,
             scheduler=DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
-            safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-        )  # fmt: skip
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
     model = StableDiffusion(RANDOM, pipeline.to(dtype))
     apply(model, options)
     return model
@@ -118,7 +127,8 @@ def main() -> None:
         return
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(
-        f"{options.model}, {options.dtype} base, {options.count} photos, {device}\n\n| work | options | GiB | s |\n|---|---|---|---|"
+        f"{options.model}, {options.dtype} base, {options.count} photos, {device}\n\n"
+        "| work | options | GiB | s |\n|---|---|---|---|"
     )
     for work in options.work:
         for chosen in options.options:

@@ -29,15 +29,17 @@ def mean_rows(reports: dict[str, dict]) -> list[dict]:
     for cells in zip(*(report["rows"] for report in reports.values()), strict=True):
         taught = [cell["verdict"]["learned"] for cell in cells if cell["verdict"]["learned"]]
         words = [cell["verdict"]["word"] for cell in cells]
-        rows.append({
-            "recipe": cells[0]["recipe"],
-            "cleaning": cells[0]["cleaning"],
-            "random": _over([learned["random"]["mean"] for learned in taught]),
-            "protected": _over([learned["protected"]["mean"] for learned in taught]),
-            "effect": _over([cell["effect"]["mean"] for cell in cells if cell["effect"]]),
-            "kept": _over([cell["kept"]["mean"] for cell in cells if cell["kept"]]),
-            "verdicts": {word: words.count(word) for word in dict.fromkeys(words)},
-        })  # fmt: skip
+        rows.append(
+            {
+                "recipe": cells[0]["recipe"],
+                "cleaning": cells[0]["cleaning"],
+                "random": _over([learned["random"]["mean"] for learned in taught]),
+                "protected": _over([learned["protected"]["mean"] for learned in taught]),
+                "effect": _over([cell["effect"]["mean"] for cell in cells if cell["effect"]]),
+                "kept": _over([cell["kept"]["mean"] for cell in cells if cell["kept"]]),
+                "verdicts": {word: words.count(word) for word in dict.fromkeys(words)},
+            }
+        )
     return rows
 
 
@@ -47,8 +49,10 @@ def _over(values: list[float]) -> Interval | None:
 
 def table(rows: list[dict]) -> str:
     """The rows as Markdown, with the number of subjects that each mean rests on."""
-    lines = ["| recipe | cleaning | learned: random | learned: protected | effect | effect kept | verdicts |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| recipe | cleaning | learned: random | learned: protected | effect | effect kept | verdicts |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         cells = [_cell(row[key]) for key in ("random", "protected", "effect", "kept")]
         verdicts = ", ".join(f"{count} x {word}" for word, count in row["verdicts"].items())
@@ -78,13 +82,19 @@ def main() -> int:
         reports[name] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     rows = mean_rows(reports)
     print(f"\n### Mean over {len(reports)} subjects\n\n{table(rows)}")
-    kept = {key: value for key, value in next(iter(reports.values())).items()
-            if key in ("method", "attacked_with", "trial", "recipes", "versions", "rule")}  # fmt: skip
+    kept = {
+        key: value
+        for key, value in next(iter(reports.values())).items()
+        if key in ("method", "attacked_with", "trial", "recipes", "versions", "rule")
+    }
     content = {
-        "threads": torch.get_num_threads(), **kept,
-        "subjects": {name: {"photos": report["photos"], "visibility": report["visibility"], "rows": report["rows"]}
-                     for name, report in reports.items()},
-    }  # fmt: skip
+        "threads": torch.get_num_threads(),
+        **kept,
+        "subjects": {
+            name: {"photos": report["photos"], "visibility": report["visibility"], "rows": report["rows"]}
+            for name, report in reports.items()
+        },
+    }
     (options.out / "robustness.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return 0
 

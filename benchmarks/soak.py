@@ -64,10 +64,15 @@ class Server:
         self.memory: list[tuple[float, float]] = []
         self.quiet = threading.Event()  # the visitors have gone: memory at rest would hide growth
         environment = {
-            **os.environ, "GRADIO_TEMP_DIR": str(temporary), "GRADIO_SERVER_PORT": str(port), "UDP_MODEL": "mini",
-            "GRADIO_SERVER_NAME": "127.0.0.1", "UDP_KEEP_MINUTES": f"{KEEP_SECONDS / 60}",
-            "UDP_MOST_WAITING": f"{max(20, visitors)}", "HF_HUB_OFFLINE": "1",
-        }  # fmt: skip
+            **os.environ,
+            "GRADIO_TEMP_DIR": str(temporary),
+            "GRADIO_SERVER_PORT": str(port),
+            "UDP_MODEL": "mini",
+            "GRADIO_SERVER_NAME": "127.0.0.1",
+            "UDP_KEEP_MINUTES": f"{KEEP_SECONDS / 60}",
+            "UDP_MOST_WAITING": f"{max(20, visitors)}",
+            "HF_HUB_OFFLINE": "1",
+        }
         started = time.monotonic()
         with log.open("a") as file:
             self.process = subprocess.Popen(
@@ -112,10 +117,12 @@ class Server:
         slope = np.polyfit(times[late] / 60, sizes[late], 1)[0] if late.sum() > 2 else float("nan")
         return {
             "seconds_to_first_page": round(self.seconds_to_first_page, 1),
-            "cpu_seconds_to_first_page": round(self.cpu_seconds_to_first_page, 1), "most_mib": round(sizes.max()),
-            "last_mib": round(sizes[-1]), "growth_mib_a_minute": round(float(slope), 1),
+            "cpu_seconds_to_first_page": round(self.cpu_seconds_to_first_page, 1),
+            "most_mib": round(sizes.max()),
+            "last_mib": round(sizes[-1]),
+            "growth_mib_a_minute": round(float(slope), 1),
             "mib_every_half_minute": np.interp(points, times, sizes).round().astype(int).tolist(),
-        }  # fmt: skip
+        }
 
 
 @dataclass
@@ -167,9 +174,12 @@ class Visitor:
             try:
                 place = tempfile.mkdtemp(dir=self.folder)
                 client = Client(
-                    address, verbose=False, download_files=place, analytics_enabled=False,
+                    address,
+                    verbose=False,
+                    download_files=place,
+                    analytics_enabled=False,
                     httpx_kwargs={"timeout": PATIENCE},
-                )  # fmt: skip
+                )
                 self._protect(client, until)
                 if count % self.attack_every == 0:
                     self._attack(client, until)
@@ -199,7 +209,9 @@ class Visitor:
 
     def _protect(self, client: Client, until: Callable[[], bool]) -> None:
         photos = [handle_file(path) for path in self.photos]
-        archive = self._call(client, until, photos, budget_levels=BUDGET_LEVELS, seed=self.number, settings=PROTECT, api_name="/protect")  # fmt: skip
+        archive = self._call(
+            client, until, photos, budget_levels=BUDGET_LEVELS, seed=self.number, settings=PROTECT, api_name="/protect"
+        )
         with zipfile.ZipFile(archive) as bundle:
             for path in self.photos:
                 with bundle.open(path.name) as file:
@@ -212,7 +224,9 @@ class Visitor:
 
     def _attack(self, client: Client, until: Callable[[], bool]) -> None:
         sets = [[handle_file(path) for path in paths] for paths in (self.photos, self.protected)]
-        verdict, archive = self._call(client, until, *sets, steps=ATTACK_STEPS, pictures=1, seed=self.number, api_name="/attack")  # fmt: skip
+        verdict, archive = self._call(
+            client, until, *sets, steps=ATTACK_STEPS, pictures=1, seed=self.number, api_name="/attack"
+        )
         if not verdict.endswith("."):
             raise ValueError(f"expected a verdict, got {verdict!r}")
         self.tally.arrived(self.number, "attack", Path(archive))
@@ -294,12 +308,21 @@ def soak(work: Path, visitors: int, minutes: float, attack_every: int) -> dict[s
     left = leftovers(temporary)
     second.end(signal.SIGINT)
     return {
-        "visitors": visitors, "minutes": minutes, "finished": dict(tally.finished), "refused_line_full": tally.refused,
-        "cut_off_by_the_kill_or_the_end": tally.cut_off, "errors": tally.errors,
-        "folders_that_the_kill_left": orphans, "left_after_the_restart": uncleared,
-        "kept_files": len(tally.kept), "damaged": tally.damaged(), "left_after_the_visits": left,
-        "left_after_the_end": leftovers(temporary), "first_server": first.figures(), "second_server": second.figures(),
-    }  # fmt: skip
+        "visitors": visitors,
+        "minutes": minutes,
+        "finished": dict(tally.finished),
+        "refused_line_full": tally.refused,
+        "cut_off_by_the_kill_or_the_end": tally.cut_off,
+        "errors": tally.errors,
+        "folders_that_the_kill_left": orphans,
+        "left_after_the_restart": uncleared,
+        "kept_files": len(tally.kept),
+        "damaged": tally.damaged(),
+        "left_after_the_visits": left,
+        "left_after_the_end": leftovers(temporary),
+        "first_server": first.figures(),
+        "second_server": second.figures(),
+    }
 
 
 def main() -> None:

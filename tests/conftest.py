@@ -32,20 +32,35 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer = build_tokenizer(["a photo of a toy"] * 20, size=200)
         text = CLIPTextModel(
             CLIPTextConfig(
-                vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=1,
-                num_attention_heads=2, max_position_embeddings=LENGTH, bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                intermediate_size=32,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                max_position_embeddings=LENGTH,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
             )
-        )  # fmt: skip
+        )
         vae = AutoencoderTiny(
-            encoder_block_out_channels=(16,) * 4, decoder_block_out_channels=(16,) * 4,
-            num_encoder_blocks=(0, 0, 1, 1), num_decoder_blocks=(1, 1, 1, 0), latent_channels=16,
-        )  # fmt: skip
+            encoder_block_out_channels=(16,) * 4,
+            decoder_block_out_channels=(16,) * 4,
+            num_encoder_blocks=(0, 0, 1, 1),
+            num_decoder_blocks=(1, 1, 1, 0),
+            latent_channels=16,
+        )
         unet = UNet2DConditionModel(
-            sample_size=8, in_channels=16, out_channels=16, block_out_channels=(32, 64), layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=32, attention_head_dim=2,
-        )  # fmt: skip
+            sample_size=8,
+            in_channels=16,
+            out_channels=16,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=32,
+            attention_head_dim=2,
+        )
     assemble(vae, unet, text, tokenizer, build_scheduler()).save_pretrained(folder)
     return folder
 

@@ -35,41 +35,67 @@ def tokenizer() -> CLIPTokenizer:
 
 def text_config(words: CLIPTokenizer, width: int) -> CLIPTextConfig:
     return CLIPTextConfig(
-        vocab_size=len(words), hidden_size=width, intermediate_size=width, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=LENGTH, projection_dim=width, bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(words),
+        hidden_size=width,
+        intermediate_size=width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=LENGTH,
+        projection_dim=width,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
 
 
 def autoencoder_kl() -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=4, sample_size=SIDE,
-    )  # fmt: skip
+        block_out_channels=(32, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        sample_size=SIDE,
+    )
 
 
 def conditional_unet(**extra) -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=SIDE // 2, in_channels=4, out_channels=4, block_out_channels=(32, 32), layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=2, **extra,
-    )  # fmt: skip
+        sample_size=SIDE // 2,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=2,
+        **extra,
+    )
 
 
 def unconditional_unet(side: int, channels: int) -> UNet2DModel:
     return UNet2DModel(
-        sample_size=side, in_channels=channels, out_channels=channels, block_out_channels=(32, 64), layers_per_block=1,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-    )  # fmt: skip
+        sample_size=side,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
 
 
 def stable_diffusion(scheduler) -> StableDiffusionPipeline:
     words = tokenizer()
     return StableDiffusionPipeline(
-        vae=autoencoder_kl(), text_encoder=CLIPTextModel(text_config(words, 32)), tokenizer=words,
-        unet=conditional_unet(cross_attention_dim=32), scheduler=scheduler, safety_checker=None,
-        feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        vae=autoencoder_kl(),
+        text_encoder=CLIPTextModel(text_config(words, 32)),
+        tokenizer=words,
+        unet=conditional_unet(cross_attention_dim=32),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
 
 
 def sd1() -> DiffusionPipeline:
@@ -89,14 +115,21 @@ def sd2() -> DiffusionPipeline:
 def sdxl() -> DiffusionPipeline:
     words = tokenizer()
     return StableDiffusionXLPipeline(
-        vae=autoencoder_kl(), text_encoder=CLIPTextModel(text_config(words, 32)), tokenizer=words,
-        text_encoder_2=CLIPTextModelWithProjection(text_config(words, 64)), tokenizer_2=tokenizer(),
+        vae=autoencoder_kl(),
+        text_encoder=CLIPTextModel(text_config(words, 32)),
+        tokenizer=words,
+        text_encoder_2=CLIPTextModelWithProjection(text_config(words, 64)),
+        tokenizer_2=tokenizer(),
         unet=conditional_unet(
-            cross_attention_dim=96, addition_embed_type="text_time", addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=64 + 6 * 8, use_linear_projection=True,
+            cross_attention_dim=96,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=64 + 6 * 8,
+            use_linear_projection=True,
         ),
-        scheduler=EulerDiscreteScheduler(steps_offset=1, timestep_spacing="leading", **BETAS), add_watermarker=False,
-    )  # fmt: skip
+        scheduler=EulerDiscreteScheduler(steps_offset=1, timestep_spacing="leading", **BETAS),
+        add_watermarker=False,
+    )
 
 
 def ddpm() -> DiffusionPipeline:
@@ -107,9 +140,12 @@ def ddpm() -> DiffusionPipeline:
 def ldm_vq() -> DiffusionPipeline:
     """As CompVis/ldm-celebahq-256 is saved: a VQ autoencoder."""
     vqvae = VQModel(
-        block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=3, num_vq_embeddings=64,
-    )  # fmt: skip
+        block_out_channels=(32, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=3,
+        num_vq_embeddings=64,
+    )
     return LDMPipeline(vqvae=vqvae, unet=unconditional_unet(SIDE // 2, 3), scheduler=DDIMScheduler(**BETAS))
 
 

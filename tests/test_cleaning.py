@@ -83,9 +83,7 @@ def test_bilateral_and_guided_keep_an_edge_that_a_blur_smears() -> None:
 
 def test_lower_jpeg_quality_changes_more() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    errors = [
-        np.abs(JPEG(q)([Photo("a", pixels)])[0].pixels.astype(int) - pixels).mean() for q in (95, 75, 50)
-    ]  # fmt: skip
+    errors = [np.abs(JPEG(q)([Photo("a", pixels)])[0].pixels.astype(int) - pixels).mean() for q in (95, 75, 50)]
     assert errors == sorted(errors) and errors[0] > 0
 
 

@@ -86,9 +86,14 @@ def test_plain_folder_is_fine_tuned_alone(photo_files: list[Path], tiny_model_fo
     ],
 )
 def test_bad_input_ends_with_a_message(
-    arguments: list[str], words: str, photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture, tiny_model_folder: Path,
-) -> None:  # fmt: skip
+    arguments: list[str],
+    words: str,
+    photo_files: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    tiny_model_folder: Path,
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable is read at import
     arguments = [a.replace("PHOTOS", str(photo_files[0].parent)) for a in arguments]

@@ -80,9 +80,15 @@ def test_guidance_is_rescaled_where_the_schedule_ends_without_signal() -> None:
     generators, size = [torch.Generator().manual_seed(seed) for seed in (3, 4)], mini.resolution
     with torch.no_grad():
         pictures = mini.pipeline(
-            ["a photo of a toy"] * 2, height=size, width=size, num_inference_steps=4, guidance_scale=7.5, guidance_rescale=0.7,
-            generator=generators, output_type="pt",
-        ).images  # fmt: skip
+            ["a photo of a toy"] * 2,
+            height=size,
+            width=size,
+            num_inference_steps=4,
+            guidance_scale=7.5,
+            guidance_rescale=0.7,
+            generator=generators,
+            output_type="pt",
+        ).images
     for a, b in zip(generate(mini, mini.network, "a photo of a toy", [3, 4], 4, 7.5), pictures, strict=True):
         assert np.abs(a.astype(int) - to_pixels(b).astype(int)).max() <= 1
 
@@ -96,9 +102,14 @@ def test_sampling_agrees_with_the_pipeline_of_diffusers(model: DiffusionModel) -
     if model.takes_prompts:
         pipeline = model.pipeline
         theirs = pipeline(
-            ["a photo of a toy"] * 2, height=SIDE, width=SIDE, num_inference_steps=4, guidance_scale=3.0,
-            generator=generators, output_type="pt",
-        ).images  # fmt: skip
+            ["a photo of a toy"] * 2,
+            height=SIDE,
+            width=SIDE,
+            num_inference_steps=4,
+            guidance_scale=3.0,
+            generator=generators,
+            output_type="pt",
+        ).images
     else:
         theirs = torch.from_numpy(
             model.pipeline(batch_size=2, num_inference_steps=4, generator=generators, output_type="np").images

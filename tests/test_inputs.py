@@ -138,9 +138,11 @@ def test_a_folder_without_a_photo_says_what_is_there(
         (place / "a.jpg").write_bytes(cut())
         (place / "b.png").write_bytes(b"")
     words = {
-        "subfolders": "subfolders alone (day 1; day 2.jpg): give one of them", "texts": "got other files alone",
-        "empty": "got none", "damaged": "it is empty",
-    }  # fmt: skip
+        "subfolders": "subfolders alone (day 1; day 2.jpg): give one of them",
+        "texts": "got other files alone",
+        "empty": "got none",
+        "damaged": "it is empty",
+    }
     assert protects(place, "--out", tmp_path / "out", "--model", tiny_model_folder) == 2
     assert words[kind] in capsys.readouterr().err and not (tmp_path / "out").exists()
     with pytest.raises(InvalidInput, match="expected"):
@@ -222,7 +224,7 @@ GOOD = {
     "jpeg-huge-profile": lambda: encoded("JPEG", icc_profile=profile(1_300_000)),
     "jpeg-garbage-profile": lambda: encoded("JPEG", icc_profile=b"not a profile"),
     "jpeg-and-more": lambda: encoded("JPEG") + b"\0" * 5000 + b"a film follows",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", GOOD)
@@ -286,9 +288,14 @@ def painted(path: Path, mode: str) -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "L", "1", "P"])
 @pytest.mark.parametrize("name", ["view_0.png", "VIEW_0.PNG", "view_0.tif", "view_0.png.png"])
 def test_masks_mark_what_is_painted_and_seen(
-    mode: str, name: str, tmp_path: Path, photos: list[Photo], photo_files: list[Path], tiny_model_folder: Path,
+    mode: str,
+    name: str,
+    tmp_path: Path,
+    photos: list[Photo],
+    photo_files: list[Path],
+    tiny_model_folder: Path,
     capsys: pytest.CaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     painted(tmp_path / name, mode)
     heard: list[str] = []
     masks = read_masks(tmp_path, photos, heard.append)
@@ -399,16 +406,21 @@ def test_unreadable_files_are_all_named_at_once(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-        (b"<!DOCTYPE html><html>Not found</html>", "web page"), (b"", "it is empty"), (b"\0" * 100, "zeros alone"),
-        (APPLE_DOUBLE, "Mac's notes"), (b"RIFF\0\0\0\0AVI LIST", "no picture that is known"),
+        (b"<!DOCTYPE html><html>Not found</html>", "web page"),
+        (b"", "it is empty"),
+        (b"\0" * 100, "zeros alone"),
+        (APPLE_DOUBLE, "Mac's notes"),
+        (b"RIFF\0\0\0\0AVI LIST", "no picture that is known"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_is_no_photo_says_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(content)
     doors: list[Callable[[], object]] = [
-        lambda: read_photo(tmp_path / "photo.jpg"), lambda: take_photos([tmp_path / "photo.jpg"]),
-        lambda: take_readable([tmp_path / "photo.jpg"]), lambda: protect([tmp_path / "photo.jpg"], method="random"),
-    ]  # fmt: skip
+        lambda: read_photo(tmp_path / "photo.jpg"),
+        lambda: take_photos([tmp_path / "photo.jpg"]),
+        lambda: take_readable([tmp_path / "photo.jpg"]),
+        lambda: protect([tmp_path / "photo.jpg"], method="random"),
+    ]
     for door in doors:
         with pytest.raises(UnreadablePhoto, match=words):
             door()

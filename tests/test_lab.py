@@ -129,7 +129,7 @@ def planted(**losses: list[float]) -> list[list[Arm]]:
     return [
         [Arm(name, (), (), f, (f,)) for f in ({"clean_loss": v, "texture_distance": 4.0} for v in values)]
         for name, values in losses.items()
-    ]  # fmt: skip
+    ]
 
 
 def test_effect_kept_is_measured_against_the_uncleaned_effect() -> None:

@@ -73,9 +73,13 @@ def test_english_has_each_text_once_and_says_no_other() -> None:
     made |= {f"stage.{stage.replace(' ', '_')}" for stage in Stage}
     prefixes = ("about.", "strength.", "visibility.", "source.example.", "pairs.kind.")  # the rest of the id is a value
     unused = [
-        id for id in ENGLISH.texts if f'"{id}"' not in written and f"'{id}'" not in written
-        and id not in made and not (id.startswith(prefixes) and id.rsplit(".", 1)[-1] in written)
-    ]  # fmt: skip
+        id
+        for id in ENGLISH.texts
+        if f'"{id}"' not in written
+        and f"'{id}'" not in written
+        and id not in made
+        and not (id.startswith(prefixes) and id.rsplit(".", 1)[-1] in written)
+    ]
     assert not unused
     ids = [key_of(id) for id in {*ENGLISH.texts, *(title.id for title in titles())}]
     assert len(set(ids)) == len(ids)
@@ -99,7 +103,7 @@ def test_a_language_fills_in_the_same_values(language: Language) -> None:
     # A number may be left out where a language does not count, a name never.
     missing = [
         id for id, entry in known.items() if values_of(ENGLISH.texts[id]) - values_of(entry) - {"count", "number"}
-    ]  # fmt: skip
+    ]
     assert not missing
 
 
@@ -145,9 +149,19 @@ def test_what_is_odd_about_two_sets_is_said_in_chinese(photos: list[Photo]) -> N
 
 
 VALUES = {
-    "name": "1.jpg", "mode": "CMYK", "error": "", "reason": text("unreadable.empty"), "found": text("unreadable.far_more"),
-    "side": 12_000, "width": 20_000, "height": 80, "megapixels": 60, "pictures": 4, "share": 0.5, "cells": "",
-}  # fmt: skip
+    "name": "1.jpg",
+    "mode": "CMYK",
+    "error": "",
+    "reason": text("unreadable.empty"),
+    "found": text("unreadable.far_more"),
+    "side": 12_000,
+    "width": 20_000,
+    "height": 80,
+    "megapixels": 60,
+    "pictures": 4,
+    "share": 0.5,
+    "cells": "",
+}
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -160,9 +160,7 @@ def test_kernel_distance_agrees_with_a_plain_sum_and_is_unbiased() -> None:
     def k(x: np.ndarray, y: np.ndarray) -> float:
         return float(x @ y / 3 + 1) ** 3
 
-    within = [
-        np.mean([k(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j]) for s in (a, b)
-    ]  # fmt: skip
+    within = [np.mean([k(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j]) for s in (a, b)]
     theirs = sum(within) - 2 * np.mean([k(x, y) for x in a for y in b])
     assert kernel_distance(a, b) == pytest.approx(theirs)
     values = [kernel_distance(cloud(8, 4, 2 * i), cloud(8, 4, 2 * i + 1)) for i in range(400)]

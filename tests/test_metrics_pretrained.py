@@ -53,8 +53,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     clip, dinov2 = root / "tiny-clip", root / "tiny-dinov2"
     tokenizer = build_tokenizer(["a photo of a toy"] * 20, size=200)
     shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = {**shape, "vocab_size": len(tokenizer), "max_position_embeddings": 12,
-            "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}  # fmt: skip
+    text = {
+        **shape,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 12,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
     vision = {**shape, "image_size": 32, "patch_size": 8}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -211,9 +216,13 @@ def test_every_arm_of_a_report_has_the_figures_of_each_run(
 
 
 def test_attack_command_writes_figures_extractors_and_counts(
-    folders: tuple[Path, Path], photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path,
-    capsys: pytest.CaptureFixture, offline: list[object],
-) -> None:  # fmt: skip
+    folders: tuple[Path, Path],
+    photo_files: list[Path],
+    tiny_model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    offline: list[object],
+) -> None:
     command = ["attack", "--instance", str(photo_files[0].parent), "--model", str(tiny_model_folder), "--steps", "10"]
     command += ["--pictures", "2", "--sampling-steps", "2", "--recipe", "lora", "--out", str(tmp_path), *flags(folders)]
     assert cli.main(command) == 0
@@ -229,9 +238,13 @@ def test_attack_command_writes_figures_extractors_and_counts(
 
 
 def test_evaluate_command_adds_the_figures_to_finished_cells(
-    folders: tuple[Path, Path], photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, offline: list[object],
-) -> None:  # fmt: skip
+    folders: tuple[Path, Path],
+    photo_files: list[Path],
+    tiny_model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    offline: list[object],
+) -> None:
     command = ["evaluate", str(photo_files[0].parent), "--out", str(tmp_path), "--model", str(tiny_model_folder)]
     command += ["--method", "random", "--budget", "6/255", "--recipe-steps", "10", "--recipe-batch-size", "1"]
     command += ["--pictures", "2", "--sampling-steps", "2", "--cleaning", "none"]
@@ -254,9 +267,12 @@ def test_evaluate_command_adds_the_figures_to_finished_cells(
 
 
 def test_model_flags_want_the_option(
-    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
+    photo_files: list[Path],
+    tiny_model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
     offline: list[object],
-) -> None:  # fmt: skip
+) -> None:
     command = ["attack", "--instance", str(photo_files[0].parent), "--out", str(tmp_path), "--model"]
     command.append(str(tiny_model_folder))
     assert cli.main([*command, "--clip-model", "x/y"]) == 2

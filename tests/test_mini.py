@@ -272,8 +272,9 @@ def test_training_can_begin_from_a_pipeline_with_other_latents(folder: Path, tmp
         later = denoiser.train(vae, [folder], tmp_path / "again" / "unet.pt", minutes=0, start=tmp_path / "earlier")
     same = [
         torch.equal(a.half(), b.half())
-        for a, b in zip(earlier.unet.parameters(), later.unet.parameters(), strict=True) if a.shape == b.shape
-    ]  # fmt: skip
+        for a, b in zip(earlier.unet.parameters(), later.unet.parameters(), strict=True)
+        if a.shape == b.shape
+    ]
     assert all(same) and len(same) > 100
     assert later.unet.config.in_channels == 4
 

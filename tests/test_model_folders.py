@@ -49,7 +49,10 @@ def sharded(folder: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
-    "cut text encoder": (lambda f: cut(f / "text_encoder/model.safetensors"), "text_encoder/model.safetensors.*cut short"),
+    "cut text encoder": (
+        lambda f: cut(f / "text_encoder/model.safetensors"),
+        "text_encoder/model.safetensors.*cut short",
+    ),
     "cut U-Net": (lambda f: cut(f / "unet" / WEIGHTS), f"unet/{WEIGHTS}.*cut short or damaged"),
     "empty autoencoder": (lambda f: (f / "vae" / WEIGHTS).write_bytes(b""), "vae/.*cut short or damaged"),
     "LFS pointer": (lambda f: pointer(f / "text_encoder/model.safetensors"), "text_encoder/.*git lfs pull"),
@@ -64,7 +67,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights that lack one": (lambda f: fewer(f / "text_encoder/model.safetensors"), "'text_encoder'.*belong together"),
     "a shard missing": (lambda f: sharded(f / "unet"), "unet/diffusion_pytorch_model-9.safetensors.*which lists it"),
     "no JSON": (lambda f: (f / "model_index.json").write_text("{"), "expected"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -99,15 +102,21 @@ def test_a_home_folder_is_found(tiny_model_folder: Path, tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("lora.safetensors", "a LoRA or one part of a model"), ("cut.safetensors", "cut short or damaged"),
-        ("model.ckpt", "pickles can run code"), ("notes.txt", "a diffusers folder or a .safetensors checkpoint"),
+        ("lora.safetensors", "a LoRA or one part of a model"),
+        ("cut.safetensors", "cut short or damaged"),
+        ("model.ckpt", "pickles can run code"),
+        ("notes.txt", "a diffusers folder or a .safetensors checkpoint"),
         ("whole.safetensors", "from_single_file"),
     ],
-)  # fmt: skip
+)
 def test_a_single_file_says_what_it_is_or_how_to_convert_it(
-    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+    name: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
     photo_files: list[Path],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable is read at import
     key = "cond_stage_model.transformer.x" if name.startswith("whole") else "lora_unet_x.alpha"
     save_file({key: torch.zeros(2)}, tmp_path / name)

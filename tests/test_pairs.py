@@ -35,12 +35,15 @@ def test_what_does_not_belong_together_is_said(photos: list[Photo]) -> None:
     small = replace(protected[1], pixels=protected[1].pixels[:80, :70])
     levels = int(np.abs(255 - 2 * photos[0].pixels.astype(int)).max())
     assert differences(photos, [other, small, photos[2]]) == [levels, None, 0]
-    far, size, same = ([*map(ENGLISH.say, pair_warnings(photos, found))] for found in (
-        [other, *protected[1:]], [protected[0], small, protected[2]], [*protected[:2], photos[2]]))  # fmt: skip
+    far, size, same = (
+        [*map(ENGLISH.say, pair_warnings(photos, found))]
+        for found in ([other, *protected[1:]], [protected[0], small, protected[2]], [*protected[:2], photos[2]])
+    )
     assert far[0].startswith(f"1 of 3 protected photos (view_0 {levels}/255) are further than 32/255 from")
     assert size[0].startswith("1 of 3 protected photos (view_1 70 x 80, clean 96 x 96) are not the size of")
-    assert same == ["1 of 3 protected photos (view_2) are the same as their clean photos, pixel by pixel: nothing "
-                    "protects them."]  # fmt: skip
+    assert same == [
+        "1 of 3 protected photos (view_2) are the same as their clean photos, pixel by pixel: nothing protects them."
+    ]
     assert [len(found) for found in (far, size, same)] == [1, 1, 1]
     assert len(pair_warnings(photos, [other, small, photos[2]])) == 3
     many = pair_warnings(list(photos) * 2, list(photos) * 2, ArmName.RANDOM)

@@ -174,8 +174,8 @@ def test_a_preset_sets_prompts_and_word_together() -> None:
 
 
 def test_flags_that_are_given_win_over_the_preset() -> None:
-    options = options_of("attack", "--instance", "p", "--preset", "style", "--instance-prompt", "art of qz",
-                         "--initial-word", "art", "--class-prompt", "art")  # fmt: skip
+    flags = "--instance p --preset style --initial-word art --class-prompt art --instance-prompt"
+    options = options_of("attack", *flags.split(), "art of qz")
     assert options.instance_prompt == options.prompt == "art of qz"
     assert from_flags(TextualInversion, options).initial_word == from_flags(LoRA, options).class_prompt == "art"
     assert options_of("attack", "--instance", "p", "--prompt", "a dog").prompt == "a dog"

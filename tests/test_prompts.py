@@ -66,11 +66,24 @@ def test_what_the_model_would_not_see_is_refused(
         assert BAD[prompt] in str(caught.value), name
 
 
-@pytest.mark.parametrize(("command", "flag"), [("protect", "--prompt"), ("attack", "--instance-prompt"),
-    ("attack", "--prompt"), ("evaluate", "--prompt"), ("evaluate", "--recipe-class-prompt")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("protect", "--prompt"),
+        ("attack", "--instance-prompt"),
+        ("attack", "--prompt"),
+        ("evaluate", "--prompt"),
+        ("evaluate", "--recipe-class-prompt"),
+    ],
+)
 def test_the_command_line_refuses_it_too(
-    command: str, flag: str, photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:  # fmt: skip
+    command: str,
+    flag: str,
+    photo_files: list[Path],
+    tiny_model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
     place = ["--instance"] if command == "attack" else []
     for prompt, words in BAD.items():
         arguments = [command, *place, str(photo_files[0].parent), "--out", str(tmp_path / "out"), flag, prompt]

@@ -41,8 +41,16 @@ def sd1(folders: dict[str, Path]) -> DiffusionModel:
 
 def theirs(pipeline: DiffusionPipeline, prompt: str = PROMPT, **more) -> np.ndarray:
     generator = torch.Generator().manual_seed(3)
-    (image,) = pipeline(prompt, height=SIDE, width=SIDE, num_inference_steps=3, guidance_scale=3.0, generator=generator,
-                        output_type="pt", **more).images  # fmt: skip
+    (image,) = pipeline(
+        prompt,
+        height=SIDE,
+        width=SIDE,
+        num_inference_steps=3,
+        guidance_scale=3.0,
+        generator=generator,
+        output_type="pt",
+        **more,
+    ).images
     return to_pixels(image).astype(int)
 
 

@@ -170,9 +170,19 @@ def test_no_folder_of_the_server_is_shown(text: str, shown: str | None) -> None:
     assert without_folders(text) == (text if shown is None else shown)
 
 
-@pytest.mark.parametrize("content", [{}, {"model_index.json": "{}"}, {"model_index.json": "no JSON"},
-    {"model_index.json": '{"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0", "unet": ["a", "b"]}',
-     "unet/weights.bin": ""}], ids=["empty", "no-pipeline", "damaged", "pickles"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"model_index.json": "{}"},
+        {"model_index.json": "no JSON"},
+        {
+            "model_index.json": '{"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0", "unet": ["a", "b"]}',
+            "unet/weights.bin": "",
+        },
+    ],
+    ids=["empty", "no-pipeline", "damaged", "pickles"],
+)
 def test_a_model_that_cannot_be_loaded_does_not_tell_where_it_lies(tmp_path: Path, content: dict[str, str]) -> None:
     folder = tmp_path / "secret place" / "own"
     folder.mkdir(parents=True)

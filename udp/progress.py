@@ -31,8 +31,8 @@ class Stage(enum.StrEnum):
 class Progress:
     """Where a long piece of work stands: `done` of `total` units in `stage`, with the last loss and the arm's name.
 
-    `stage` is a `Stage`, or any words. `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is done / total. `images` are
-    finished pictures worth showing already.
+    `stage` is a `Stage`, or any words. `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is
+    done / total. `images` are finished pictures worth showing already.
     """
 
     stage: str

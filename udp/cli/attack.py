@@ -42,10 +42,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures, grid, losses and manifest.json")
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora", help="how to fine-tune (default lora)")
     parser.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
-    parser.add_argument("--prompt",
-                        help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)")  # fmt: skip
-    parser.add_argument("--pictures", type=number_of(Trial, "pictures"), default=Trial().pictures,
-                        help=f"pictures an arm (default {Trial().pictures})")  # fmt: skip
+    parser.add_argument(
+        "--prompt", help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=number_of(Trial, "pictures"),
+        default=Trial().pictures,
+        help=f"pictures an arm (default {Trial().pictures})",
+    )
     add_setting_flags(parser, RECIPES)
     add_trial_flags(parser)
     add_common_flags(parser)

@@ -117,9 +117,17 @@ def names_of(text: str, registry: Mapping[str, object], kind: str) -> list[str]:
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Prompts, model and seed."""
     prompts = "; ".join(f"{p.name} '{p.instance_prompt}'" for p in PRESETS.values())
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="object",
-                        help=f"prompts (default object): {prompts}")  # fmt: skip
-    parser.add_argument("--model", default="mini",
-                        help=f"{', '.join(available_models())}, a local diffusers folder or a Hub id (default mini)")  # fmt: skip
-    parser.add_argument("--seed", type=number_of(Trial, "seed"), default=0,
-                        help="the same seed and settings give the same result (default 0)")  # fmt: skip
+    parser.add_argument(
+        "--preset", choices=tuple(PRESETS), default="object", help=f"prompts (default object): {prompts}"
+    )
+    parser.add_argument(
+        "--model",
+        default="mini",
+        help=f"{', '.join(available_models())}, a local diffusers folder or a Hub id (default mini)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=number_of(Trial, "seed"),
+        default=0,
+        help="the same seed and settings give the same result (default 0)",
+    )

@@ -32,8 +32,9 @@ NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
     parser.add_argument("repository", help="USER/NAME of the Space")
-    parser.add_argument("--hardware", choices=tuple(HARDWARE), default="cpu",
-                        help="what the Space runs on (default cpu, which is free)")  # fmt: skip
+    parser.add_argument(
+        "--hardware", choices=tuple(HARDWARE), default="cpu", help="what the Space runs on (default cpu, which is free)"
+    )
     parser.add_argument("--private", action="store_true", help="visible to you alone")
     parser.add_argument("--dry-run", action="store_true", help="only say what would go up")
 
@@ -131,10 +132,10 @@ def _upload(found: Plan, api: Any, root: Path, say: Callable[[str], None]) -> No
     asked = {} if found.hardware == "cpu" else {"space_hardware": HARDWARE[found.hardware]}
     api.create_repo(**options, space_sdk="gradio", private=found.private, exist_ok=True, **asked)
     say(f"uploading {len(found.files)} files, {found.size / 1e6:.1f} MB")
-    api.upload_folder(
-        **options, folder_path=root, allow_patterns=list(found.files), commit_message="Deploy the app",
-    )  # fmt: skip
+    api.upload_folder(**options, folder_path=root, allow_patterns=list(found.files), commit_message="Deploy the app")
     api.upload_file(
-        **options, path_or_fileobj=found.readme.encode(), path_in_repo=README,
+        **options,
+        path_or_fileobj=found.readme.encode(),
+        path_in_repo=README,
         commit_message=f"README for {HARDWARE[found.hardware]}",
-    )  # fmt: skip
+    )

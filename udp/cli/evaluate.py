@@ -35,23 +35,40 @@ from udp.settings import for_model
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command, those of every method and recipe among them."""
     parser.add_argument("photos", type=Path, nargs="+", help="a folder of clean photos, or photos")
-    parser.add_argument("--out", type=Path, required=True,
-                        help="folder for report.html, report.json, the protected set and cells; run again to resume")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder for report.html, report.json, the protected set and cells; run again to resume",
+    )
     parser.add_argument("--method", choices=tuple(METHODS), default="eudp", help="how to protect (default eudp)")
-    parser.add_argument("--prompt",
-                        help="of protection, fine-tune and pictures (default: the preset's instance prompt)")  # fmt: skip
-    parser.add_argument("--recipes", default="lora",
-                        help=f"out of {', '.join(RECIPES)}, separated by commas (default lora)")  # fmt: skip
-    parser.add_argument("--cleaning", default=",".join(DEFAULT_CLEANINGS),
-                        help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain (default "
-                             f"{','.join(DEFAULT_CLEANINGS)})")  # fmt: skip
+    parser.add_argument(
+        "--prompt", help="of protection, fine-tune and pictures (default: the preset's instance prompt)"
+    )
+    parser.add_argument(
+        "--recipes", default="lora", help=f"out of {', '.join(RECIPES)}, separated by commas (default lora)"
+    )
+    parser.add_argument(
+        "--cleaning",
+        default=",".join(DEFAULT_CLEANINGS),
+        help=f"out of {', '.join(CLEANINGS)}, separated by commas; jpeg75+half is a chain (default "
+        f"{','.join(DEFAULT_CLEANINGS)})",
+    )
     parser.add_argument(
         "--seeds", type=number_of(Trial, "seeds"), default=1, help="runs of the whole trial (default 1)"
     )
-    parser.add_argument("--unprotected", type=number_of(Trial, "unprotected_share"), default=0.0,
-                        help="part of the photos found clean, 0 to 1 (default 0)")  # fmt: skip
-    parser.add_argument("--pictures", type=number_of(Trial, "pictures"), default=Trial().pictures,
-                        help=f"pictures an arm and run (default {Trial().pictures})")  # fmt: skip
+    parser.add_argument(
+        "--unprotected",
+        type=number_of(Trial, "unprotected_share"),
+        default=0.0,
+        help="part of the photos found clean, 0 to 1 (default 0)",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=number_of(Trial, "pictures"),
+        default=Trial().pictures,
+        help=f"pictures an arm and run (default {Trial().pictures})",
+    )
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
     add_setting_flags(parser, RECIPES, RECIPE_PREFIX)

@@ -44,5 +44,7 @@ def run(options: argparse.Namespace) -> None:
     manifest = made.with_control(model, masks).write(options.out)
     if found.skipped:
         say(f"not protected, see above: {len(found.skipped)} of {len(photos) + len(found.skipped)} files")
-    print(f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
-          f"{max(row['largest_difference_levels'] for row in manifest['photos'])}/255 -> {options.out}")  # fmt: skip
+    print(
+        f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
+        f"{max(row['largest_difference_levels'] for row in manifest['photos'])}/255 -> {options.out}"
+    )

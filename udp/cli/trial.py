@@ -15,9 +15,14 @@ from udp.models.sampling import GUIDANCE, STEPS
 def trial_from(options: argparse.Namespace, instance: str, prompt: str, **more: Any) -> Trial:
     """The trial of `attack` and `evaluate`. Raises `InvalidInput`."""
     trial = Trial(
-        instance_prompt=instance, prompt=prompt, seed=options.seed, pictures=options.pictures,
-        sampling_steps=options.sampling_steps, guidance=options.guidance, **more,
-    )  # fmt: skip
+        instance_prompt=instance,
+        prompt=prompt,
+        seed=options.seed,
+        pictures=options.pictures,
+        sampling_steps=options.sampling_steps,
+        guidance=options.guidance,
+        **more,
+    )
     trial.check()
     return trial
 
@@ -36,11 +41,20 @@ def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
 def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     """How pictures are sampled and measured."""
     own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
-    parser.add_argument("--sampling-steps", type=number_of(Trial, "sampling_steps"),
-                        help=f"steps of a picture {own(STEPS.small, STEPS.large)}")  # fmt: skip
-    parser.add_argument("--guidance", type=number_of(Trial, "guidance"),
-                        help=f"classifier-free guidance; 1 or less is none {own(GUIDANCE.small, GUIDANCE.large)}")  # fmt: skip
-    parser.add_argument("--pretrained-metrics", action="store_true",
-                        help="also measure with CLIP and DINOv2, downloading 0.7 GB from the Hub unless they are here")  # fmt: skip
+    parser.add_argument(
+        "--sampling-steps",
+        type=number_of(Trial, "sampling_steps"),
+        help=f"steps of a picture {own(STEPS.small, STEPS.large)}",
+    )
+    parser.add_argument(
+        "--guidance",
+        type=number_of(Trial, "guidance"),
+        help=f"classifier-free guidance; 1 or less is none {own(GUIDANCE.small, GUIDANCE.large)}",
+    )
+    parser.add_argument(
+        "--pretrained-metrics",
+        action="store_true",
+        help="also measure with CLIP and DINOv2, downloading 0.7 GB from the Hub unless they are here",
+    )
     for flag, known in (("--clip-model", CLIP), ("--dinov2-model", DINOV2)):
         parser.add_argument(flag, help=f"for --pretrained-metrics, a Hub id or folder (default {known})")

@@ -44,8 +44,16 @@ class Bench:
         on_progress: OnProgress = ignore_progress,
     ) -> Bench:
         """Sample the base model with the run's seeds."""
-        images = generate(model, model.network, trial.prompt, trial.picture_seeds(run), trial.sampling_steps,
-                          trial.guidance, on_progress, "base")  # fmt: skip
+        images = generate(
+            model,
+            model.network,
+            trial.prompt,
+            trial.picture_seeds(run),
+            trial.sampling_steps,
+            trial.guidance,
+            on_progress,
+            "base",
+        )
         on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", None, tuple(images)))
         return cls.resume(model, reference, trial, run, images)
 
@@ -75,14 +83,17 @@ class Bench:
         """
         trial, seed = self.trial, self.trial.seed + self.run
         trained = recipe.steps / (recipe.steps + trial.sampling_steps)
-        tuned = recipe.fit(
-            photos, self.model, trial.instance_prompt, seed,
-            span(on_progress, 0.0, trained), name,
-        )  # fmt: skip
+        tuned = recipe.fit(photos, self.model, trial.instance_prompt, seed, span(on_progress, 0.0, trained), name)
         images = generate(
-            tuned.model, tuned.network, trial.prompt, trial.picture_seeds(self.run), trial.sampling_steps, trial.guidance,
-            span(on_progress, trained, 1.0), name,
-        )  # fmt: skip
+            tuned.model,
+            tuned.network,
+            trial.prompt,
+            trial.picture_seeds(self.run),
+            trial.sampling_steps,
+            trial.guidance,
+            span(on_progress, trained, 1.0),
+            name,
+        )
         if all(np.array_equal(a, b) for a, b in zip(images, self.before, strict=True)):
             raise NothingLearned(
                 f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
@@ -111,9 +122,7 @@ def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, 
         count = round(trial.unprotected_share * len(clean))
         found = {name: [*found["clean"][:count], *photos[count:]] for name, photos in found.items()}
     cleaning = parse_cleaning(trial.cleaning)
-    return {
-        name: cleaning(photos, model, torch.Generator().manual_seed(trial.seed)) for name, photos in found.items()
-    }  # fmt: skip
+    return {name: cleaning(photos, model, torch.Generator().manual_seed(trial.seed)) for name, photos in found.items()}
 
 
 def run_trial(
@@ -128,8 +137,8 @@ def run_trial(
 
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
     `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
-    (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput` for a bad
-    trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput`
+    for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
     recipe, trial = for_model(recipe, model.small), for_model(trial or Trial(), model.small)
     trial.check()

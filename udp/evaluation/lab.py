@@ -108,8 +108,9 @@ class Lab:
                 reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis, beside, recipe, trial)
         rows = [
             _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
-            for recipe in self.recipes for cleaning in cleanings
-        ]  # fmt: skip
+            for recipe in self.recipes
+            for cleaning in cleanings
+        ]
         return LabReport(tuple(rows), self.model.name, self.trial, tuple(self.recipes))
 
     def _check(self) -> list[str]:
@@ -164,11 +165,16 @@ class _Cell:
     ) -> Arm:
         # Other arms' photos must not make this cell stale; the clean ones are its reference and may stand in for some.
         found = {name: fingerprint["photos"][name] for name in ("clean", self.arm)}
-        key = digest({
-            **fingerprint, "photos": found, "arm": self.arm, "run": bench.run,
-            "recipe": [self.recipe.name, describe_settings(self.recipe)],
-            "cleaning": repr(parse_cleaning(self.cleaning)),
-        })  # fmt: skip
+        key = digest(
+            {
+                **fingerprint,
+                "photos": found,
+                "arm": self.arm,
+                "run": bench.run,
+                "recipe": [self.recipe.name, describe_settings(self.recipe)],
+                "cleaning": repr(parse_cleaning(self.cleaning)),
+            }
+        )
         name = f"{self.recipe.name}-{self.cleaning}-{self.arm}-run{bench.run}"
         if store and (kept := store.load(name, key)):
             on_progress(Progress(Stage.FINISHED, 1, 1, None, self.arm, 1.0, kept.images))

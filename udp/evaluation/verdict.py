@@ -37,9 +37,16 @@ UNLIKE = 0.6
 COLLAPSE_UNLIKE = 0.3
 
 RULE = text(
-    "verdict.rule", lesson=LEAST_LESSON, effect=LEAST_EFFECT, excess=LEAST_EXCESS_DB, collapse_learned=COLLAPSE_LEARNED,
-    collapse_half=COLLAPSE_HALF, collapse_excess=COLLAPSE_EXCESS_DB, unlike=UNLIKE, collapse_unlike=COLLAPSE_UNLIKE,
-)  # fmt: skip
+    "verdict.rule",
+    lesson=LEAST_LESSON,
+    effect=LEAST_EFFECT,
+    excess=LEAST_EXCESS_DB,
+    collapse_learned=COLLAPSE_LEARNED,
+    collapse_half=COLLAPSE_HALF,
+    collapse_excess=COLLAPSE_EXCESS_DB,
+    unlike=UNLIKE,
+    collapse_unlike=COLLAPSE_UNLIKE,
+)
 
 
 class VerdictId(enum.StrEnum):
@@ -140,9 +147,14 @@ class Verdict:
         if self.excess_db is None:
             return claim
         return text(
-            "verdict.sentence", claim=claim, learned=self.learned[ArmName.PROTECTED],
-            random=self.learned[ArmName.RANDOM], excess=self.excess_db, likeness=self.likeness, seeds=self.seeds,
-        )  # fmt: skip
+            "verdict.sentence",
+            claim=claim,
+            learned=self.learned[ArmName.PROTECTED],
+            random=self.learned[ArmName.RANDOM],
+            excess=self.excess_db,
+            likeness=self.likeness,
+            seeds=self.seeds,
+        )
 
     def describe(self) -> dict[str, Any]:
         """As JSON values, in English."""

@@ -13,8 +13,18 @@ from udp.errors import InvalidInput
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # The embedded model has little attention, so its adapters reach the convolutions and feed-forward layers too.
-WIDE = (*ATTENTION, "conv1", "conv2", "conv_shortcut", "conv_in", "conv_out", "proj_in", "proj_out", "ff.net.0.proj",
-        "ff.net.2")  # fmt: skip
+WIDE = (
+    *ATTENTION,
+    "conv1",
+    "conv2",
+    "conv_shortcut",
+    "conv_in",
+    "conv_out",
+    "proj_in",
+    "proj_out",
+    "ff.net.0.proj",
+    "ff.net.2",
+)
 TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
 RANK = 16
 

@@ -79,9 +79,14 @@ def load_model(
                 pipeline = getattr(diffusers, single).from_single_file(source, torch_dtype=dtype)
             else:
                 pipeline = DiffusionPipeline.from_pretrained(
-                    source, revision=revision, variant=variant, dtype=dtype, use_safetensors=True, trust_remote_code=False,
+                    source,
+                    revision=revision,
+                    variant=variant,
+                    dtype=dtype,
+                    use_safetensors=True,
+                    trust_remote_code=False,
                     **WITHOUT.get(kind, {}),
-                )  # fmt: skip
+                )
     except UDPError:
         raise
     except MemoryError:

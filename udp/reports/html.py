@@ -20,13 +20,16 @@ from udp.evaluation.verdict import RULE
 from udp.language import ENGLISH
 
 LIMITS = (
-    ("A perturbation raises the cost of imitation and is no lock: its first author later found that models learn "
-     "from purified images whatever the protection", "arXiv 2312.00084"),
+    (
+        "A perturbation raises the cost of imitation and is no lock: its first author later found that models learn "
+        "from purified images whatever the protection",
+        "arXiv 2312.00084",
+    ),
     ("Off-the-shelf noisy upscaling undoes published protections", "arXiv 2406.12027"),
     ("A few unprotected copies of the subject undo it", "arXiv 2511.01307"),
     ("It was tested on the base model named here, and on no other", "this report"),
     ("EUDP's timestep distribution is our reading: the authors published no code", "arXiv 2306.01902"),
-)  # fmt: skip
+)
 SUMMARY_HEAD = ("recipe", "cleaning", "learned: random", "learned: protected", "effect", "effect kept", "verdict")
 NOTHING = "–"
 LONGEST_SIDE = 256  # a report is to look at, the photos lie beside it
@@ -53,9 +56,12 @@ def page(
     sets; `warnings` are sentences. All text is escaped.
     """
     environment = Environment(
-        loader=PackageLoader("udp.reports", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("udp.reports", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         keep_trailing_newline=True,
-    )  # fmt: skip
+    )
     environment.filters |= {
         "picture": picture,
         "curves": curves,
@@ -64,9 +70,17 @@ def page(
         "say": ENGLISH.say,
     }
     return environment.get_template("report.html.jinja").render(
-        report=report, title=title, settings=list(_flat(settings)), photos=photos, warnings=warnings,
-        summary_head=SUMMARY_HEAD, summary_rows=summary_rows(report), limits=LIMITS, rule=RULE, colour=ArmName.PROTECTED.colour,
-    )  # fmt: skip
+        report=report,
+        title=title,
+        settings=list(_flat(settings)),
+        photos=photos,
+        warnings=warnings,
+        summary_head=SUMMARY_HEAD,
+        summary_rows=summary_rows(report),
+        limits=LIMITS,
+        rule=RULE,
+        colour=ArmName.PROTECTED.colour,
+    )
 
 
 def summary_rows(report: LabReport) -> list[list[str]]:
@@ -74,12 +88,16 @@ def summary_rows(report: LabReport) -> list[list[str]]:
     rows = []
     for row in report.rows:
         learned = row.report.judgement.learned
-        rows.append([
-            row.recipe, row.cleaning,
-            *(learned[arm].text() if arm in learned else NOTHING for arm in (ArmName.RANDOM, ArmName.PROTECTED)),
-            row.effect.text() if row.effect else NOTHING, row.kept.text() if row.kept else NOTHING,
-            ENGLISH.say(row.report.judgement.word),
-        ])  # fmt: skip
+        rows.append(
+            [
+                row.recipe,
+                row.cleaning,
+                *(learned[arm].text() if arm in learned else NOTHING for arm in (ArmName.RANDOM, ArmName.PROTECTED)),
+                row.effect.text() if row.effect else NOTHING,
+                row.kept.text() if row.kept else NOTHING,
+                ENGLISH.say(row.report.judgement.word),
+            ]
+        )
     return rows
 
 

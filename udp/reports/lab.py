@@ -92,7 +92,17 @@ def write_lab(
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", dict(manifest))
     shown = {name: [_square(photo) for photo in found] for name, found in photos.items()}
-    facts = ("method", "protected_with", "attacked_with", "photos", "visibility", "trial", "recipes", "cleanings", "versions")  # fmt: skip
+    facts = (
+        "method",
+        "protected_with",
+        "attacked_with",
+        "photos",
+        "visibility",
+        "trial",
+        "recipes",
+        "cleanings",
+        "versions",
+    )
     settings = {key: manifest[key] for key in facts}
     shown_page = page(report, str(manifest["title"]), settings, shown, manifest["warnings"])
     (folder / "report.html").write_text(shown_page, encoding="utf-8")

@@ -66,13 +66,26 @@ def add_endpoints(context: Context) -> None:
         pictures = gr.Number(4, label="pictures")
         verdict = gr.Textbox(label="verdict")
         gr.Button().click(
-            _attack(context), [photos, protected, recipe, gr.Number(STEPS, label="steps"), pictures, prompt, seed, settings, model],
-            [verdict, archive], api_name="attack", **API,
-        )  # fmt: skip
+            _attack(context),
+            [photos, protected, recipe, gr.Number(STEPS, label="steps"), pictures, prompt, seed, settings, model],
+            [verdict, archive],
+            api_name="attack",
+            **API,
+        )
         cleanings = gr.JSON(list(DEFAULT_CLEANINGS), label="cleanings")
         table = gr.JSON(label="rows")
-        inputs = [photos, protected, recipe, gr.Number(STEPS, label="steps"), cleanings, gr.Number(1, label="seeds"), seed,
-                  settings, model, prompt]  # fmt: skip
+        inputs = [
+            photos,
+            protected,
+            recipe,
+            gr.Number(STEPS, label="steps"),
+            cleanings,
+            gr.Number(1, label="seeds"),
+            seed,
+            settings,
+            model,
+            prompt,
+        ]
         gr.Button().click(_evaluate(context), inputs, [table, archive], api_name="evaluate", **API)
 
 
@@ -96,9 +109,15 @@ def _trial(model: str, prompt: str, **values: Any) -> Trial:
 
 def _protect(context: Context) -> Any:
     async def protect(
-        request: gr.Request, photos: list[str] | None, method: str = "eudp", budget_levels: float = 8,
-        prompt: str = PROMPT, seed: float = 0, settings: dict[str, Any] | None = None, model: str = "",
-    ) -> str:  # fmt: skip
+        request: gr.Request,
+        photos: list[str] | None,
+        method: str = "eudp",
+        budget_levels: float = 8,
+        prompt: str = PROMPT,
+        seed: float = 0,
+        settings: dict[str, Any] | None = None,
+        model: str = "",
+    ) -> str:
         """Protect photos: a ZIP of PNGs and manifest.json, which names under `left_out` the files that cannot be read.
 
         `settings` overrides the method's fields by name; step sizes are in levels of 255.
@@ -121,10 +140,17 @@ def _protect(context: Context) -> Any:
 
 def _attack(context: Context) -> Any:
     async def attack(
-        request: gr.Request, photos: list[str] | None, protected: list[str] | None = None, recipe: str = "lora",
-        steps: float = STEPS, pictures: float = 4, prompt: str = PROMPT, seed: float = 0,
-        settings: dict[str, Any] | None = None, model: str = "",
-    ) -> tuple[str, str]:  # fmt: skip
+        request: gr.Request,
+        photos: list[str] | None,
+        protected: list[str] | None = None,
+        recipe: str = "lora",
+        steps: float = STEPS,
+        pictures: float = 4,
+        prompt: str = PROMPT,
+        seed: float = 0,
+        settings: dict[str, Any] | None = None,
+        model: str = "",
+    ) -> tuple[str, str]:
         """Attack photos: a verdict, and a ZIP of pictures, losses.csv and report.json.
 
         Without `protected`, the photos are protected first, with EUDP. `settings` overrides the recipe's fields by name.
@@ -139,9 +165,15 @@ def _attack(context: Context) -> Any:
             name = context.owner.check_model(model)
             trial = _trial(name, prompt, seed=seed, pictures=pictures)
             work = AttackWork(
-                source.clean, source.protected, source.method, TRAINED, chosen, trial, name,
+                source.clean,
+                source.protected,
+                source.method,
+                TRAINED,
+                chosen,
+                trial,
+                name,
                 pretrained=context.owner.pretrained,
-            )  # fmt: skip
+            )
 
             def save(result: tuple[Report, Protection | None]) -> tuple[str, str]:
                 (report, made), folder = result, session.new_folder("api")
@@ -156,10 +188,18 @@ def _attack(context: Context) -> Any:
 
 def _evaluate(context: Context) -> Any:
     async def evaluate(
-        request: gr.Request, photos: list[str] | None, protected: list[str] | None, recipe: str = "lora",
-        steps: float = STEPS, cleanings: list[str] | None = None, seeds: float = 1, seed: float = 0,
-        settings: dict[str, Any] | None = None, model: str = "", prompt: str = PROMPT,
-    ) -> tuple[list[dict[str, Any]], str]:  # fmt: skip
+        request: gr.Request,
+        photos: list[str] | None,
+        protected: list[str] | None,
+        recipe: str = "lora",
+        steps: float = STEPS,
+        cleanings: list[str] | None = None,
+        seeds: float = 1,
+        seed: float = 0,
+        settings: dict[str, Any] | None = None,
+        model: str = "",
+        prompt: str = PROMPT,
+    ) -> tuple[list[dict[str, Any]], str]:
         """Clean, then attack: a row for each cleaning (effect, effect kept, verdict), and a ZIP of pictures and report.
 
         `cleanings` are names or chains such as "jpeg75+half"; training on the photos as they are is always added.
@@ -181,9 +221,15 @@ def _evaluate(context: Context) -> Any:
             name = context.owner.check_model(model)
             trial = _trial(name, prompt, seed=seed, seeds=seeds)
             work = RobustnessWork(
-                source.clean, source.protected, source.method, chosen, names, trial, name,
+                source.clean,
+                source.protected,
+                source.method,
+                chosen,
+                names,
+                trial,
+                name,
                 pretrained=context.owner.pretrained,
-            )  # fmt: skip
+            )
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:
                 (report, noise), folder = result, session.new_folder("api")

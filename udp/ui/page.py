@@ -48,10 +48,16 @@ def launch_options() -> dict[str, Any]:
     cleanings = [cleaning_title(name) for name in CLEANINGS]
     titles = [*everyday_texts(), *cleanings, PHOTOS_HELP, CHOICE_HELP]
     return {
-        "theme": theme(), "css": CSS, "head": head(), "max_file_size": MOST_BYTES, "run_history": False,
+        "theme": theme(),
+        "css": CSS,
+        "head": head(),
+        "max_file_size": MOST_BYTES,
+        "run_history": False,
         "state_session_capacity": MOST_SESSIONS,
-        "footer_links": ["api"], "share": False, "i18n": translations(titles),
-    }  # fmt: skip
+        "footer_links": ["api"],
+        "share": False,
+        "i18n": translations(titles),
+    }
 
 
 def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:

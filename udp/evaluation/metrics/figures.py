@@ -49,9 +49,12 @@ class Reference:
     def basis(self, pictures: int) -> Text:
         """What extractor and how many samples the figures rest on."""
         return text(
-            "basis.pictures", pictures=pictures, photos=len(self.photos), model=Path(self.model.name).name,
+            "basis.pictures",
+            pictures=pictures,
+            photos=len(self.photos),
+            model=Path(self.model.name).name,
             numbers=self.real.shape[1],
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,9 @@ class Seen:
     def to_photos(self, extractor: Extractor) -> np.ndarray:
         """Mean cosine of every picture to the clean photos (N,)."""
         ours, photos = {
-            Extractor.CLIP: (self.clip, self.reference.clip), Extractor.DINOV2: (self.dinov2, self.reference.dinov2),
-        }[extractor]  # fmt: skip
+            Extractor.CLIP: (self.clip, self.reference.clip),
+            Extractor.DINOV2: (self.dinov2, self.reference.dinov2),
+        }[extractor]
         return mean_cosine(ours, photos)
 
     def to_prompt(self) -> np.ndarray | None:

@@ -84,7 +84,12 @@ def bootstrap(
     Says how much the figure hangs on which pictures were drawn, and nothing about other seeds of the training.
     """
     found = stats.bootstrap(
-        (np.arange(count),), figure, n_resamples=draws, confidence_level=level, method="percentile", vectorized=False,
+        (np.arange(count),),
+        figure,
+        n_resamples=draws,
+        confidence_level=level,
+        method="percentile",
+        vectorized=False,
         random_state=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
+    ).confidence_interval
     return float(found.low), float(found.high)

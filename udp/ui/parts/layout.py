@@ -106,6 +106,10 @@ def model_box(owner: Owner) -> gr.Dropdown:
         else "What protects, and what the imitator fine-tunes"
     )
     return gr.Dropdown(
-        [(title(name), name) for name in owner.names], value=next(iter(owner.names)), label="Model", info=help,
-        allow_custom_value=owner.any_model, interactive=owner.any_model or len(owner.offered) > 1,
-    )  # fmt: skip
+        [(title(name), name) for name in owner.names],
+        value=next(iter(owner.names)),
+        label="Model",
+        info=help,
+        allow_custom_value=owner.any_model,
+        interactive=owner.any_model or len(owner.offered) > 1,
+    )

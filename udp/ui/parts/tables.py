@@ -31,9 +31,9 @@ def table(head: Sequence[Text], rows: Sequence[Sequence[str]], caption: Text) ->
     )
     few = " few" if len(head) <= FEW_COLUMNS else ""
     return (
-        f'<div class="figures{few}" tabindex="0" role="region" aria-label="{html.escape(ENGLISH.say(caption))}"><table role="table" '
-        f'style="--columns: {len(head) - 1}"><caption>{spoken(caption)}</caption><thead role="rowgroup"><tr role="row">{top}'
-        f'</tr></thead><tbody role="rowgroup">{body}</tbody></table></div>'
+        f'<div class="figures{few}" tabindex="0" role="region" aria-label="{html.escape(ENGLISH.say(caption))}">'
+        f'<table role="table" style="--columns: {len(head) - 1}"><caption>{spoken(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{top}</tr></thead><tbody role="rowgroup">{body}</tbody></table></div>'
     )
 
 
@@ -116,9 +116,12 @@ def robustness_table(report: LabReport) -> str:
         shares = [*(learned.get(arm) for arm in TRAINED), row.effect, row.kept]
         rows.append([spoken(cleaning_title(row.cleaning)), *map(_share, shares), spoken(row.report.judgement.word)])
     head = [
-        text("robustness.cleaning"), *(text("robustness.learned", arm=arm_title(arm)) for arm in TRAINED),
-        text("robustness.effect"), text("robustness.kept"), text("robustness.verdict"),
-    ]  # fmt: skip
+        text("robustness.cleaning"),
+        *(text("robustness.learned", arm=arm_title(arm)) for arm in TRAINED),
+        text("robustness.effect"),
+        text("robustness.kept"),
+        text("robustness.verdict"),
+    ]
     return table(head, rows, text("robustness.caption"))
 
 

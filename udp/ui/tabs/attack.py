@@ -91,10 +91,15 @@ class AttackTab(JobTab):
         section("attack.imitator", "attack.imitator.help")
         self.recipes.choose("attack.recipe", "attack.recipe.help")
         add = self.inputs.add
-        self.arms = add("arms", gr.CheckboxGroup(
-            [(f"{word(arm_title(arm))}", str(arm)) for arm in TRAINED], value=[*map(str, TRAINED)],
-            label=word("attack.sets"), info=word("attack.sets.help"),
-        ))  # fmt: skip
+        self.arms = add(
+            "arms",
+            gr.CheckboxGroup(
+                [(f"{word(arm_title(arm))}", str(arm)) for arm in TRAINED],
+                value=[*map(str, TRAINED)],
+                label=word("attack.sets"),
+                info=word("attack.sets.help"),
+            ),
+        )
         pictures = gr.Slider(1, MOST_PICTURES, Trial().pictures, step=1, label=word("attack.pictures"))
         self.pictures = add("pictures", pictures)
         with gr.Accordion(word("page.advanced"), open=False):
@@ -157,8 +162,16 @@ class AttackTab(JobTab):
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
         rows = [part for row in (*self.live_rows.values(), *self.rows.values()) for part in row]
-        return [self.source, self.thumbnails, self.partial, *rows, self.results, self.verdict, self.figures,
-                self.download]  # fmt: skip
+        return [
+            self.source,
+            self.thumbnails,
+            self.partial,
+            *rows,
+            self.results,
+            self.verdict,
+            self.figures,
+            self.download,
+        ]
 
     def live(self, session: Session, job: Job) -> Updates:
         """The pictures of the arms that are finished."""
@@ -224,9 +237,17 @@ class AttackTab(JobTab):
         clean, protected = (note_uploads(session, given[box]) for box in ("clean", "protected"))
         source = self._source(session, example, clean, protected, given["arms"])
         work = AttackWork(
-            source.clean, source.protected, source.method, given["arms"], given["recipe"], self._trial(given),
-            self.context.owner.check_model(given["model"]), source.prompt, source.seed, self.context.owner.pretrained,
-        )  # fmt: skip
+            source.clean,
+            source.protected,
+            source.method,
+            given["arms"],
+            given["recipe"],
+            self._trial(given),
+            self.context.owner.check_model(given["model"]),
+            source.prompt,
+            source.seed,
+            self.context.owner.pretrained,
+        )
         return work, source
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:

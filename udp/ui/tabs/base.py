@@ -1,4 +1,7 @@
-"""What every tab is. To add one: a file with a `Tab`, its title "tab.<kind>" in the languages, and a line in the page's `TABS`."""
+"""What every tab is.
+
+To add one: a file with a `Tab`, its title "tab.<kind>" in the languages, and a line in the page's `TABS`.
+"""
 
 from __future__ import annotations
 

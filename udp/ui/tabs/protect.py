@@ -67,9 +67,11 @@ class ProtectTab(JobTab):
     def _settings(self) -> None:
         section("protect.settings", "protect.settings.help")
         self.strength = gr.Radio(
-            [(f"{word(f'strength.{name}')}, {levels}/255", levels) for name, levels in STRENGTHS.items()], value=STRENGTHS["medium"],
-            label=word("protect.strength"), info=word("protect.strength.help"),
-        )  # fmt: skip
+            [(f"{word(f'strength.{name}')}, {levels}/255", levels) for name, levels in STRENGTHS.items()],
+            value=STRENGTHS["medium"],
+            label=word("protect.strength"),
+            info=word("protect.strength.help"),
+        )
         self.methods.choose("protect.method", "protect.method.help")
         with gr.Accordion(word("page.advanced"), open=False):
             self.model = self.inputs.add("model", model_box(self.context.owner))
@@ -110,8 +112,13 @@ class ProtectTab(JobTab):
 
     def connect(self, page: Page, item: gr.Tab) -> None:
         """See `Tab.connect`."""
-        gr.on([self.files.upload, self.files.delete, self.files.clear], self._on_files, self.files, [self.thumbnails, self.progress],
-              **QUICK)  # fmt: skip
+        gr.on(
+            [self.files.upload, self.files.delete, self.files.clear],
+            self._on_files,
+            self.files,
+            [self.thumbnails, self.progress],
+            **QUICK,
+        )
         self.estimated()
         self.preset.connect(self.prompt, [("instance_prompt", self.prompt)])
         budget = self.methods.everyday_control("budget")
@@ -134,8 +141,18 @@ class ProtectTab(JobTab):
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
-        return [self.files, self.thumbnails, self.results, self.picker, self.slider, self.perturbation, self.before,
-                self.after, self.figures, self.download]  # fmt: skip
+        return [
+            self.files,
+            self.thumbnails,
+            self.results,
+            self.picker,
+            self.slider,
+            self.perturbation,
+            self.before,
+            self.after,
+            self.figures,
+            self.download,
+        ]
 
     def restored(self, session: Session) -> Updates:
         """The photos of the last run."""

@@ -74,25 +74,33 @@ class RobustnessTab(JobTab):
     def _cleanings(self) -> None:
         section("robustness.cleanings", "robustness.cleanings.help")
         self.source = gr.HTML(sources.describe(Session(Path()), [], [])[0], padding=False)
-        self.cleanings = self.inputs.add("cleanings", gr.CheckboxGroup(
-            [(f"{word(cleaning_title(name))}", name) for name in CLEANINGS if name != "none"],
-            value=[name for name in DEFAULT_CLEANINGS if name != "none"], label=word("robustness.choice"),
-            info=word(CHOICE_HELP),
-        ))  # fmt: skip
+        self.cleanings = self.inputs.add(
+            "cleanings",
+            gr.CheckboxGroup(
+                [(f"{word(cleaning_title(name))}", name) for name in CLEANINGS if name != "none"],
+                value=[name for name in DEFAULT_CLEANINGS if name != "none"],
+                label=word("robustness.choice"),
+                info=word(CHOICE_HELP),
+            ),
+        )
 
     def _imitator(self) -> None:
         section("attack.imitator", "robustness.imitator.help")
         self.recipes.choose("attack.recipe", "robustness.recipe.help")
         add = self.inputs.add
-        self.seeds = add("seeds", gr.Slider(
-            1, MOST_SEEDS, 1, step=1, label=word("robustness.seeds"), info=word("robustness.seeds.help")
-        ))  # fmt: skip
+        self.seeds = add(
+            "seeds",
+            gr.Slider(1, MOST_SEEDS, 1, step=1, label=word("robustness.seeds"), info=word("robustness.seeds.help")),
+        )
         with gr.Accordion(word("page.advanced"), open=False):
             self.model = add("model", model_box(self.context.owner))
             self.preset = PresetMenu()
-            self.prompt = add("prompt", gr.Textbox(
-                PROMPT, label="Prompt", info="What fine-tuning calls the photos, and the pictures are asked to show"
-            ))  # fmt: skip
+            self.prompt = add(
+                "prompt",
+                gr.Textbox(
+                    PROMPT, label="Prompt", info="What fine-tuning calls the photos, and the pictures are asked to show"
+                ),
+            )
             self.seed = add("seed", seed_box(info="The first seed"))
             self.sampling = Sampling(self.context.owner, self.inputs)
             self.recipes.advanced()
@@ -127,9 +135,16 @@ class RobustnessTab(JobTab):
         own = {name: given[name] for name in ("seed", "seeds", "sampling_steps", "guidance")}
         trial = from_values(Trial, {"instance_prompt": wanted, "prompt": wanted, **own})
         return RobustnessWork(
-            source.clean, source.protected, source.method, given["recipe"], tuple(cleanings), trial,
-            self.context.owner.check_model(given["model"]), source.prompt, self.context.owner.pretrained,
-        )  # fmt: skip
+            source.clean,
+            source.protected,
+            source.method,
+            given["recipe"],
+            tuple(cleanings),
+            trial,
+            self.context.owner.check_model(given["model"]),
+            source.prompt,
+            self.context.owner.pretrained,
+        )
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
         """See `JobTab.estimate`."""

@@ -163,16 +163,18 @@ def test_without_prompts_or_a_base_there_is_no_prior_to_keep(folders: dict[str, 
     assert kept.prior(ddpm, 0, print) is None
     assert dataclasses.replace(kept, from_scratch=True).prior(sd1, 0, print) is None
     # Of a small model 16 at a time and 20 steps, of a large one as many as photos.
-    assert kept.sampling_before(True, 50) == 60 and kept.sampling_before(False, 50) == 500
+    assert for_model(kept, small=True).sampling_before(True, 50) == 60
+    assert for_model(kept, small=False).sampling_before(False, 50) == 500
 
 
-def test_a_small_model_keeps_its_prior_and_a_large_one_as_asked() -> None:
+def test_a_prior_is_kept_when_asked_and_batches_follow_the_model() -> None:
     assert for_model(DreamBooth(), small=True) == DreamBooth(
-        learning_rate=1e-3, prior_preservation="yes", prior_weight=0.2
+        learning_rate=1e-3, batch_size=8, prior_preservation="no", prior_weight=0.2
     )
     large = for_model(LoRA(), small=False)
     assert (large.prior_preservation, large.prior_weight) == ("no", 1.0) and large.sampling_before(False, 50) == 0
-    assert for_model(LoRA(prior_preservation="no"), small=True).sampling_before(True, 20) == 0
+    assert large.batch_size == 4
+    assert for_model(LoRA(prior_preservation="yes"), small=True).sampling_before(True, 20) == 80
     with pytest.raises(InvalidInput, match="expected prior_preservation to be one of yes, no, got 'maybe'"):
         check_settings(DreamBooth(prior_preservation="maybe"))
 

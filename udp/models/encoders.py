@@ -12,14 +12,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from udp.errors import InvalidInput
-
-if TYPE_CHECKING:  # seconds to import: whoever has one has paid for it
-    from diffusers import AutoencoderTiny
+from udp.models.tiny import encode_tiny
 
 # Short name -> Hub id, and what is trained in that latent space.
 PUBLISHED = {
@@ -60,11 +57,6 @@ def parse_encoders(text: str) -> tuple[str, ...]:
     return names
 
 
-def computes_in_bfloat16(device: str) -> bool:
-    """Whether `device` has units for bfloat16."""
-    return device != "cpu" or torch.cpu._is_avx512_bf16_supported()
-
-
 @functools.lru_cache(maxsize=8)
 def load_encoder(name: str, device: str = "cpu") -> Encoder:
     """A published autoencoder's encoder by a short name of `PUBLISHED`, a Hub id or a local folder, on `device`.
@@ -100,19 +92,6 @@ def load_encoder(name: str, device: str = "cpu") -> Encoder:
         return encode_tiny(model, pixels.to(device))
 
     return Encoder(name, encode)
-
-
-def encode_tiny(model: AutoencoderTiny, pixels: torch.Tensor) -> torch.Tensor:
-    """What an `AutoencoderTiny` makes of (N, 3, H, W) in [0, 1], float32 (N, C, H/8, W/8), not scaled.
-
-    Two thirds of the time in bfloat16, where there are units for it: all but the first layer, which meets the pixels.
-    """
-    first, *others = model.encoder.layers
-    value = first(pixels.contiguous(memory_format=torch.channels_last))
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=computes_in_bfloat16(pixels.device.type)):
-        for layer in others:
-            value = layer(value)
-    return value.float()
 
 
 def load_encoders(names: Sequence[str], device: str = "cpu") -> list[Encoder]:

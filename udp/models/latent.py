@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DiffusionPipeline
 
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
-from udp.models.encoders import encode_tiny
+from udp.models.tiny import encode_tiny
 
 
 class LatentDiffusionModel(DiffusionModel):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-from udp.models.encoders import computes_in_bfloat16
 from udp.models.latent import LatentDiffusionModel
+from udp.models.tiny import computes_in_bfloat16
 
 
 class DecodedDistance:

@@ -153,5 +153,5 @@ def test_help_gives_the_default_of_the_method_at_hand(capsys: pytest.CaptureFixt
         build_parser(["protect"]).parse_args(["protect", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "raise the denoising loss, or lower it (default ascend for advdm, descend for sds)" in text
-    assert "PGD steps in a round (default 10 for eudp eudp-target udp, 100 for advdm" in text
+    assert "PGD steps in a round (default 5 for eudp eudp-target, 10 for udp, 100 for advdm" in text
     assert "how to protect (default eudp)" in text

@@ -44,7 +44,7 @@ def test_losses_of_any_scale_have_their_say() -> None:
     latents = torch.ones(2, 1, 2, 2, requires_grad=True)
     small, large = (latents[:, :, 0] * 1e-6).sum(), (latents[:, :, 1] * 1e6).sum()
     value = blended(latents, [(small, 1.0), (large, 0.5)])
-    assert torch.equal(value.detach(), small.detach())
+    assert torch.equal(value.detach(), small.detach() + 0.5 * large.detach())
     (gradient,) = torch.autograd.grad(value, latents)
     assert torch.allclose(gradient[:, :, 1] / gradient[:, :, 0], torch.tensor(0.5))
 

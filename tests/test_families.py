@@ -24,6 +24,7 @@ from udp.imitation.recipes import DreamBooth, LoRA
 from udp.models.base import DiffusionModel
 from udp.models.loading import FAMILIES, explain, load_model
 from udp.models.loss import DenoisingLoss
+from udp.models.memory import MemoryOptions
 from udp.models.sampling import generate
 from udp.models.schedule import Prediction
 from udp.models.timesteps import timestep_distribution
@@ -75,7 +76,7 @@ def test_prompts_matter_where_there_are_prompts(model: DiffusionModel) -> None:
 
 def test_guidance_is_rescaled_where_the_schedule_ends_without_signal() -> None:
     """Again beside the published pipeline, which has the same rescaling (arXiv 2305.08891)."""
-    mini = load_model("mini")
+    mini = load_model("mini", options=MemoryOptions())  # in float32, as the pipeline is
     assert mini.guidance_rescale == 0.7
     generators, size = [torch.Generator().manual_seed(seed) for seed in (3, 4)], mini.resolution
     with torch.no_grad():

@@ -30,6 +30,7 @@ from udp.protection.base import ProtectionMethod
 from udp.protection.budget import largest_difference
 from udp.protection.methods import METHODS, SDS, Mist
 from udp.protection.pgd_method import Run
+from udp.settings import for_model
 from udp.tensors import to_tensor
 
 EMBEDDED = "embedded"  # the embedded model's architecture; variants of methods run on it alone
@@ -142,7 +143,7 @@ def test_photos_move_their_loss_in_the_stated_direction(case: Case) -> None:
     SDS follows a gradient that leaves the U-Net out, which says nothing about an untrained U-Net's loss: there what
     counts is the way along that gradient.
     """
-    method, model = case.method, case.model
+    method, model = for_model(case.method, case.model.small), case.model
     if method.direction is None:
         assert method.name == "random"
         return

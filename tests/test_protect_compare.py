@@ -25,7 +25,7 @@ def test_every_method_gets_the_same_gradients(name: str) -> None:
 
 def test_settings_in_a_method_text() -> None:
     method = parse_method("eudp:momentum=1,augment=jpeg,draws=4", 8 / 255, 200)
-    assert (method.momentum, method.augment, method.draws, method.rounds) == (1.0, "jpeg", 4, 5)
+    assert (method.momentum, method.augment, method.draws, method.rounds) == (1.0, "jpeg", 4, 10)
     for text, words in (("nope", "a method among"), ("udp:x=1", "a setting of udp"), ("udp:draws=a", "to be a int"),
                         ("udp:draws=99", "draws between")):  # fmt: skip
         with pytest.raises(InvalidInput, match=words):

@@ -144,7 +144,8 @@ def test_dreambooth_trains_its_own_text_encoder_and_saves_a_pipeline(
 
 
 def test_prior_preservation_keeps_the_class(sd1: DiffusionModel, photos: list[Photo]) -> None:
-    settings = {"steps": 30, "learning_rate": 3e-3, "prior_weight": 2.0, "class_prompt": "a toy", "class_images": 3}
+    settings = {"steps": 30, "learning_rate": 3e-3, "prior_weight": 2.0, "class_prompt": "a toy", "class_images": 3,
+                "batch_size": 4}  # fmt: skip
     plain, kept = (DreamBooth(prior_preservation=choice, **settings) for choice in ("no", "yes"))
     prior = kept.prior(sd1, 0, lambda progress: None)
     assert prior.latents.shape[0] == 3 and prior.prompt == "a toy" and plain.prior(sd1, 0, print) is None

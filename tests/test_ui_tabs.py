@@ -58,11 +58,11 @@ def test_sampling_starts_at_the_models_own_and_follows_it(
         raise AssertionError(f"{name} was loaded to fill in two sliders")
 
     monkeypatch.setattr("udp.models.loading.load_model", never)
-    assert shown(Owner()) == (20, 5.0) and shown(Owner(model="sd15")) == (50, 7.5)
-    assert shown(Owner(model=str(tiny_model_folder))) == (20, 5.0)
+    assert shown(Owner()) == (20, 3.0) and shown(Owner(model="sd15")) == (50, 7.5)
+    assert shown(Owner(model=str(tiny_model_folder))) == (20, 3.0)
     home = Owner(any_model=True)
     assert moved(home, "sdxl") == [50, 7.5] and moved(home, "some/model") == [50, 7.5]
-    assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 5.0]
+    assert moved(home, str(tiny_model_folder)) == moved(home, "mini") == [20, 3.0]
     assert moved(Owner(), "some/model") == [gr.skip(), gr.skip()]
 
 

@@ -82,9 +82,10 @@ def preset(kind: type, name: str, default: Any) -> Any:
 
 
 def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
+    known = {key: value for key, value in metadata.items() if key != "by_size"}  # of the field that `preset` copies
     if isinstance(default, BySize):
-        return field(default=None, metadata={**metadata, "by_size": default})
-    return field(default=default, metadata=metadata)
+        return field(default=None, metadata={**known, "by_size": default})
+    return field(default=default, metadata=known)
 
 
 def by_size(item: dataclasses.Field) -> BySize | None:

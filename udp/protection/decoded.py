@@ -42,15 +42,18 @@ class DecodedDistance:
 
 
 def blended(latents: torch.Tensor, losses: Sequence[tuple[torch.Tensor, float]]) -> torch.Tensor:
-    """A scalar with the first loss's value, whose gradient for `latents` (N, C, h, w) is a blend of every loss's.
+    """The sum of the losses times their say, but its gradient for `latents` (N, C, h, w) is a blend of every loss's.
 
     Each is a loss and its say: gradients are divided by their mean magnitude in each sample before they are added, because
     the scales of different losses say nothing about which matters. One way back through the encoder serves all.
     """
+    value = sum(say * loss.detach() for loss, say in losses)
+    if not latents.requires_grad:
+        return value
     total = torch.zeros_like(latents)
     for loss, say in losses:
         (gradient,) = torch.autograd.grad(loss, latents, retain_graph=True)
         size = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
         total += say * gradient / size
     carrier = ((latents - latents.detach()) * total).sum() / len(latents)  # nothing by value
-    return losses[0][0].detach() + carrier
+    return value + carrier

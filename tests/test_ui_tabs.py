@@ -212,3 +212,11 @@ def test_robustness_samples_as_its_sliders_say(tmp_path: Path) -> None:
     source = Source([], [], EUDP())
     work = tab._work(source, *values.values(), *(control.value for control in tab.recipes.components))
     assert (work.trial.sampling_steps, work.trial.guidance) == (55, 7.5)
+
+
+def test_every_slider_reaches_its_own_default(tmp_path: Path) -> None:
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    with gr.Blocks():
+        tabs = (AttackTab(context), RobustnessTab(context))
+    sliders = [c for tab in tabs for _, c in tab.controls() if isinstance(c, gr.Slider)]
+    assert len(sliders) > 10 and all(slider.minimum <= slider.value <= slider.maximum for slider in sliders)

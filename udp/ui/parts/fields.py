@@ -63,7 +63,7 @@ def control(item: dataclasses.Field, high: float | None = None) -> gr.components
         return gr.Number(value * scale, label=label, info=f"{help}, {low:g} to {high:g}", interactive=True)
     step = round(meta["step"] * scale, 9) if meta["step"] else None
     return gr.Slider(
-        round(low, 9),
+        round(min(low, value * scale), 9),  # what stands for the model's own lies below
         round(high, 9),
         round(value * scale, 9),
         step=step,

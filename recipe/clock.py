@@ -1,7 +1,11 @@
-"""The embedded models' training loop: it follows the wall clock, logs, and writes a checkpoint to go on from."""
+"""The embedded models' training loop: it follows the wall clock, logs, and writes a checkpoint to go on from.
+
+And the average of the weights along the way, which is what is kept in the end.
+"""
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +16,34 @@ import torch
 from udp.models.training import Trainer
 
 SAVE_EVERY = 60.0  # seconds between checkpoints
+EMA_DECAY = 0.998
+
+
+class Ema:
+    """An exponential moving average of several modules' parameters; its weights sample better than the last ones."""
+
+    def __init__(self, modules: list[torch.nn.Module]) -> None:
+        self.modules = modules
+        self.averages = [copy.deepcopy(m).requires_grad_(False) for m in modules]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After a training step (the first steps average over a shorter past)."""
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        for module, average in zip(self.modules, self.averages, strict=True):
+            torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)
+
+
+def resume(
+    checkpoint: Path, trainer: Trainer, load: Callable[[dict[str, Any]], None], device: str | torch.device = "cpu"
+) -> float:
+    """Go on from `checkpoint`, if it exists, and return the seconds spent until then; `load` gets what was saved."""
+    if not checkpoint.exists():
+        return 0.0
+    saved = torch.load(checkpoint, map_location=device, weights_only=True)
+    load(saved)
+    trainer.load_state_dict(saved["trainer"])
+    return saved["spent"]
 
 
 def train_by_clock(

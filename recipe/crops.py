@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+
+from recipe.pictures import listed
 
 SIDES = (96, 128, 181, 256, 362, 512, 640)  # of the shorter side in pixels
 RENDERS = 0.3  # share of crops from the renders, which have one size
@@ -23,13 +24,10 @@ class Crops:
         weights: list[float] = []
         renders: list[np.ndarray] = []
         for folder in folders:
-            if (folder / "pictures.jsonl").exists():
-                for line in (folder / "pictures.jsonl").read_text().splitlines():
-                    row = json.loads(line)
-                    picture = Image.open(folder / "pictures" / row["file"]).convert("RGB")
-                    sizes = [s for s in SIDES if size <= s <= min(largest, *picture.size)]
-                    self.pictures.append([_scaled(picture, side) for side in sizes])
-                    weights.append(PHOTO_WEIGHT if row["kind"] == "photo" else 1.0)
+            for row, picture in listed(folder):
+                sizes = [s for s in SIDES if size <= s <= min(largest, *picture.size)]
+                self.pictures.append([_scaled(picture, side) for side in sizes])
+                weights.append(PHOTO_WEIGHT if row["kind"] == "photo" else 1.0)
             for shard in sorted(folder.glob("part-*.npz")):
                 renders += list(np.load(shard)["images"])
         self.chances = np.array(weights) / sum(weights)

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from recipe.clock import train_by_clock
+from recipe.clock import Ema, resume, train_by_clock
 from recipe.pictures import SIDE, squares, view
 from recipe.student import LATENT_CHANNELS
 from recipe.text import LENGTH, WIDTH, build_text_encoder, build_tokenizer
@@ -24,7 +24,6 @@ SETTINGS = TrainingSettings(learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=
 REPORT_EVERY = 100  # steps between lines of the log
 UNSEEN_EVERY = 1000  # steps between looks at the squares held out
 CAPTION_DROPOUT = 0.1
-EMA_DECAY = 0.998
 HELD_OUT = 256  # of the last squares: never trained on, their loss is logged beside the training's
 
 
@@ -79,21 +78,6 @@ def encode_all(vae: AutoencoderTiny, images: np.ndarray, views: torch.Generator 
     return torch.cat(latents)
 
 
-class Ema:
-    """An exponential moving average of several modules' parameters; its weights sample better than the last ones."""
-
-    def __init__(self, modules: list[torch.nn.Module]) -> None:
-        self.modules = modules
-        self.averages = [copy.deepcopy(m).requires_grad_(False) for m in modules]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """After a training step (the first steps average over a shorter past)."""
-        decay = min(EMA_DECAY, (1 + step) / (10 + step))
-        for module, average in zip(self.modules, self.averages, strict=True):
-            torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1 - decay)
-
-
 def train(
     vae: AutoencoderTiny,
     folders: list[Path],
@@ -129,13 +113,13 @@ def train(
     noise_scheduler = DDPMScheduler.from_config(scheduler.config)
     ema = Ema([unet, text_encoder])
     trainer = Trainer([*unet.parameters(), *text_encoder.parameters()], SETTINGS)
-    spent = 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        for module, weights in zip([unet, text_encoder, *ema.averages], state["modules"], strict=True):
+    modules = [unet, text_encoder, *ema.averages]
+
+    def load(state: dict[str, Any]) -> None:
+        for module, weights in zip(modules, state["modules"], strict=True):
             module.load_state_dict(weights)
-        trainer.load_state_dict(state["trainer"])
-        spent = state["spent"]
+
+    spent = resume(checkpoint, trainer, load, device)
     if spent >= minutes * 60:
         return assemble(vae, ema.averages[0], ema.averages[1], tokenizer, scheduler)
     begun = time.monotonic()
@@ -175,7 +159,7 @@ def train(
         return denoising_loss(clean, tokens[chosen], [fast_unet, text_encoder], noise_generator)
 
     def weights() -> dict[str, Any]:
-        return {"modules": [module.state_dict() for module in (unet, text_encoder, *ema.averages)]}
+        return {"modules": [module.state_dict() for module in modules]}
 
     @torch.no_grad()
     def after_step(step: int, share: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,23 @@ AVIF = {"quality": 80, "subsampling": "4:4:4", "speed": 7}  # 41 dB and 2.7 KB a
 NARROWEST = 0.88  # the smallest share of a square's side that a view shows: less would blur it when it is enlarged
 
 
+def listed(folder: Path) -> Iterator[tuple[dict[str, str], Image.Image]]:
+    """The photographs and drawings that `recipe.data` wrote to `folder`, if it did: what is known of each, and itself."""
+    catalogue = folder / "pictures.jsonl"
+    for line in catalogue.read_text().splitlines() if catalogue.exists() else ():
+        row = json.loads(line)
+        yield row, Image.open(folder / "pictures" / row["file"]).convert("RGB")
+
+
 def squares(folders: list[Path], seed: int) -> tuple[np.ndarray, list[str]]:
     """Captioned training squares, uint8 (N, 128, 128, 3): crops of each picture, then every render; and packed ones."""
     random = np.random.default_rng(seed)
     images, captions = [], []
     for folder in folders:
-        if (folder / "pictures.jsonl").exists():
-            for line in (folder / "pictures.jsonl").read_text().splitlines():
-                row = json.loads(line)
-                picture = Image.open(folder / "pictures" / row["file"]).convert("RGB")
-                for _ in range(10 if row["kind"] == "photo" else 2):
-                    images.append(_crop(picture, random, row["kind"]))
-                    captions.append(row["caption"])
+        for row, picture in listed(folder):
+            for _ in range(10 if row["kind"] == "photo" else 2):
+                images.append(_crop(picture, random, row["kind"]))
+                captions.append(row["caption"])
         for shard in sorted(folder.glob("part-*.npz")):
             arrays = np.load(shard)
             images += list(arrays["images"])

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from recipe.clock import train_by_clock
-from recipe.denoiser import Ema, computes_in_bfloat16
+from recipe.clock import Ema, resume, train_by_clock
+from recipe.denoiser import computes_in_bfloat16
 from recipe.pictures import squares
 from udp.models.training import Trainer, TrainingSettings
 
@@ -63,13 +63,12 @@ def train(
     torch.manual_seed(seed)  # initial weights only
     unet, scheduler = build_unet().to(device), build_scheduler()
     ema, trainer = Ema([unet]), Trainer(unet.parameters(), SETTINGS)
-    spent = 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+
+    def load(state: dict[str, Any]) -> None:
         unet.load_state_dict(state["unet"])
         ema.averages[0].load_state_dict(state["average"])
-        trainer.load_state_dict(state["trainer"])
-        spent = state["spent"]
+
+    spent = resume(checkpoint, trainer, load, device)
     if spent >= minutes * 60:
         return assemble(ema.averages[0], scheduler)
     images = shrink(squares(folders, seed)[0]).to(device)

@@ -18,6 +18,7 @@ determine, have a smaller say, because the teacher was made for more than 128 px
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderTiny
 
-from recipe.clock import train_by_clock
+from recipe.clock import Ema, resume, train_by_clock
 from recipe.crops import Crops
 from recipe.optimisers import MuonWithAdamW
 from udp.models.training import Trainer, TrainingSettings
@@ -35,7 +36,6 @@ LATENT_CHANNELS = 4
 ENCODER_BLOCKS = (0, 3, 3, 3)  # the teacher's are (1, 3, 3, 3): the first, at full size, is half of its arithmetic
 DECODER_BLOCKS = (3, 3, 3, 0)  # (3, 3, 3, 1)
 REPORT_EVERY = 100  # steps between lines of the log
-EMA_DECAY = 0.998
 POOL = 48  # batches under attack at a time
 ATTACKS_FROM = 0.25  # of the training: before, clean and noisy pictures teach faster
 ATTACKED_SHARE = 0.6  # of the steps after that
@@ -189,18 +189,36 @@ def noisy(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return (images + strength * (noise.sign() if signs < 0.5 else noise)).clamp(0, 1)
 
 
-class Average:
-    """An exponential moving average of a module's weights."""
+class Training:
+    """The training of one half of a student, `part`: "encoder" or "decoder", going on from `checkpoint` if it exists.
 
-    def __init__(self, module: torch.nn.Module) -> None:
-        self.module, self.weights = module, {k: v.clone() for k, v in module.state_dict().items()}
+    Around what differs, the loss. `share` is the part of the time that has gone by.
+    """
 
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """After a training step."""
-        decay = min(EMA_DECAY, (1 + step) / (10 + step))
-        for name, value in self.module.state_dict().items():
-            self.weights[name].lerp_(value, 1 - decay)
+    def __init__(self, part: str, module: torch.nn.Module, learning_rate: float, checkpoint: Path) -> None:
+        self.part, self.module, self.checkpoint, self.share = part, module, checkpoint, 0.0
+        settings = TrainingSettings(learning_rate=learning_rate, schedule="cosine", warmup=0.02)
+        self.trainer = Trainer(module.parameters(), settings, MuonWithAdamW(module.parameters(), learning_rate))
+        self.ema = Ema([module])
+        self.spent = resume(checkpoint, self.trainer, self._load)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state[self.part])
+        self.ema.averages[0].load_state_dict(state["average"])
+
+    def _state(self) -> dict[str, Any]:
+        return {self.part: self.module.state_dict(), "average": self.ema.averages[0].state_dict()}
+
+    def _on_step(self, step: int, share: float) -> None:
+        self.ema.update(step)
+        self.share = share
+
+    def run(self, loss: Callable[[int], torch.Tensor], minutes: float) -> None:
+        """Descend `loss` until `minutes` of wall clock are spent; the module then has the averaged weights."""
+        train_by_clock(
+            self.trainer, loss, minutes, self.spent, REPORT_EVERY, self.checkpoint, self._state, self._on_step
+        )
+        self.module.load_state_dict(self.ema.averages[0].state_dict())
 
 
 def train_encoder(
@@ -211,24 +229,15 @@ def train_encoder(
     torch.manual_seed(seed)  # initial weights only
     student, crops = build(), Crops(folders, size, seed)
     encoder, guide = student.encoder, teacher.encoder
-    settings = TrainingSettings(learning_rate=2.5e-3, schedule="cosine", warmup=0.02)
-    trainer = Trainer(encoder.parameters(), settings, MuonWithAdamW(encoder.parameters(), settings.learning_rate))
-    average, spent = Average(encoder), 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        encoder.load_state_dict(state["encoder"])
-        average.weights = state["average"]
-        trainer.load_state_dict(state["trainer"])
-        spent = state["spent"]
-    generator = torch.Generator().manual_seed(seed + trainer.step)
+    training = Training("encoder", encoder, 2.5e-3, checkpoint)
+    generator = torch.Generator().manual_seed(seed + training.trainer.step)
     with torch.no_grad():
         known = features(guide, crops.draw(64))
         spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in known]
     attacker = Attacker(encoder, guide, spreads[-1], crops, batch, generator)
-    done = [0.0]
 
     def loss(step: int) -> torch.Tensor:
-        attack = done[0] > ATTACKS_FROM and float(torch.rand((), generator=generator)) < ATTACKED_SHARE
+        attack = training.share > ATTACKS_FROM and float(torch.rand((), generator=generator)) < ATTACKED_SHARE
         pixels = attacker.draw() if attack else noisy(crops.draw(batch), generator)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with half_precision(pixels.device):
@@ -242,19 +251,11 @@ def train_encoder(
             ((a.float() - b) / spread).square().mean()
             for a, b, spread in zip([got[0], *forced], wanted, spreads, strict=True)
         ]
-        hint = max(0.1, 1 - done[0])
+        hint = max(0.1, 1 - training.share)
         latents = torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=HUBER)
         return latents + hint * (hints[0] + 0.5 * sum(hints[1:]))
 
-    def on_step(step: int, share: float) -> None:
-        average.update(step)
-        done[0] = share
-
-    def weights() -> dict[str, Any]:
-        return {"encoder": encoder.state_dict(), "average": average.weights}
-
-    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, on_step)
-    encoder.load_state_dict(average.weights)
+    training.run(loss, minutes)
     return student.requires_grad_(False).eval()
 
 
@@ -281,18 +282,9 @@ def train_decoder(
     """
     crops = Crops(folders, size, seed, largest=181)
     decoder = student.decoder.requires_grad_(True)
-    settings = TrainingSettings(learning_rate=4e-3, schedule="cosine", warmup=0.02)
-    trainer = Trainer(decoder.parameters(), settings, MuonWithAdamW(decoder.parameters(), settings.learning_rate))
-    average, spent = Average(decoder), 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        decoder.load_state_dict(state["decoder"])
-        average.weights = state["average"]
-        trainer.load_state_dict(state["trainer"])
-        spent = state["spent"]
-    generator = torch.Generator().manual_seed(seed + trainer.step)
+    training = Training("decoder", decoder, 4e-3, checkpoint)
+    generator = torch.Generator().manual_seed(seed + training.trainer.step)
     eye, guide = stages(teacher.encoder)[:2], decoder_stages(teacher.decoder)
-    done = [0.0]
 
     def bounded(latents: torch.Tensor) -> torch.Tensor:
         return torch.tanh(latents / 3) * 3  # as `DecoderTiny` does before its layers
@@ -318,7 +310,7 @@ def train_decoder(
                 seen = chain(eye, target)
             own = decoder_stages(decoder)
             got = chain(own, latents)
-            hint = max(0.1, 1 - done[0])
+            hint = max(0.1, 1 - training.share)
             guided = float(torch.rand((), generator=generator)) < hint  # less often, rather than ever lighter: it costs
             forced = [part(value) for part, value in zip(own[1:], wanted[:-1], strict=True)] if guided else []
             look = chain(eye, got[-1])
@@ -332,13 +324,5 @@ def train_decoder(
             error = error + HINT_WEIGHT * (hints + reconstruction_loss(forced[-1].float(), target))
         return error
 
-    def on_step(step: int, share: float) -> None:
-        average.update(step)
-        done[0] = share
-
-    def weights() -> dict[str, Any]:
-        return {"decoder": decoder.state_dict(), "average": average.weights}
-
-    train_by_clock(trainer, loss, minutes, spent, REPORT_EVERY, checkpoint, weights, on_step)
-    decoder.load_state_dict(average.weights)
+    training.run(loss, minutes)
     student.requires_grad_(False).eval()

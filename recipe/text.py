@@ -42,18 +42,24 @@ def build_tokenizer(captions: Iterable[str], size: int = 2000) -> CLIPTokenizer:
     return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=LENGTH)
 
 
-def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained two-layer text encoder, output (N, LENGTH, WIDTH)."""
-    config = CLIPTextConfig(
+def text_config(
+    tokenizer: CLIPTokenizer, width: int = WIDTH, inner: int = 2 * WIDTH, layers: int = 2, heads: int = 4
+) -> CLIPTextConfig:
+    """A text encoder's over the words of `tokenizer`, output (N, LENGTH, width)."""
+    return CLIPTextConfig(
         vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=2 * WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
         max_position_embeddings=LENGTH,
-        projection_dim=WIDTH,
+        projection_dim=width,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained two-layer text encoder, output (N, LENGTH, WIDTH)."""
+    return CLIPTextModel(text_config(tokenizer))

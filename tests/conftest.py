@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderTiny
 from PIL import Image
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextModel
 
 from recipe.denoiser import assemble, build_scheduler
-from recipe.text import LENGTH, build_tokenizer
+from recipe.text import build_tokenizer, text_config
+from tests.families import conditional_unet
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model
 from udp.models.timesteps import greedy_distribution
@@ -30,19 +31,7 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         tokenizer = build_tokenizer(["a photo of a toy"] * 20, size=200)
-        text = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokenizer),
-                hidden_size=32,
-                intermediate_size=32,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                max_position_embeddings=LENGTH,
-                bos_token_id=tokenizer.bos_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        )
+        text = CLIPTextModel(text_config(tokenizer, 32, inner=32, layers=1, heads=2))
         vae = AutoencoderTiny(
             encoder_block_out_channels=(16,) * 4,
             decoder_block_out_channels=(16,) * 4,
@@ -50,16 +39,8 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             num_decoder_blocks=(1, 1, 1, 0),
             latent_channels=16,
         )
-        unet = UNet2DConditionModel(
-            sample_size=8,
-            in_channels=16,
-            out_channels=16,
-            block_out_channels=(32, 64),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=32,
-            attention_head_dim=2,
+        unet = conditional_unet(
+            sample_size=8, in_channels=16, out_channels=16, block_out_channels=(32, 64), cross_attention_dim=32
         )
     assemble(vae, unet, text, tokenizer, build_scheduler()).save_pretrained(folder)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -23,7 +24,8 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from recipe.text import LENGTH, build_tokenizer
+import recipe.text
+from recipe.text import build_tokenizer
 
 SIDE = 32
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -34,18 +36,7 @@ def tokenizer() -> CLIPTokenizer:
 
 
 def text_config(words: CLIPTokenizer, width: int) -> CLIPTextConfig:
-    return CLIPTextConfig(
-        vocab_size=len(words),
-        hidden_size=width,
-        intermediate_size=width,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=LENGTH,
-        projection_dim=width,
-        bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
-    )
+    return recipe.text.text_config(words, width, inner=width, heads=2)
 
 
 def autoencoder_kl() -> AutoencoderKL:
@@ -58,18 +49,18 @@ def autoencoder_kl() -> AutoencoderKL:
     )
 
 
-def conditional_unet(**extra) -> UNet2DConditionModel:
-    return UNet2DConditionModel(
-        sample_size=SIDE // 2,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=2,
-        **extra,
-    )
+def conditional_unet(**changes: Any) -> UNet2DConditionModel:
+    usual = {
+        "sample_size": SIDE // 2,
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (32, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "attention_head_dim": 2,
+    }
+    return UNet2DConditionModel(**{**usual, **changes})
 
 
 def unconditional_unet(side: int, channels: int) -> UNet2DModel:

@@ -16,13 +16,12 @@ from udp.cli.common import (
     read_places,
     say,
 )
-from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
+from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
 from udp.errors import InvalidInput
 from udp.evaluation.arm_names import ArmName
 from udp.evaluation.bench import run_trial
 from udp.evaluation.pairs import pair_up, pair_warnings, recorded_originals
-from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, Text
@@ -44,12 +43,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
     parser.add_argument(
         "--prompt", help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)"
-    )
-    parser.add_argument(
-        "--pictures",
-        type=number_of(Trial, "pictures"),
-        default=Trial().pictures,
-        help=f"pictures an arm (default {Trial().pictures})",
     )
     add_setting_flags(parser, RECIPES)
     add_trial_flags(parser)

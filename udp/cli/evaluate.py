@@ -63,12 +63,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="part of the photos found clean, 0 to 1 (default 0)",
     )
-    parser.add_argument(
-        "--pictures",
-        type=number_of(Trial, "pictures"),
-        default=Trial().pictures,
-        help=f"pictures an arm and run (default {Trial().pictures})",
-    )
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
     add_setting_flags(parser, RECIPES, RECIPE_PREFIX)

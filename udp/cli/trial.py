@@ -39,7 +39,14 @@ def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
 
 
 def add_trial_flags(parser: argparse.ArgumentParser) -> None:
-    """How pictures are sampled and measured."""
+    """How many pictures there are, and how they are sampled and measured."""
+    pictures = Trial().pictures
+    parser.add_argument(
+        "--pictures",
+        type=number_of(Trial, "pictures"),
+        default=pictures,
+        help=f"pictures an arm and run (default {pictures})",
+    )
     own = "(default {:g} for a small model such as the embedded one, {:g} for Stable Diffusion's size)".format
     parser.add_argument(
         "--sampling-steps",

@@ -1,4 +1,4 @@
-"""Loading a model by its row's name, from a local diffusers folder or from the Hub."""
+"""Loading a model by its row's name, from a local diffusers folder or from the Hub. A new family is a line in `FAMILIES`."""
 
 from __future__ import annotations
 

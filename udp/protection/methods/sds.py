@@ -12,16 +12,17 @@ from typing import ClassVar
 import torch
 
 from udp.models.loss import DenoisingLoss
+from udp.protection.methods.advdm import AdvDM
 from udp.protection.pgd import Direction, Objective
 from udp.protection.pgd_method import Run, TimestepMethod
-from udp.settings import setting
+from udp.settings import preset
 
 
 @dataclass(frozen=True)
 class SDS(TimestepMethod):
     """Published (configs/attack/base.yaml): 100 steps of 1/255 inside 16/255, descending, no random start."""
 
-    sign: str = setting("descend", "raise the denoising loss, or lower it", choices=("ascend", "descend"))
+    sign: str = preset(AdvDM, "sign", "descend")
 
     name: ClassVar[str] = "sds"
     title: ClassVar[str] = "SDS (score distillation, no U-Net gradient)"

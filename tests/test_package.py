@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gradio_client import Client, handle_file
 
 import udp
 from udp.cli import COMMANDS, build_parser, main
@@ -68,10 +75,37 @@ def test_protect_and_the_app_work_from_there(installed: Path, photo_files: list[
     code = (
         "import udp; from udp import protect; from udp.models.registry import available_models\n"
         f"assert udp.__file__.startswith({str(installed)!r}) and 'mini' in available_models()\n"
-        "from udp.ui.page import build; from udp.ui.state.context import EXAMPLES\n"
-        f"assert str(EXAMPLES).startswith({str(installed)!r}) and len(list(EXAMPLES.glob('subject/*.png'))) == 6; build()"
+        "from udp.ui.state.context import EXAMPLES\n"
+        f"assert str(EXAMPLES).startswith({str(installed)!r}) and len(list(EXAMPLES.glob('subject/*.png'))) == 6"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path, timeout=300)
+    with app(installed, environment, tmp_path) as address:
+        client = Client(address, verbose=False, download_files=tmp_path, httpx_kwargs={"timeout": 300})
+        archive = client.predict([handle_file(photo_files[0])], method="random", api_name="/protect")
+        with zipfile.ZipFile(archive) as bundle:
+            assert sorted(bundle.namelist()) == ["manifest.json", "view_0.png"]
+
+
+@contextmanager
+def app(installed: Path, environment: dict[str, str], place: Path) -> Iterator[str]:
+    """The address of the installed app, started by its command."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    known = {**environment, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(place / "gradio")}
+    started = subprocess.Popen([sys.executable, installed / "bin" / "udp", "app"], env=known, cwd=place)
+    try:
+        end = time.monotonic() + 300
+        while started.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"expected the app to answer, got exit code {started.poll()}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        started.terminate()
+        started.wait(60)
 
 
 def run_udp(*arguments: str) -> tuple[int, str, set[str]]:

@@ -1,7 +1,7 @@
 """An autoencoder that speaks Stable Diffusion 1.x's latents: a student of the published `taesd`, trained here.
 
-The teacher (Ollin Boer Bohan, MIT) is itself distilled from Stable Diffusion's own autoencoder. Half of its arithmetic is
-spent at full resolution, on one residual block; the student has none there and needs about half of the operations.
+The teacher (Ollin Boer Bohan, MIT) is itself distilled from Stable Diffusion's own autoencoder. Half of its encoder's
+arithmetic is spent at full resolution, on one residual block; the student's encoder has none there.
 
 Encoder. It learns the teacher's latents on clean, noisy **and attacked** pictures. A perturbation that moves the student
 is worth something only where it moves the teacher too, so the pictures are perturbed by sign-gradient steps against the
@@ -10,10 +10,12 @@ further at every visit, so that attacks of twenty steps cost one step each. Two 
 features at every halving of the size follow the teacher's (Romero et al. 2015, arXiv 1412.6550), and each stage also
 gets the teacher's features as its input (blockwise distillation), so that late stages need not wait for early ones.
 
-Decoder. It learns what the teacher's makes of the latents of pictures, with some noise because what it will get are a
-U-Net's, by the same two kinds of hints: L1 of values and differences, and of the teacher's features of the result. That is
-a function of the latents, so it can be learned without blur; the pictures themselves, which the latents do not
-determine, have a smaller say, because the teacher was made for more than 128 px and smears small things.
+Decoder. It has the teacher's blocks and learns what the teacher's makes of latents: a function of the latents alone, which
+can be learned without the blur that pictures would teach, because latents do not determine them. For most of the time
+every block learns by itself what the teacher's block makes of the teacher's own features: ten short problems
+are solved in the time in which one long one has hardly begun (an hour of end-to-end training ended in blurred eyes and print
+where fifteen minutes of this show them). The rest of the time the whole decoder learns to make up for what errors add up to: L1 of
+values and differences, and of the teacher's features of the result.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
+from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 
 from recipe.clock import Ema, resume, train_by_clock
 from recipe.crops import Crops
@@ -34,7 +37,7 @@ from udp.models.training import Trainer, TrainingSettings
 WIDTH = 64
 LATENT_CHANNELS = 4
 ENCODER_BLOCKS = (0, 3, 3, 3)  # the teacher's are (1, 3, 3, 3): the first, at full size, is half of its arithmetic
-DECODER_BLOCKS = (3, 3, 3, 0)  # (3, 3, 3, 1)
+DECODER_BLOCKS = (3, 3, 3, 1)  # as the teacher's: without the last one, eyes and print are smeared
 REPORT_EVERY = 100  # steps between lines of the log
 POOL = 48  # batches under attack at a time
 ATTACKS_FROM = 0.25  # of the training: before, clean and noisy pictures teach faster
@@ -42,10 +45,11 @@ ATTACKED_SHARE = 0.6  # of the steps after that
 LEAST_LEVELS, MOST_LEVELS = 2, 16  # of 255: the budgets of the attacks
 NOISE_LEVELS = 10  # of 255: the largest noise on pictures that are not attacked
 HUBER = 0.3  # latent errors below this many standard deviations count by their square
-LATENT_NOISE = 0.3  # standard deviations at most, on what the decoder gets
-FEATURE_WEIGHT = 0.06  # of the decoder's features, beside values of about 0.05
-HINT_WEIGHT = 0.2  # of the decoder's hints, in variances, beside the same
-PICTURE_SHARE = 0.3  # of the pictures themselves in what the decoder is to make
+LATENT_NOISE = 0.3  # standard deviations at most, on half of what the decoder gets
+BANK = 2400  # latents that the decoder learns from
+LATENT_SIDE = 16  # of each: squares of 128 px are the decoder's work
+BLOCKWISE = 0.75  # of the decoder's training; end to end after that
+FEATURE_WEIGHT = 0.1  # of the teacher's features of the result, beside values of about 0.05
 
 
 def build() -> AutoencoderTiny:
@@ -81,14 +85,15 @@ def stages(encoder: torch.nn.Module) -> list[torch.nn.Sequential]:
     return [torch.nn.Sequential(*part) for part in (*parts, [encoder.layers[-1]])]
 
 
-def decoder_stages(decoder: torch.nn.Module) -> list[torch.nn.Sequential]:
-    """The layers of a `DecoderTiny`, cut before every doubling of the size."""
+def blocks(decoder: torch.nn.Module) -> list[torch.nn.Sequential]:
+    """The layers of a `DecoderTiny`, cut behind every residual block but the last, whose result is the picture."""
     parts: list[list[torch.nn.Module]] = [[]]
     for layer in decoder.layers:
-        if isinstance(layer, torch.nn.Upsample):
-            parts.append([])
         parts[-1].append(layer)
-    return [torch.nn.Sequential(*part) for part in parts]
+        if isinstance(layer, AutoencoderTinyBlock):
+            parts.append([])
+    *whole, last, head = parts
+    return [torch.nn.Sequential(*part) for part in (*whole, [*last, *head])]
 
 
 def features(encoder: torch.nn.Module, pixels: torch.Tensor) -> list[torch.Tensor]:
@@ -272,57 +277,85 @@ def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Ten
     return loss
 
 
+@torch.no_grad()
+def bank_of_latents(
+    student: AutoencoderTiny, teacher: AutoencoderTiny, crops: Crops, count: int, batch: int = 16
+) -> torch.Tensor:
+    """(count, 4, h, w) latents of `crops`, a third of them the student's and the others the teacher's."""
+    found = []
+    for number in range(-(-count // batch)):
+        encoder = student.encoder if number % 3 == 0 else teacher.encoder
+        with half_precision(torch.device("cpu")):
+            found.append(encoder.layers(crops.draw(batch)).float())
+    return torch.cat(found)[:count]
+
+
+def window(features: torch.Tensor, side: int, generator: torch.Generator) -> torch.Tensor:
+    """A square of `side` of (N, C, h, w), somewhere; all of it if it is no larger."""
+    slack = features.shape[-1] - side
+    if slack <= 0:
+        return features
+    top, left = torch.randint(slack + 1, (2,), generator=generator).tolist()
+    return features[..., top : top + side, left : left + side]
+
+
 def train_decoder(
     student: AutoencoderTiny, teacher: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float,
-    seed: int = 0, batch: int = 8, size: int = 64,
+    seed: int = 0, batch: int = 16, bank: int = BANK,
 ) -> None:  # fmt: skip
     """Train the decoder of `student` in place for `minutes`, going on from `checkpoint` if it exists.
 
-    Crops come from pictures of small size: the decoder's work are squares of 128 px.
+    Blockwise steps take `batch` latents, a quarter of the pictures after each doubling of the size, so that every stage
+    costs the same; steps end to end take a quarter of `batch` windows of half the side.
     """
-    crops = Crops(folders, size, seed, largest=181)
     decoder = student.decoder.requires_grad_(True)
-    training = Training("decoder", decoder, 4e-3, checkpoint)
+    training = Training("decoder", decoder, 3e-3, checkpoint)
     generator = torch.Generator().manual_seed(seed + training.trainer.step)
-    eye, guide = stages(teacher.encoder)[:2], decoder_stages(teacher.decoder)
-
-    def bounded(latents: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(latents / 3) * 3  # as `DecoderTiny` does before its layers
-
+    crops = Crops(folders, LATENT_SIDE * 8, seed, largest=256)
+    latents = bank_of_latents(student, teacher, crops, bank)
+    spread = latents.std((0, 2, 3), keepdim=True)
+    eye, guide, own = stages(teacher.encoder)[:2], blocks(teacher.decoder), blocks(decoder)
     with torch.no_grad():
-        sample = crops.draw(64)
-        latents = teacher.encoder.layers(sample)
-        spread = latents.std((0, 2, 3), keepdim=True)
-        spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in chain(eye, sample)]
-        hint_spreads = [v.std((0, 2, 3), keepdim=True) + 1e-3 for v in chain(guide, bounded(latents))[:-1]]
+        spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in chain(eye, crops.draw(16))]
+
+    def draw(count: int) -> torch.Tensor:
+        drawn = latents[torch.randint(len(latents), (count,), generator=generator)]
+        mirror, noisy = (torch.rand(2, generator=generator) < 0.5).tolist()
+        drawn = drawn.flip(-1) if mirror else drawn
+        strength = LATENT_NOISE * noisy * torch.rand(count, 1, 1, 1, generator=generator)
+        drawn = drawn + strength * spread * torch.randn(drawn.shape, generator=generator)
+        return torch.tanh(drawn / 3) * 3  # as `DecoderTiny` does before its layers
+
+    def blockwise() -> torch.Tensor:
+        value, error = draw(batch), torch.zeros(())
+        for theirs, ours in zip(guide, own, strict=True):
+            if any(isinstance(layer, torch.nn.Upsample) for layer in theirs):
+                value = value[torch.randperm(len(value), generator=generator)[: max(1, len(value) // 4)]]
+                value = window(value, 2 * LATENT_SIDE, generator)
+            value = value.contiguous(memory_format=torch.channels_last)
+            with half_precision(value.device):
+                with torch.no_grad():
+                    wanted = theirs(value)
+                got = ours(value)
+            value = wanted.float()
+            scale = value.std((0, 2, 3), keepdim=True) + 1e-2
+            error = error + ((got.float() - value) / scale).square().mean()
+        return error
+
+    def end_to_end() -> torch.Tensor:
+        value = window(draw(max(1, batch // 4)), LATENT_SIDE // 2, generator)
+        value = value.contiguous(memory_format=torch.channels_last)
+        with half_precision(value.device):
+            with torch.no_grad():
+                target = chain(guide, value)[-1].float().clamp(0, 1)
+                seen = chain(eye, target)
+            got = chain(own, value)[-1]
+            look = chain(eye, got)
+        alike = sum(((a.float() - b.float()) / s).abs().mean() for a, b, s in zip(look, seen, spreads, strict=True))
+        return reconstruction_loss(got.float(), target) + FEATURE_WEIGHT * alike / len(look)
 
     def loss(step: int) -> torch.Tensor:
-        pixels = crops.draw(batch)
-        mine, strength = torch.rand(2, generator=generator).tolist()
-        with half_precision(pixels.device):
-            with torch.no_grad():
-                encoder = student.encoder if mine < 0.5 else teacher.encoder
-                latents = encoder.layers(pixels).float()
-                noise = torch.randn(latents.shape, generator=generator)
-                latents = bounded(latents + LATENT_NOISE * strength * spread * noise)
-                wanted = [value.float() for value in chain(guide, latents)]
-                target = wanted[-1].clamp(0, 1)
-                seen = chain(eye, target)
-            own = decoder_stages(decoder)
-            got = chain(own, latents)
-            hint = max(0.1, 1 - training.share)
-            guided = float(torch.rand((), generator=generator)) < hint  # less often, rather than ever lighter: it costs
-            forced = [part(value) for part, value in zip(own[1:], wanted[:-1], strict=True)] if guided else []
-            look = chain(eye, got[-1])
-        decoded = got[-1].float()
-        alike = sum(((a.float() - b.float()) / s).abs().mean() for a, b, s in zip(look, seen, spreads, strict=True))
-        error = reconstruction_loss(decoded, target) + PICTURE_SHARE * reconstruction_loss(decoded, pixels)
-        error = error + FEATURE_WEIGHT * alike / len(look)
-        if guided:
-            told = zip([got[0], *forced[:-1]], wanted[:-1], hint_spreads, strict=True)
-            hints = sum(((a.float() - b) / s).square().mean() for a, b, s in told)
-            error = error + HINT_WEIGHT * (hints + reconstruction_loss(forced[-1].float(), target))
-        return error
+        return blockwise() if training.share < BLOCKWISE else end_to_end()
 
     training.run(loss, minutes)
     student.requires_grad_(False).eval()

@@ -10,12 +10,14 @@ time, with its share of the cores. `--beside` names further methods (as `benchma
 of their own at as many gradients a photo; they are in the figures and not in the grids, and the attack's seconds are the
 share of the three arms. `--patient` names the recipe of an imitator who takes more time, such as
 `dreambooth:steps=1200`: the arms are trained that way too, `patient-subjects.png` shows them, and the verdict is what holds for
-both. `--keep` is a folder for every picture of every arm.
+both. `--stronger` adds arms at a larger budget, random and protected, beside the same clean one: `stronger-subjects.png`, and
+a verdict of their own, of the subjects in `--stronger-for`. `--keep` is a folder for every picture of every arm.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import functools
 import json
@@ -35,16 +37,17 @@ from udp.errors import UDPError
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import after_patience
+from udp.evaluation.verdict import after_patience, judge
 from udp.language import ENGLISH
 from udp.models.loading import load_model
-from udp.photos import list_photos, read_photos
+from udp.photos import Photo, list_photos, read_photos
 from udp.protection.methods import METHODS, RandomNoise
 from udp.protection.visibility import visibility
 from udp.settings import describe_settings, for_model, parse_levels
 from udp.tensors import fit_square, to_pixels, to_tensor
 
 ARMS = ("clean", "random", "protected")
+STRONGER = "stronger "  # before the names of the arms at a second budget
 # Of quality and diversity: 1 where more is better, -1 where less is. Texture is in dB, noise in levels of 255.
 FIGURES = {"recall": 1, "diversity": 1, "precision": 1, "kid": -1, "fid": -1, "texture_distance": -1, "noise_level": -1}
 SIDE = 128  # of a square in the grids
@@ -66,6 +69,12 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures],
     for text in options.beside:
         rival = parse_method(text, options.budget, gradients_of(method))
         arms[text] = rival(photos, model, seed=options.seed)
+    larger: dict[str, list[Photo]] = {}
+    if options.stronger and name in (options.stronger_for or [name]):
+        for arm, made in (("random", RandomNoise()), ("protected", method)):
+            stronger_one = dataclasses.replace(made, budget=options.stronger)
+            larger[f"{STRONGER}{arm}"] = stronger_one(photos, model, seed=options.seed)
+    arms |= larger
     start_of_attack = time.monotonic()
     trial = Trial(seed=options.seed, pictures=options.pictures, guidance=options.guidance)
     report = run_trial(arms, model, recipe, trial)
@@ -87,16 +96,31 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures],
         "method": {"name": method.name, **describe_settings(for_model(method, model.small))},
         "guidance": report.trial.guidance,
     }
+    pictures = [{arm: tiled(r.arm(arm).images) for arm in ARMS} for r in (report, patient) if r]
+    if larger:
+        stronger = judge(report.base.runs, {arm: report.arm(in_report(arm, STRONGER)).runs for arm in ARMS})
+        row["stronger"] = {
+            "budget_levels": round(options.stronger * 255, 2),
+            "learned": {arm: round(interval.mean, 3) for arm, interval in stronger.learned.items()},
+            "likeness": stronger.likeness and round(stronger.likeness.mean, 3),
+            "word": ENGLISH.say(stronger.word),
+        }
+        pictures.append({arm: tiled(report.arm(in_report(arm, STRONGER)).images) for arm in ARMS})
+    shown = (photos, protected, *(larger[f"{STRONGER}protected"],) * bool(larger))
     squares = [
         tiled([to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in photos_of])[0]
-        for photos_of in (photos, protected)
+        for photos_of in shown
     ]
     if options.keep:
         for title, trial_report in (("", report), ("patient-", patient)):
             for arm in (trial_report.base, *trial_report.arms) if trial_report else ():
                 Image.fromarray(np.concatenate(arm.images, 1)).save(options.keep / f"{name}-{title}{arm.name}.png")
-    pictures = [{arm: tiled(r.arm(arm).images) for arm in ARMS} for r in (report, patient) if r]
     return pictures, row, squares
+
+
+def in_report(arm: str, prefix: str) -> str:
+    """What the arm of a further budget is called; both share the clean one."""
+    return arm if arm == "clean" else f"{prefix}{arm}"
 
 
 def outcome(report: Report) -> dict:
@@ -137,6 +161,11 @@ def draw(rows: list[tuple[str, Pictures, list[np.ndarray]]], side: int = SIDE, s
     return canvas
 
 
+def at_one_budget(row: dict) -> list[str]:
+    """The arms that every subject has."""
+    return [arm for arm in row["figures"] if arm != "base" and not arm.startswith(STRONGER)]
+
+
 def share(row: dict, arm: str) -> str:
     """What an arm learned, or a dash where the clean arm learned too little to compare with."""
     return f"{row['learned'][arm]:.0%}" if arm in row["learned"] else "–"
@@ -144,7 +173,7 @@ def share(row: dict, arm: str) -> str:
 
 def table(rows: list[dict]) -> str:
     """Markdown: what each arm learned, how like the subject and how noisy (in levels of 255) its pictures are, the cost."""
-    measured = [arm for arm in rows[0]["figures"] if arm not in ("base", "clean")]
+    measured = [arm for arm in at_one_budget(rows[0]) if arm != "clean"]
     taught = " | ".join(f"learned: {arm}" for arm in measured)
     lines = [
         f"| subject | {taught} | similarity clean / random / protected | noise clean / random / protected | PSNR, SSIM | "
@@ -167,7 +196,7 @@ def table(rows: list[dict]) -> str:
 
 def means(rows: list[dict]) -> str:
     """Markdown: figures of quality and diversity, means over the subjects, and how often protected is worst of the three."""
-    arms = [arm for arm in rows[0]["figures"] if arm != "base"]
+    arms = at_one_budget(rows[0])
     lines = [
         f"| mean of {len(rows)} | {' | '.join(arms)} | protected is worse than both controls |",
         "|---" * (len(arms) + 2) + "|",
@@ -186,7 +215,7 @@ def ratios(rows: list[dict]) -> str:
     """How many times the effect of each further method the protected arm has, by the means of what the arms learned."""
     counted = [row["learned"] for row in rows if row["learned"]]
     lines = []
-    for rival in [arm for arm in counted[0] if arm not in ARMS] if counted else []:
+    for rival in [arm for arm in counted[0] if arm not in ARMS and not arm.startswith(STRONGER)] if counted else []:
         random, ours, theirs = (np.mean([row[arm] for row in counted]) for arm in ("random", "protected", rival))
         lines.append(
             f"Effect over {rival}'s: {(random - ours) / (random - theirs):.2f} times beyond random noise, "
@@ -208,6 +237,8 @@ def main() -> None:
     parser.add_argument("--patient", metavar="RECIPE", help="a further imitator, as --recipe")
     parser.add_argument("--keep", type=Path, help="folder for all pictures")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
+    parser.add_argument("--stronger", type=parse_levels, help="a second, larger budget, as 16/255")
+    parser.add_argument("--stronger-for", nargs="+", help="of the subjects, those that get it (default: all)")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--steps", type=int, help="training steps of each arm (default: the recipe's)")
     parser.add_argument("--pictures", type=int, default=6)
@@ -243,8 +274,16 @@ def write(
     options: argparse.Namespace, shown: list[tuple[str, list[Pictures], list[np.ndarray]]], rows: list[dict]
 ) -> None:
     """The grids and figures of the subjects that are done."""
-    for index, title in enumerate(("", "patient-") if options.patient else ("",)):
-        grid = [(name, pictures[index], squares) for name, pictures, squares in shown]
+    titles = ["", *["patient-"] * bool(options.patient), *["stronger-"] * bool(options.stronger)]
+    for index, title in enumerate(titles):
+        photo = 2 if title == "stronger-" else 1
+        grid = [
+            (name, pictures[index], [squares[0], squares[photo]])
+            for name, pictures, squares in shown
+            if index < len(pictures)
+        ]
+        if not grid:
+            continue
         draw(grid).save(options.out / f"{title}subjects.png", optimize=True)
         if chosen := [row for row in grid if row[0] in options.shown]:
             draw(chosen).save(options.out / f"{title}shown.png", optimize=True)

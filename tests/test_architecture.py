@@ -17,6 +17,7 @@ ORDER = (
     "progress",
     "decoding",
     "photos",
+    "photo_files",
     "tensors",
     "digests",
     "models",

@@ -14,8 +14,9 @@ import pytest
 from tests.conftest import picture
 from udp.cli import main
 from udp.photos import Photo, read_photo, write_png
-from udp.protection.folder import UNFINISHED, Protection, check_free
+from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
+from udp.protection.output import UNFINISHED, check_free
 
 
 def protects(photos: Path, out: Path, model: Path) -> int:
@@ -67,7 +68,7 @@ def test_a_folder_that_takes_no_results_is_found_before_the_work(
     def full(**_: object) -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("udp.cli.common.tempfile.NamedTemporaryFile", full)
+    monkeypatch.setattr("udp.cli.common.tempfile.TemporaryFile", full)
     given = ["--instance", str(place)] if command == "attack" else [str(place)]
     assert main([command, *given, "--out", str(tmp_path / "new" / "out"), "--model", "no such model"]) == 2
     assert "can be written to, got" in (said := capsys.readouterr().err) and "No space left" in said

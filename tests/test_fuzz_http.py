@@ -24,8 +24,9 @@ from PIL import Image
 from tests.conftest import served
 from tests.test_fuzz import CONTENTS, CORPUS
 from udp.errors import UDPError
+from udp.language import CHINESE, ENGLISH, text
 from udp.ui.state.results import take_readable
-from udp.ui.state.uploads import BROKEN_OFF, NO_FORM, STALE_SECONDS, remove_broken_off
+from udp.ui.state.uploads import STALE_SECONDS, remove_broken_off
 
 BOUNDARY = "x-boundary-x"
 
@@ -103,10 +104,12 @@ def form(content: bytes, name: str = "files", file: str = "photo.png") -> bytes:
     return head.encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def upload(app: App, body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}") -> tuple[int, str]:
+def upload(
+    app: App, body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}", language: str = "en"
+) -> tuple[int, str]:
     place = urlsplit(app.address)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
-    connection.request("POST", "/gradio_api/upload", body, {"Content-Type": content_type})
+    connection.request("POST", "/gradio_api/upload", body, {"Content-Type": content_type, "Accept-Language": language})
     answer = connection.getresponse()
     return answer.status, answer.read().decode("utf-8", "replace")
 
@@ -131,7 +134,8 @@ def test_a_whole_upload_is_taken(app: App) -> None:
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
 def test_an_upload_whose_body_ends_early_is_refused_and_leaves_nothing(share: float, app: App) -> None:
     body = form(os.urandom(200_000))
-    assert upload(app, body[: int(len(body) * share)]) == (400, BROKEN_OFF)
+    assert upload(app, body[: int(len(body) * share)]) == (400, ENGLISH.say(text("upload.broken_off")))
+    assert upload(app, body[:-9], language="zh-CN,en;q=0.5") == (400, CHINESE.say(text("upload.broken_off")))
     assert app.coming() == []
 
 
@@ -165,7 +169,7 @@ def test_what_is_no_form_is_refused(content_type: str, app: App) -> None:
     status, said = upload(app, form(b"x"), content_type)
     assert status == 400 and "Traceback" not in said
     status, said = upload(app, form(b"x").replace(b'; filename="photo.png"', b""))
-    assert (status, said) == (400, NO_FORM)
+    assert (status, said) == (400, ENGLISH.say(text("upload.no_form")))
 
 
 def test_what_a_killed_process_left_goes_when_it_is_stale(tmp_path: Path) -> None:

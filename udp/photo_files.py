@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from udp.errors import InvalidInput, UnreadablePhoto
-from udp.language import Text
+from udp.language import Text, text
 from udp.photos import (
     Photo,
     list_photos,
@@ -55,10 +55,7 @@ class PhotoFile:
     def read(self) -> Photo:
         """The photo. Raises `UnreadablePhoto` if its file is gone, or another than when it was looked at."""
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
-            raise UnreadablePhoto(
-                f"expected {self.file!r} to stay as it was while its folder is worked on, got another file or none: run the "
-                "same command again"
-            )
+            raise UnreadablePhoto(text("unreadable.changed", name=self.file))
         return replace(read_photo(self.path), name=self.name)
 
 

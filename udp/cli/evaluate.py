@@ -29,6 +29,7 @@ from udp.imitation.recipes import RECIPES
 from udp.models.loading import load_model
 from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS
+from udp.protection.output import check_free
 from udp.reports.lab import lab_manifest, table, write_lab
 from udp.settings import for_model
 
@@ -84,6 +85,7 @@ def run(options: argparse.Namespace) -> None:
     refuse_unused(options, RECIPES, names, RECIPE_PREFIX)
     apply_preset(PRESETS[options.preset], options)
     check_places(options.out)
+    check_free(options.out / "protected")
     photos = read_places(options.photos).photos
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]

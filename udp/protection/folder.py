@@ -18,7 +18,7 @@ from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.protection.base import ProtectionMethod
 from udp.protection.division import by_sets
 from udp.protection.methods import RandomNoise
-from udp.protection.output import CONTROLS, OutputFolder
+from udp.protection.output import OutputFolder, check_free
 from udp.protection.visibility import visibility
 from udp.settings import describe_settings, for_model, publish_settings
 
@@ -135,7 +135,7 @@ def protect_once(
     """The arms clean, random and protected; the protected set is computed once and read from `folder` after that.
 
     `folder` is one that `python -m udp attack --instance` reads too. Another method, seed, model or photo makes a new
-    set.
+    set. Raises `InvalidInput` if pictures of somebody else's lie in `folder`, and what `ProtectionMethod.__call__` does.
     """
     method = for_model(method, model.small)
     key = digest({
@@ -143,13 +143,12 @@ def protect_once(
         "seed": seed, "weights": weights_digest(model.modules),
     })  # fmt: skip
     mark = folder / "key.txt"
+    check_free(folder)
     if kept := finished(mark, key, lambda _: _kept(folder, photos)):
         on_progress(Progress(Stage.PROTECTED_EARLIER, 1, 1))
         return Protection(photos, kept, method, model.name, prompt, seed).with_control(model).arms
     made = Protection.make(photos, method, model, prompt, seed, on_progress).with_control(model)
     with finishing(mark, key):
-        for stale in [*folder.glob("*.png"), *(folder / CONTROLS).glob("*/*.png")]:
-            stale.unlink()
         made.write(folder)
     return made.arms
 

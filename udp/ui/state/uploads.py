@@ -18,15 +18,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 
+from udp.language import Language, language_of, text
+
 log = logging.getLogger("udp.ui")
-BROKEN_OFF = "expected a whole upload, got one that breaks off: please send the files again"
-NO_ROOM = "expected room for the upload on this server, got none: please try again later"
-NO_FORM = "expected files in the field `files` of a multipart form, got something else"
 # gradio's name for a file that is still coming, in the folder of uploads; a whole one lies in a folder of its own.
 COMING = re.compile(r"tmp[a-z0-9_]{8}")
 SWEEP_SECONDS = 600
 STALE_SECONDS = 3600  # without a byte: its process was killed, whichever that was
-BOUNDARY = re.compile(rb'boundary="?([^";,]+)"?', re.IGNORECASE)
+BOUNDARY = re.compile(r'boundary="?([^";,]+)"?', re.IGNORECASE)
 EPILOGUE = 64  # bytes after the last boundary at most: a line's end, as a rule
 
 
@@ -44,7 +43,8 @@ class WholeUploads:
         if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/upload"):
             await self.app(scope, receive, send)
             return
-        begun = False
+        begun, headers = False, {key: value.decode("latin-1") for key, value in scope["headers"]}
+        language = language_of(headers.get(b"accept-language", ""))
 
         async def noting(message: dict[str, Any]) -> None:
             nonlocal begun
@@ -52,22 +52,22 @@ class WholeUploads:
             await send(message)
 
         try:
-            await self.app(scope, whole(receive, dict(scope["headers"]).get(b"content-type", b"")), noting)
+            await self.app(scope, whole(receive, headers.get(b"content-type", ""), language), noting)
         except Exception as error:  # gradio's parser fails at what is no form in many ways
             log.warning("an upload failed: %s", type(error).__name__)
             if begun:
                 raise
-            status, said = (507, NO_ROOM) if isinstance(error, OSError) else (400, NO_FORM)
-            await PlainTextResponse(said, status)(scope, receive, send)
+            status, said = (507, "upload.no_room") if isinstance(error, OSError) else (400, "upload.no_form")
+            await PlainTextResponse(language.say(text(said)), status)(scope, receive, send)
         if time.monotonic() - self.swept > SWEEP_SECONDS:
             self.swept = time.monotonic()
             await run_in_threadpool(remove_broken_off, Path(get_upload_folder()))
 
 
-def whole(receive: Callable[..., Any], content_type: bytes) -> Callable[..., Any]:
+def whole(receive: Callable[..., Any], content_type: str, language: Language) -> Callable[..., Any]:
     """`receive`, which raises what a multipart parser does if the body ends before its last boundary."""
     found = BOUNDARY.search(content_type)
-    closing = b"--" + found[1] + b"--" if found else b""
+    closing = f"--{found[1]}--".encode("latin-1") if found else b""
     tail, ended = b"", False
 
     async def checked() -> dict[str, Any]:
@@ -76,11 +76,11 @@ def whole(receive: Callable[..., Any], content_type: bytes) -> Callable[..., Any
         if ended:
             return message
         if message["type"] == "http.disconnect":
-            raise MultiPartException(BROKEN_OFF)
+            raise MultiPartException(language.say(text("upload.broken_off")))
         tail = (tail + message.get("body", b""))[-len(closing) - EPILOGUE :]
         ended = not message.get("more_body", False)
         if ended and closing not in tail:
-            raise MultiPartException(BROKEN_OFF)
+            raise MultiPartException(language.say(text("upload.broken_off")))
         return message
 
     return checked

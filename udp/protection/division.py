@@ -18,7 +18,7 @@ from udp.progress import OnProgress, ignore_progress, span
 from udp.protection.base import ProtectionMethod
 
 SET_PHOTOS = 50
-SET_MEGAPIXELS = 200  # of all photos of a set: about 3 GB while protecting, see `benchmarks.folders`
+SET_MEGAPIXELS = 200  # of all photos of a set; what that needs is measured by `benchmarks.folders`
 
 
 def divide(sizes: Sequence[tuple[int, int]]) -> list[range]:

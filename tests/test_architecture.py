@@ -19,6 +19,7 @@ ORDER = (
     "progress",
     "decoding",
     "photos",
+    "photo_files",
     "tensors",
     "digests",
     "models",

@@ -25,7 +25,8 @@ from udp.errors import InvalidInput, UnreadablePhoto
 from udp.imitation.cleaning import CLEANINGS
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
-from udp.photos import Photo, flattened, gather, read_masks, read_photo, read_photos, write_png
+from udp.photo_files import read_masks
+from udp.photos import Photo, flattened, gather, read_photo, read_photos, write_png
 from udp.protection.folder import Protection
 from udp.protection.methods import EUDP, METHODS, RandomNoise
 from udp.ui.state.context import Context

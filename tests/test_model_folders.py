@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from udp.cli import main
@@ -126,3 +127,21 @@ def test_a_single_file_says_what_it_is_or_how_to_convert_it(
         load_model(str(tmp_path / name))
     arguments = ["protect", str(photo_files[0]), "--out", str(tmp_path / "out"), "--model", str(tmp_path / name)]
     assert main([*arguments, "--method", "random"]) == 2 and "expected" in capsys.readouterr().err
+
+
+def test_a_single_file_loads_offline_with_its_configuration_beside_it(
+    tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What diffusers makes of the file is its own; ours is to give it the folder, and to let it ask nobody else."""
+    save_file({"cond_stage_model.transformer.x": torch.zeros(2)}, tmp_path / "own.safetensors")
+    shutil.copytree(tiny_model_folder, tmp_path / "own", ignore=shutil.ignore_patterns("*.safetensors"))
+    given: dict[str, object] = {}
+
+    def from_single_file(source: str, **options: object) -> StableDiffusionPipeline:
+        given.update(options, source=source)
+        return StableDiffusionPipeline.from_pretrained(tiny_model_folder)
+
+    monkeypatch.setattr(StableDiffusionPipeline, "from_single_file", from_single_file)
+    assert load_model(str(tmp_path / "own.safetensors")).resolution == 64
+    assert given["source"] == str(tmp_path / "own.safetensors")
+    assert given["config"] == str(tmp_path / "own") and given["local_files_only"] is True

@@ -14,8 +14,9 @@ import pytest
 from tests.conftest import picture
 from udp.cli import main
 from udp.photos import Photo, read_photo, write_png
-from udp.protection.folder import UNFINISHED, Protection, check_free
+from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
+from udp.protection.output import UNFINISHED, check_free
 
 
 def protects(photos: Path, out: Path, model: Path) -> int:
@@ -50,6 +51,29 @@ def test_pictures_of_somebody_elses_are_neither_mixed_in_nor_deleted(
     assert [path.name for path in out.rglob("*.*")] == ["holiday.png"]
 
 
+def test_evaluate_deletes_nobodys_pictures(
+    tmp_path: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    camera(out / "protected", "holiday")
+    line = ["evaluate", str(camera(tmp_path / "in", "a")), "--out", str(out), "--model", str(tiny_model_folder)]
+    assert main(line) == 2 and "with other pictures, such as 'holiday.png'" in capsys.readouterr().err
+    assert [path.name for path in out.rglob("*.*")] == ["holiday.png"]
+
+
+def test_an_attack_with_fewer_pictures_leaves_none_of_an_earlier_one(tmp_path: Path, tiny_model_folder: Path) -> None:
+    photos, out = camera(tmp_path / "in", "a"), tmp_path / "out"
+    line = ["attack", "--instance", str(photos), "--out", str(out), "--model", str(tiny_model_folder)]
+    line += ["--steps", "10", "--sampling-steps", "1", "--pictures"]
+    assert main([*line, "2"]) == 0
+    (out / "clean-5.png.part").touch()
+    (out / "clean-view.png").touch()  # not ours
+    assert main([*line, "1"]) == 0
+    found = {path.name for path in out.glob("*.png*")}
+    assert found == {"base-0.png", "clean-0.png", "clean-view.png", "grid.png"}
+    assert len(json.loads((out / "manifest.json").read_text())["figures"]) == 2
+
+
 @pytest.mark.parametrize("flag", ["--clean", "--random", "--instance"])
 def test_an_attack_writes_nothing_among_the_photos(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     places = {name: camera(tmp_path / name[2:], "a") for name in ("--clean", "--random", "--instance")}
@@ -67,7 +91,7 @@ def test_a_folder_that_takes_no_results_is_found_before_the_work(
     def full(**_: object) -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("udp.cli.common.tempfile.NamedTemporaryFile", full)
+    monkeypatch.setattr("udp.cli.common.tempfile.TemporaryFile", full)
     given = ["--instance", str(place)] if command == "attack" else [str(place)]
     assert main([command, *given, "--out", str(tmp_path / "new" / "out"), "--model", "no such model"]) == 2
     assert "can be written to, got" in (said := capsys.readouterr().err) and "No space left" in said
@@ -83,16 +107,20 @@ def test_killed_at_any_moment_a_folder_holds_whole_files_and_takes_the_next_set(
         after = RandomNoise()(photos, None)
         sets.append(Protection(photos, after, RandomNoise(), "mini", "x", 0, after))
     out, moments = tmp_path / "out", random.Random(0)
-    interrupted = 0
-    for _ in range(50):
-        child = os.fork()
+    interrupted, usual = 0, 0.0
+    for number in range(51):
+        start, child = time.monotonic(), os.fork()
         if child == 0:
             while True:
                 for one in sets:
                     one.write(out)
-        time.sleep(moments.uniform(0.002, 0.06))
-        os.kill(child, signal.SIGKILL)
+                if number == 0:  # how long it takes here and now, undisturbed
+                    os._exit(0)
+        if number:
+            time.sleep(moments.uniform(0.05, 1.5) * usual)
+            os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        usual = usual or time.monotonic() - start
         for path in out.rglob("*.png"):
             read_photo(path)
         check_free(out)

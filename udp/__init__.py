@@ -24,6 +24,7 @@ _PLACES = {
     "attack": "udp.api",
     "load_model": "udp.models.loading",
     "protect": "udp.api",
+    "protect_folder": "udp.api",
     "read_photos": "udp.photos",
     "write_png": "udp.photos",
 }

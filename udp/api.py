@@ -17,9 +17,14 @@ from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
+from udp.photo_files import find_masks, survey
 from udp.photos import Photo, gather, read_photos, with_own_names
 from udp.progress import OnProgress, ignore_progress
+from udp.protection.base import ProtectionMethod
+from udp.protection.division import by_sets
 from udp.protection.methods import METHODS, RandomNoise
+from udp.protection.output import check_free
+from udp.protection.sets import protect_files
 from udp.settings import given
 
 # The smallest budget that the control accepts, in levels of 255.
@@ -61,12 +66,46 @@ def protect(
     """Protected copies of `photos`: same names and sizes, no pixel changed by more than the budget.
 
     `settings` are the fields of the method, such as `budget=8 / 255` (in [0, 1] pixel units) or `rounds=20`. Write the
-    results with `udp.write_png`: a lossy file would erase the perturbation. Raises `InvalidInput` for unknown
-    methods, settings or values, `UnreadablePhoto`, and `ModelUnavailable`.
+    results with `udp.write_png`: a lossy file would erase the perturbation. Many photos are protected set after set
+    (`udp.protection.division.divide`), and all results are held in memory: `protect_folder` writes them as it goes. Raises
+    `InvalidInput` for unknown methods, settings or values, `UnreadablePhoto`, and `ModelUnavailable`.
     """
-    if method not in METHODS:
-        raise InvalidInput(f"expected a method among {', '.join(METHODS)}, got {method!r}")
-    return with_settings(METHODS[method], settings)(as_photos(photos), as_model(model), prompt, seed, on_progress)
+    chosen = method_of(method, settings)
+    return by_sets(chosen, as_photos(photos), as_model(model), prompt, seed, on_progress)
+
+
+def protect_folder(
+    photos: str | Path | Sequence[str | Path],
+    out: str | Path,
+    model: str | DiffusionModel = "mini",
+    method: str = "eudp",
+    prompt: str = "a photo of sks",
+    seed: int = 0,
+    on_progress: OnProgress = ignore_progress,
+    masks: str | Path | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """`protect` from files to files, as the command line does it: PNGs, controls and the manifest, which is returned.
+
+    Set after set is read, protected and written to `out`, so that memory does not grow with the folder. The same call
+    after a kill or an error goes on where the last one stopped. `masks` is a folder of masks that are named like the
+    photos. A warning names what cannot be read. Raises what `protect` does, and `InvalidInput` if other pictures lie in
+    `out`; an `OSError` of a full disk leaves what is finished there.
+    """
+    chosen, folder = method_of(method, settings), Path(out)
+    check_free(folder)
+    found = survey(photos)
+    for reason in found.skipped:
+        warnings.warn(f"left out: {ENGLISH.say(reason)}", stacklevel=2)
+    paths = find_masks(masks, found.files) if masks is not None else None
+    return protect_files(found, folder, chosen, as_model(model), prompt, seed, on_progress, paths)
+
+
+def method_of(name: str, settings: dict[str, Any]) -> ProtectionMethod:
+    """The method called `name` with these settings. Raises `InvalidInput` if one or the other is unknown."""
+    if name not in METHODS:
+        raise InvalidInput(f"expected a method among {', '.join(METHODS)}, got {name!r}")
+    return with_settings(METHODS[name], settings)
 
 
 def with_settings(kind: type, settings: dict[str, Any]) -> Any:

@@ -28,6 +28,8 @@ def photos_digest(photos: Sequence[Photo]) -> str:
 @torch.no_grad()
 def weights_digest(modules: Iterable[torch.nn.Module]) -> str:
     """A short name for a model's weights, so that results of a retrained model are not taken for the old one's."""
-    parameters = [p.double() for module in modules for p in module.parameters()]
-    sums = [[float(p.sum()), float(p.square().sum())] for p in parameters]
+    sums = []
+    for parameter in (p for module in modules for p in module.parameters()):
+        wide = parameter.double()  # one at a time: all of a large model's would need twice its memory again
+        sums.append([float(wide.sum()), float(wide.square().sum())])
     return digest(sums)[:16]

@@ -24,11 +24,18 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is either absent, old or complete, whenever the process is killed."""
-    part = path.with_name(path.name + ".part")
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that is either absent, old or complete, whenever the process is killed. A text is written as UTF-8."""
+    with replacing(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place to write to, which takes that of `path` once all of it is there; nothing is left of it otherwise."""
+    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -6,12 +6,12 @@ it is turned upright, brought to 8-bit RGB (with its alpha channel kept aside), 
 
 from __future__ import annotations
 
-import os
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,6 +27,7 @@ from udp.decoding import (
     what_is_wrong,
 )
 from udp.errors import InvalidInput, UnreadablePhoto
+from udp.files import replacing
 from udp.language import ENGLISH, Text, text
 
 SMALLEST_SIDE = 32  # what CIFAR-10 has, the data of the paper
@@ -132,7 +133,7 @@ def read_set(paths: Sequence[str | Path], most: int | None = None) -> PhotoSet:
         except UnreadablePhoto as error:
             errors.append(error)
     if not photos:
-        raise errors[0] if len(errors) == 1 else UnreadablePhoto(_together(errors)) from errors[0]
+        raise none_readable(errors)
     return PhotoSet(with_own_names(photos), tuple(error.said for error in errors))
 
 
@@ -144,25 +145,44 @@ def read_photos(paths: Sequence[str | Path], most: int | None = None) -> list[Ph
     """
     found = read_set(paths, most)
     if found.skipped:
-        raise UnreadablePhoto(_together([ENGLISH.say(reason) for reason in found.skipped]))
+        raise UnreadablePhoto(together([ENGLISH.say(reason) for reason in found.skipped]))
     return found.photos
 
 
-def _together(reasons: Sequence[object]) -> str:
+def none_readable(errors: Sequence[UnreadablePhoto]) -> UnreadablePhoto:
+    """What to raise where not one of several files can be read."""
+    if len(errors) == 1:
+        return errors[0]
+    found = UnreadablePhoto(together(errors))
+    found.__cause__ = errors[0]
+    return found
+
+
+def together(reasons: Sequence[object]) -> str:
+    """Some of the sentences as one, and how many more there are."""
     more = f"; and {len(reasons) - MOST_NAMED} more" if len(reasons) > MOST_NAMED else ""
     return "; ".join(str(reason) for reason in reasons[:MOST_NAMED]) + more
 
 
 def with_own_names(photos: Iterable[Photo]) -> list[Photo]:
     """The same photos under names that no two share, on systems where `A` and `a` are one name too."""
+    photos = list(photos)
+    names = own_names(photo.name for photo in photos)
+    return [
+        photo if name == photo.name else replace(photo, name=name) for photo, name in zip(photos, names, strict=True)
+    ]
+
+
+def own_names(names: Iterable[str]) -> list[str]:
+    """The same names, made different by a number where two are one on some system."""
     taken: set[str] = set()
     found = []
-    for photo in photos:
-        name, number = photo.name, 2
+    for wanted in names:
+        name, number = wanted, 2
         while same_name(name) in taken:
-            name, number = f"{photo.name}-{number}", number + 1
+            name, number = f"{wanted}-{number}", number + 1
         taken.add(same_name(name))
-        found.append(photo if name == photo.name else replace(photo, name=name))
+        found.append(name)
     return found
 
 
@@ -191,7 +211,7 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
         elif not path.name.startswith(".") and path.name.lower() not in QUIET:
             others.append(text("unreadable.other", name=shown_name(path)))
     if not found:
-        inside = f"got subfolders alone ({_together(below)}): give one of them" if below else "got none"
+        inside = f"got subfolders alone ({together(below)}): give one of them" if below else "got none"
         raise InvalidInput(
             f"expected image files in {str(folder)!r}, {inside if not others else 'got other files alone'}"
         )
@@ -220,40 +240,20 @@ def gather(places: str | Path | Sequence[str | Path]) -> PhotoSet:
 
     Raises `InvalidInput` for a place that does not exist or has no photo.
     """
+    paths, others = look_into_all(places)
+    read = read_set(paths)
+    return PhotoSet(read.photos, (*read.skipped, *others))
+
+
+def look_into_all(places: str | Path | Sequence[str | Path]) -> tuple[list[Path], list[Text]]:
+    """`look_into` for several folders and files. Raises `InvalidInput` for one that does not exist or has no photo."""
     paths: list[Path] = []
     others: list[Text] = []
     for place in [places] if isinstance(places, (str, Path)) else places:
         found, beside = look_into(place)
         paths += found
         others += beside
-    read = read_set(paths)
-    return PhotoSet(read.photos, (*read.skipped, *others))
-
-
-def read_masks(
-    folder: str | Path, photos: Sequence[Photo], say: Callable[[str], None] = warnings.warn
-) -> list[np.ndarray | None]:
-    """The masks in `folder` for `photos`, by file name: uint8 (H, W), bright where to protect; None where there is none.
-
-    What is transparent in a mask is not painted. Case does not matter; `photo.jpg.png` is a mask of `photo.jpg` alone.
-    `say` hears of photos without a mask and of masks without a photo. Raises `InvalidInput` if no file there is named like
-    any photo, `UnreadablePhoto` if one cannot be read.
-    """
-    files = {same_name(Path(shown_name(path)).stem): path for path in list_photos(folder)}
-    keys = [next((k for k in map(same_name, (p.file, p.name, Path(p.file).stem)) if k in files), None) for p in photos]
-    if not any(keys):
-        names = ", ".join(shown_name(path) for path in files.values())
-        raise InvalidInput(f"expected masks named like the photos ({photos[0].name}.png ...), got {names}")
-    if without := [photo.name for photo, key in zip(photos, keys, strict=True) if key is None]:
-        say(f"no mask for {_together(without)}: all of {'it' if len(without) == 1 else 'them'} is protected")
-    if unused := [shown_name(path) for key, path in files.items() if key not in keys]:
-        say(f"no photo for the mask{'s' * (len(unused) > 1)} {_together(unused)}: not used")
-    return [None if key is None else _painted(read_photo(files[key])) for key in keys]
-
-
-def _painted(mask: Photo) -> np.ndarray:
-    bright = mask.pixels.max(2)
-    return bright if mask.alpha is None else np.minimum(bright, mask.alpha)
+    return paths, others
 
 
 def flattened(photo: Photo) -> Photo:
@@ -270,13 +270,15 @@ def write_png(path: str | Path, photo: Photo) -> Path:
 
     The file is absent, old or complete whenever the process is killed or the disk is full.
     """
-    path = Path(path)
     pixels = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
-    options = {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
-    part = path.with_name(f"{path.name}.part")
-    try:
-        Image.fromarray(pixels).save(part, format="PNG", **options)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    return write_picture(
+        path, Image.fromarray(pixels), **({"icc_profile": photo.icc_profile} if photo.icc_profile else {})
+    )
+
+
+def write_picture(path: str | Path, image: Image.Image, **options: Any) -> Path:
+    """Write an image as a PNG that is absent, old or complete, as `write_png` does; `options` are Pillow's."""
+    path = Path(path)
+    with replacing(path) as part:
+        image.save(part, format="PNG", **options)
     return path

@@ -15,6 +15,7 @@ from udp.cli.common import (
     check_places,
     read_places,
     say,
+    unwritable,
 )
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
@@ -27,7 +28,7 @@ from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, Text
 from udp.models.loading import load_model
 from udp.photos import Photo
-from udp.protection.folder import CONTROLS, UNFINISHED
+from udp.protection.output import CONTROLS, UNFINISHED
 from udp.reports.trial import attack_manifest, write_attack
 
 CHANGED = (ArmName.RANDOM, ArmName.PROTECTED)
@@ -78,7 +79,8 @@ def run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     pretrained, ticker = pretrained_from(options), Ticker()
     report = run_trial(photos, model, recipe, trial, ticker, pretrained)
-    write_attack(options.out, report, attack_manifest(report, options.model, warnings))
+    with unwritable(options.out):
+        write_attack(options.out, report, attack_manifest(report, options.model, warnings))
     print(f"\n{len(arms)} arm{'s' * (len(arms) != 1)} in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
     for arm in (report.base, *report.arms):
         print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from udp.cli.flags import number_of
@@ -16,6 +16,7 @@ from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS, Preset
 from udp.language import ENGLISH
 from udp.models.registry import available_models
+from udp.photo_files import PhotoFiles, survey
 from udp.photos import PhotoSet, gather
 from udp.progress import Progress, TimeLeft
 
@@ -41,8 +42,9 @@ def probe(out: Path) -> None:
     made = [place for place in (out, *out.absolute().parents) if not place.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".udp-") as file:
+        with tempfile.TemporaryFile(dir=out) as file:  # without a name, where the system can: a kill leaves none of it
             file.write(b"\0" * 4096)
+            file.flush()
     except OSError as error:
         raise InvalidInput(
             f"expected --out to be a folder that can be written to, got {str(out)!r}: {error.strerror or error}"
@@ -64,6 +66,26 @@ def read_places(places: Sequence[Path]) -> PhotoSet:
     for reason in found.skipped:
         say(f"left out: {ENGLISH.say(reason)}")
     return found
+
+
+def survey_places(places: Sequence[Path]) -> PhotoFiles:
+    """The same, of files that are only looked at."""
+    found = survey(places)
+    for reason in found.skipped:
+        say(f"left out: {ENGLISH.say(reason)}")
+    return found
+
+
+@contextlib.contextmanager
+def unwritable(out: Path) -> Iterator[None]:
+    """Around the writing of results: what the system refuses, a full disk above all, as `InvalidInput`."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(
+            f"expected room and permission to write in --out {str(out)!r}, got: {error.strerror or error}. What is finished "
+            "there is whole and stays: make room, and run the same command again"
+        ) from error
 
 
 def called(places: Sequence[Path]) -> str:

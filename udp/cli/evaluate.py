@@ -16,6 +16,7 @@ from udp.cli.common import (
     check_places,
     names_of,
     read_places,
+    unwritable,
 )
 from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
@@ -28,6 +29,7 @@ from udp.imitation.recipes import RECIPES
 from udp.models.loading import load_model
 from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS
+from udp.protection.output import check_free
 from udp.reports.lab import lab_manifest, table, write_lab
 from udp.settings import for_model
 
@@ -77,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
     refuse_unused(options, RECIPES, names, RECIPE_PREFIX)
     apply_preset(PRESETS[options.preset], options)
     check_places(options.out)
+    check_free(options.out / "protected")
     photos = read_places(options.photos).photos
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
@@ -90,12 +93,13 @@ def run(options: argparse.Namespace) -> None:
     for recipe in recipes:
         recipe.check_prompts(attacker, options.prompt, options.prompt)
     pretrained = pretrained_from(options)
-    arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
-    lab = Lab(arms, attacker, recipes, cleanings, trial, pretrained)
-    ticker = Ticker()
-    report = lab.run(FolderStore(options.out / "cells"), ticker)
-    title = f"{method.title} on {called(options.photos)}, {method.budget * 255:g}/255"
-    manifest = lab_manifest(report, lab, method, options.model, title)
-    write_lab(options.out, report, manifest, arms)
+    with unwritable(options.out):
+        arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
+        lab = Lab(arms, attacker, recipes, cleanings, trial, pretrained)
+        ticker = Ticker()
+        report = lab.run(FolderStore(options.out / "cells"), ticker)
+        title = f"{method.title} on {called(options.photos)}, {method.budget * 255:g}/255"
+        manifest = lab_manifest(report, lab, method, options.model, title)
+        write_lab(options.out, report, manifest, arms)
     print(f"\nattacked in {time.monotonic() - ticker.start:.0f} s -> {options.out}", file=sys.stderr)
     print("\n".join([table(report), "", *manifest["warnings"], report.rows[0].report.verdict]))

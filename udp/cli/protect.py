@@ -6,13 +6,14 @@ import argparse
 import time
 from pathlib import Path
 
-from udp.cli.common import Ticker, add_common_flags, apply_preset, check_places, read_places, say
+from udp.cli.common import Ticker, add_common_flags, apply_preset, check_places, say, survey_places, unwritable
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.imitation.prompts import PRESETS
 from udp.models.loading import load_model
-from udp.photos import read_masks
-from udp.protection.folder import Protection, check_free
+from udp.photo_files import find_masks
 from udp.protection.methods import METHODS
+from udp.protection.output import check_free
+from udp.protection.sets import protect_files
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -34,17 +35,15 @@ def run(options: argparse.Namespace) -> None:
     apply_preset(PRESETS[options.preset], options)
     check_places(options.out, *options.photos)
     check_free(options.out)
-    found = read_places(options.photos)
-    photos = found.photos
+    photos = survey_places(options.photos)
     method = from_flags(METHODS[options.method], options)
-    model = load_model(options.model)
-    ticker = Ticker()
-    masks = read_masks(options.mask, photos, say) if options.mask else None
-    made = Protection.make(photos, method, model, options.prompt, options.seed, ticker, masks, found.skipped)
-    manifest = made.with_control(model, masks).write(options.out)
-    if found.skipped:
-        say(f"not protected, see above: {len(found.skipped)} of {len(photos) + len(found.skipped)} files")
+    masks = find_masks(options.mask, photos.files, say) if options.mask else None
+    model, ticker = load_model(options.model), Ticker()
+    with unwritable(options.out):
+        manifest = protect_files(photos, options.out, method, model, options.prompt, options.seed, ticker, masks)
+    if photos.skipped:
+        say(f"not protected, see above: {len(photos.skipped)} of {len(photos.files) + len(photos.skipped)} files")
     print(
-        f"\n{len(photos)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
+        f"\n{len(photos.files)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
         f"{max(row['largest_difference_levels'] for row in manifest['photos'])}/255 -> {options.out}"
     )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from udp.evaluation.arms import Arm
 from udp.files import finished, finishing
+from udp.photos import write_picture
 
 
 class Store(Protocol):
@@ -46,7 +47,7 @@ class FolderStore:
         files = [f"{place.stem}-{index}.png" for index in range(len(arm.images))]
         with finishing(place, key) as content:
             for file, image in zip(files, arm.images, strict=True):
-                Image.fromarray(image).save(self.folder / file)
+                write_picture(self.folder / file, Image.fromarray(image))
             content |= {"arm": arm.name, "figures": arm.metrics, "intervals": arm.intervals}
             content |= {"losses": arm.losses, "images": files}
 

@@ -186,6 +186,12 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
         "expected {name!r} to be a PNG, JPEG, HEIC, WebP, AVIF, TIFF or BMP photo, got a file that cannot be read as one: "
         "{reason}"
     ),
+    "unreadable.changed": (
+        "expected {name!r} to stay as it was while its folder is worked on, got another file or none: run the same command again"
+    ),
+    "upload.broken_off": "expected a whole upload, got one that breaks off: please send the files again",
+    "upload.no_room": "expected room for the upload on this server, got none: please try again later",
+    "upload.no_form": "expected files in the field `files` of a multipart form, got something else",
     "unreadable.empty": "it is empty",
     "unreadable.zeros": "it holds zeros alone; copy it again",
     "unreadable.pointer": "it is a Git LFS pointer; run `git lfs pull`",

@@ -76,7 +76,9 @@ def load_model(
         variant = check_folder(name, local, WITHOUT.get(kind, {})) if local.is_dir() else None
         with quietly() if row and row.embedded else nullcontext():
             if single:
-                pipeline = getattr(diffusers, single).from_single_file(source, torch_dtype=dtype)
+                beside = configuration_beside(local)
+                offline = {"config": str(beside), "local_files_only": True} if beside else {}
+                pipeline = getattr(diffusers, single).from_single_file(source, torch_dtype=dtype, **offline)
             else:
                 pipeline = DiffusionPipeline.from_pretrained(
                     source,
@@ -94,8 +96,9 @@ def load_model(
     except Exception as error:  # what the libraries raise at damaged files has no end
         if single:
             raise ModelUnavailable(
-                f"expected a network, for the configuration that the single file {name!r} does not hold, or a file that is "
-                f"whole, got {_first_line(error)}: where there is a network, convert it once with diffusers' "
+                f"expected a network, for the configuration that the single file {name!r} does not hold, or that configuration in "
+                f"the folder {local.stem!r} beside it (a diffusers model's without its weights), or a file that is whole, got "
+                f"{_first_line(error)}: where there is a network, convert it once with diffusers' "
                 f"{single}.from_single_file(file).save_pretrained(folder), and give the folder"
             ) from error
         raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
@@ -111,6 +114,12 @@ def load_model(
         for module in model.modules:
             module.to(memory_format=torch.channels_last)  # 1.5 times faster convolutions on a CPU
     return model
+
+
+def configuration_beside(file: Path) -> Path | None:
+    """The folder called like a single checkpoint file, without its ending, if it holds a diffusers model's configuration."""
+    folder = file.with_suffix("")
+    return folder if (folder / "model_index.json").is_file() else None
 
 
 def place_of(name: str) -> str:

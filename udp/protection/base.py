@@ -146,15 +146,20 @@ class ProtectionMethod(abc.ABC):
             budget = np.maximum(self.budget * texture_map(photo.pixels), 1 / 255)[..., None]
         if mask is None:
             return budget
-        if mask.dtype != np.uint8 or mask.shape != photo.pixels.shape[:2]:
-            height, width = photo.pixels.shape[:2]
-            raise InvalidInput(
-                f"expected a mask for {photo.name!r} of type uint8 and {height} x {width} (height x width), "
-                f"got {mask.dtype} and {' x '.join(map(str, mask.shape))}"
-            )
-        if not (mask >= 128).any():
-            raise InvalidInput(f"expected the mask for {photo.name!r} to mark a region (128 or more), got none")
+        check_mask(photo.name, photo.size, mask)
         return budget * (mask >= 128)[..., None]
+
+
+def check_mask(name: str, size: tuple[int, int], mask: np.ndarray) -> None:
+    """Raise `InvalidInput` unless `mask` is uint8 (H, W), of the (width, height) of the photo `name`, and protects something."""
+    width, height = size
+    if mask.dtype != np.uint8 or mask.shape != (height, width):
+        raise InvalidInput(
+            f"expected a mask for {name!r} of type uint8 and {height} x {width} (height x width), "
+            f"got {mask.dtype} and {' x '.join(map(str, mask.shape))}"
+        )
+    if not (mask >= 128).any():
+        raise InvalidInput(f"expected the mask for {name!r} to mark a region (128 or more), got none")
 
 
 def shrink(image: torch.Tensor, longest: int) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,21 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from udp.decoding import suffixes
 from udp.digests import digest, photos_digest, weights_digest
-from udp.errors import InvalidInput
-from udp.files import MANIFEST, finished, finishing, versions, write_json
+from udp.files import finished, finishing, versions
 from udp.language import ENGLISH, Text
 from udp.models.base import DiffusionModel
-from udp.photos import Photo, read_photo, write_png
+from udp.photos import Photo, read_photo
 from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.protection.base import ProtectionMethod
+from udp.protection.division import by_sets
 from udp.protection.methods import RandomNoise
+from udp.protection.output import OutputFolder, check_free
 from udp.protection.visibility import visibility
 from udp.settings import describe_settings, for_model, publish_settings
-
-CONTROLS = "controls"
-UNFINISHED = "unfinished.json"  # lies in a folder while a set is written to it, and after a kill
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Protection:
     ) -> Protection:
         """Protect `photos`; raises what `ProtectionMethod.__call__` does."""
         method = for_model(method, model.small)
-        protected = method(photos, model, prompt, seed, on_progress, masks)
+        protected = by_sets(method, photos, model, prompt, seed, on_progress, masks)
         return cls(photos, protected, method, model.name, prompt, seed, left_out=left_out)
 
     def with_control(self, model: DiffusionModel, masks: Sequence[np.ndarray | None] | None = None) -> Protection:
@@ -69,32 +65,25 @@ class Protection:
         self, model: DiffusionModel, prompt: str, seed: int, masks: Sequence[np.ndarray | None] | None = None
     ) -> list[Photo]:
         """The originals with random noise that may change each pixel as much as the method may."""
-        return RandomNoise.beside(self.method)(self.originals, model, prompt, seed, masks=masks)
+        return by_sets(RandomNoise.beside(self.method), self.originals, model, prompt, seed, masks=masks)
 
     @property
     def arms(self) -> dict[str, list[Photo]]:
         """The sets of a trial, by the names of its arms."""
         return {"clean": list(self.originals), "random": list(self.random), "protected": list(self.protected)}
 
+    def rows(self) -> list[dict[str, Any]]:
+        """What the manifest says of each photo: its files, its notes and the visibility of its perturbation."""
+        return [
+            {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
+             "size": list(before.size), "notes": list(map(ENGLISH.say, before.notes)),
+             **visibility(before, after)}
+            for before, after in zip(self.originals, self.protected, strict=True)
+        ]  # fmt: skip
+
     def manifest(self) -> dict[str, Any]:
         """Every setting, and the visibility of every photo's perturbation, as JSON values."""
-        return {
-            "method": self.method.name,
-            "reference": self.method.reference,
-            "settings": publish_settings(self.method),
-            "budget_levels_of_255": round(self.method.budget * 255, 3),
-            "model": Path(self.model).name,
-            "prompt": self.prompt,
-            "seed": self.seed,
-            "versions": versions(),
-            "photos": [
-                {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
-                 "size": list(before.size), "notes": list(map(ENGLISH.say, before.notes)),
-                 **visibility(before, after)}
-                for before, after in zip(self.originals, self.protected, strict=True)
-            ],
-            **({"left_out": list(map(ENGLISH.say, self.left_out))} if self.left_out else {}),
-        }  # fmt: skip
+        return describe(self.method, self.model, self.prompt, self.seed, self.rows(), self.left_out)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Protected PNGs and the manifest in `folder`, the sets to compare them with in `folder`/controls.
@@ -103,48 +92,35 @@ class Protection:
         Returns the manifest.
         """
         manifest = self.manifest()
-        folder.mkdir(parents=True, exist_ok=True)
-        stale = earlier_photos(folder)
-        # First, so that the next run knows what a killed one has left; the manifest comes last.
-        names = dict.fromkeys([*(path.name for path in stale), *(row["file"] for row in manifest["photos"])])
-        write_json(folder / UNFINISHED, {"photos": [{"file": name} for name in names]})
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for path in stale:
-            path.unlink(missing_ok=True)
-        for place, photos in ((folder, self.protected), (folder / CONTROLS / "clean", self.originals),
-                              (folder / CONTROLS / "random", self.random)):  # fmt: skip
-            place.mkdir(parents=True, exist_ok=True)
-            for photo in photos:
-                write_png(place / f"{photo.name}.png", photo)
-        write_json(folder / MANIFEST, manifest)
-        (folder / UNFINISHED).unlink()
+        output = OutputFolder(folder, [row["file"] for row in manifest["photos"]])
+        output.write("all", manifest["photos"], (self.protected, self.originals, self.random))
+        output.finish(manifest)
         return manifest
 
 
-def earlier_photos(folder: Path) -> list[Path]:
-    """What an earlier run of ours wrote to `folder`, finished or killed: the photos that it listed, and their controls."""
-    names: list[str] = []
-    for listed in (MANIFEST, UNFINISHED):
-        try:
-            rows = json.loads((folder / listed).read_text(encoding="utf-8"))["photos"]
-            names += [Path(row["file"]).name for row in rows]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    names += [f"{name}.part" for name in names]
-    places = (folder, folder / CONTROLS / "clean", folder / CONTROLS / "random")
-    return [place / name for place in places for name in names if (place / name).is_file()]
-
-
-def check_free(folder: Path) -> None:
-    """Raise `InvalidInput` if pictures lie in `folder` that no manifest there lists: a trial would train on them too."""
-    listed = set(earlier_photos(folder))
-    for place in (folder, folder / CONTROLS / "clean", folder / CONTROLS / "random"):
-        found = [path for path in sorted(place.glob("*")) if path.suffix.lower() in suffixes() and path not in listed]
-        if found:
-            raise InvalidInput(
-                f"expected --out to be a new folder, or one that `protect` wrote, got {str(place)!r} with other pictures, "
-                f"such as {found[0].name!r}: choose another folder"
-            )
+def describe(
+    method: ProtectionMethod,
+    model: str,
+    prompt: str,
+    seed: int,
+    rows: Sequence[dict[str, Any]],
+    left_out: Sequence[Text | str] = (),
+    sets: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """The manifest of a protected set as JSON values; `sets` say how it was divided, if it was."""
+    return {
+        "method": method.name,
+        "reference": method.reference,
+        "settings": publish_settings(method),
+        "budget_levels_of_255": round(method.budget * 255, 3),
+        "model": Path(model).name,
+        "prompt": prompt,
+        "seed": seed,
+        "versions": versions(),
+        **({"sets": list(sets)} if len(sets) > 1 else {}),
+        "photos": list(rows),
+        **({"left_out": list(map(ENGLISH.say, left_out))} if left_out else {}),
+    }
 
 
 def protect_once(
@@ -159,7 +135,7 @@ def protect_once(
     """The arms clean, random and protected; the protected set is computed once and read from `folder` after that.
 
     `folder` is one that `python -m udp attack --instance` reads too. Another method, seed, model or photo makes a new
-    set.
+    set. Raises `InvalidInput` if pictures of somebody else's lie in `folder`, and what `ProtectionMethod.__call__` does.
     """
     method = for_model(method, model.small)
     key = digest({
@@ -167,13 +143,12 @@ def protect_once(
         "seed": seed, "weights": weights_digest(model.modules),
     })  # fmt: skip
     mark = folder / "key.txt"
+    check_free(folder)
     if kept := finished(mark, key, lambda _: _kept(folder, photos)):
         on_progress(Progress(Stage.PROTECTED_EARLIER, 1, 1))
         return Protection(photos, kept, method, model.name, prompt, seed).with_control(model).arms
     made = Protection.make(photos, method, model, prompt, seed, on_progress).with_control(model)
     with finishing(mark, key):
-        for stale in [*folder.glob("*.png"), *(folder / CONTROLS).glob("*/*.png")]:
-            stale.unlink()
         made.write(folder)
     return made.arms
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from udp.evaluation.lab import Lab, LabReport
 from udp.evaluation.verdict import RULE, VerdictId
-from udp.files import versions, write_json
+from udp.files import versions, write_json, write_whole
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.language import ENGLISH, Text, text
@@ -105,7 +105,7 @@ def write_lab(
     )
     settings = {key: manifest[key] for key in facts}
     shown_page = page(report, str(manifest["title"]), settings, shown, manifest["warnings"])
-    (folder / "report.html").write_text(shown_page, encoding="utf-8")
+    write_whole(folder / "report.html", shown_page)
 
 
 def _square(photo: Photo) -> np.ndarray:

@@ -6,6 +6,8 @@ No times and no absolute paths go into a manifest, so the same seed on the same 
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +15,12 @@ from typing import Any
 
 from PIL import Image
 
+from udp.evaluation.arm_names import ArmName
 from udp.evaluation.arms import Report
 from udp.evaluation.verdict import RULE
-from udp.files import MANIFEST, versions, write_json
+from udp.files import MANIFEST, versions, write_json, write_whole
 from udp.language import ENGLISH, Text
+from udp.photos import write_picture
 from udp.reports.pictures import grid
 from udp.settings import describe_settings
 
@@ -41,19 +45,34 @@ def attack_manifest(report: Report, model: str, warnings: Sequence[Text] = ()) -
 
 
 def write_attack(folder: Path, report: Report, manifest: dict[str, Any]) -> None:
-    """Pictures of every arm, a grid, the losses as CSV, what was learned (`learned_files`) and the manifest."""
+    """Pictures of every arm, a grid, the losses as CSV, what was learned (`learned_files`) and the manifest.
+
+    They replace what an earlier attack wrote there. Every file is whole or absent whenever the process is killed, and the
+    manifest comes last.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for path in earlier_results(folder):
+        path.unlink(missing_ok=True)
     rows = {}
     for arm in (report.base, *report.arms):
         rows[arm.name] = list(arm.images)
         for index, image in enumerate(arm.images):
-            Image.fromarray(image).save(folder / f"{arm.name}-{index}.png")
-    grid(rows).save(folder / "grid.png")
-    write_losses(folder / "losses.csv", report)
+            write_picture(folder / f"{arm.name}-{index}.png", Image.fromarray(image))
+    write_picture(folder / "grid.png", grid(rows))
+    write_whole(folder / "losses.csv", losses_table(report))
     for name, content in learned_files(report).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        write_whole(folder / name, content)
     write_json(folder / MANIFEST, manifest)
+
+
+def earlier_results(folder: Path) -> list[Path]:
+    """The pictures and learned weights that an attack wrote to `folder`: one of fewer pictures would leave the rest."""
+    ours = re.compile(rf"({'|'.join(ArmName)})-\d+\.png(\.part)?")
+    pictures = [path for path in folder.glob("*.png*") if ours.fullmatch(path.name)]
+    learned = [path for arm in ArmName for path in (folder / "learned" / arm).glob("*.safetensors*")]
+    return sorted([*pictures, *learned])
 
 
 def learned_files(report: Report) -> dict[str, bytes]:
@@ -61,10 +80,11 @@ def learned_files(report: Report) -> dict[str, bytes]:
     return {f"learned/{arm.name}/{name}": content for arm in report.arms for name, content in arm.learned.items()}
 
 
-def write_losses(path: Path, report: Report) -> None:
-    """The training loss of every step, a column an arm."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["step", *(arm.name for arm in report.arms)])
-        for step, values in enumerate(zip(*(arm.losses for arm in report.arms), strict=True), 1):
-            writer.writerow([step, *(f"{value:.6f}" for value in values)])
+def losses_table(report: Report) -> str:
+    """The training loss of every step as CSV, a column an arm."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["step", *(arm.name for arm in report.arms)])
+    for step, values in enumerate(zip(*(arm.losses for arm in report.arms), strict=True), 1):
+        writer.writerow([step, *(f"{value:.6f}" for value in values)])
+    return text.getvalue()

@@ -35,7 +35,7 @@ from udp.ui.state.results import (
 )
 from udp.ui.state.sessions import CALL, Session
 from udp.ui.state.source import Source, uploaded_source
-from udp.ui.state.values import from_names, from_values
+from udp.ui.state.values import from_names, from_values, settings_of
 from udp.ui.state.work import PROMPT, AttackWork, ProtectWork, RobustnessWork, Work
 from udp.ui.tabs.robustness import MOST_CLEANINGS, MOST_SEEDS
 
@@ -124,7 +124,7 @@ def _protect(context: Context) -> Any:
         """
         with friendly():
             session = context.session(request)
-            chosen = from_names(METHODS, method, {**(settings or {}), "budget": budget_levels})
+            chosen = from_names(METHODS, method, {**settings_of(settings), "budget": budget_levels})
             found = take_readable(note_uploads(session, photos))
             name, prompt = context.owner.check_model(model), clean_prompt(prompt, PROMPT)
             work = ProtectWork(found.photos, chosen, name, prompt, whole_seed(seed), found.skipped)
@@ -157,7 +157,7 @@ def _attack(context: Context) -> Any:
         """
         with friendly():
             session = context.session(request)
-            chosen = from_names(RECIPES, recipe, {**(settings or {}), "steps": steps})
+            chosen = from_names(RECIPES, recipe, {**settings_of(settings), "steps": steps})
             if pictures not in range(1, MOST_PICTURES + 1):
                 raise InvalidInput(f"expected 1 to {MOST_PICTURES} pictures, a whole number, got {pictures!r}")
             clean, changed = note_uploads(session, photos), note_uploads(session, protected)
@@ -206,7 +206,7 @@ def _evaluate(context: Context) -> Any:
         """
         with friendly():
             session = context.session(request)
-            chosen = from_names(RECIPES, recipe, {**(settings or {}), "steps": steps})
+            chosen = from_names(RECIPES, recipe, {**settings_of(settings), "steps": steps})
             names = tuple(cleanings or DEFAULT_CLEANINGS)
             if (
                 not all(isinstance(name, str) for name in names)

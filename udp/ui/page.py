@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
 
 from udp.imitation.cleaning import CLEANINGS
 from udp.ui.endpoints import add_endpoints
@@ -21,6 +23,7 @@ from udp.ui.state.context import Context
 from udp.ui.state.jobs import JobLine
 from udp.ui.state.owner import Owner
 from udp.ui.state.sessions import Sessions
+from udp.ui.state.uploads import WholeUploads, remove_broken_off
 from udp.ui.state.work import Runner, run_here
 from udp.ui.tabs.about import AboutTab
 from udp.ui.tabs.attack import AttackTab
@@ -52,6 +55,7 @@ def launch_options() -> dict[str, Any]:
         "css": CSS,
         "head": head(),
         "max_file_size": MOST_BYTES,
+        "app_kwargs": {"middleware": [Middleware(WholeUploads)]},
         "run_history": False,
         "state_session_capacity": MOST_SESSIONS,
         "footer_links": ["api"],
@@ -70,6 +74,7 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         demo.state_holder.time_last_used.pop(key, None)
 
     sessions = Sessions(get_upload_folder(), 60 * owner.keep_minutes, forget)
+    remove_broken_off(Path(get_upload_folder()))
     context = Context(sessions, owner, runner, JobLine(owner.most_waiting))
 
     def leave(request: gr.Request) -> None:

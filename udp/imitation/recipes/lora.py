@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors.torch import save
 
 from udp.errors import InvalidInput
+from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned
 from udp.imitation.recipes.subject import SubjectRecipe
 from udp.models.adapters import ATTENTION, RANK, TEXT, WIDE, add_adapters
@@ -55,24 +57,16 @@ class LoRA(SubjectRecipe):
         return (moved / total) ** 0.5 if total else 0.0
 
     def files(self, tuned: FineTuned) -> dict[str, bytes]:
-        """See `Recipe.files`: what `save` writes, if the model's pipeline loads adapters."""
-        if not hasattr(tuned.model.pipeline, "save_lora_weights"):
-            return {}
-        with tempfile.TemporaryDirectory() as folder:
-            return {path.name: path.read_bytes() for path in sorted(self.save(tuned, Path(folder)).iterdir())}
+        """See `Recipe.files`: what `save` writes, if the model's pipeline loads adapters.
 
-    def save(self, tuned: FineTuned, folder: Path) -> Path:
-        """Adapters alone: for `pipeline.load_lora_weights(folder)` of diffusers, and for AUTOMATIC1111, ComfyUI and kohya.
-
-        Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
+        Made in memory: a temporary folder would stay behind if the process were killed just then.
         """
         from diffusers.utils import convert_state_dict_to_diffusers
         from peft.utils import get_peft_model_state_dict
-        from safetensors.torch import save_file
 
         pipeline = tuned.model.pipeline
         if not hasattr(pipeline, "save_lora_weights"):
-            raise InvalidInput(f"expected a pipeline that loads adapters, got {type(pipeline).__name__}")
+            return {}
         # The network's stay in peft's own naming: the older one has no names for convolutions, and a file of both naming
         # styles loads only in part, without an error.
         network = tuned.model.network_part
@@ -84,8 +78,27 @@ class LoRA(SubjectRecipe):
             # Newer transformers leave a level of the names out that everybody else's files have.
             inner = {key if key.startswith("text_model.") else f"text_model.{key}": v for key, v in adapters.items()}
             peft |= {f"{name}.{key}": value for key, value in inner.items()}
-        type(pipeline).save_lora_weights(folder, **states, safe_serialization=True)
-        save_file(self._for_kohya(peft, len(tuned.model.texts)), folder / KOHYA_FILE)
+        found: dict[str, bytes] = {}
+
+        def keep(weights: dict[str, torch.Tensor], path: str) -> None:
+            found[Path(path).name] = save(weights, metadata={"format": "pt"})
+
+        type(pipeline).save_lora_weights(
+            tempfile.gettempdir(), **states, save_function=keep
+        )  # it wants one that exists
+        return found | {KOHYA_FILE: save(self._for_kohya(peft, len(tuned.model.texts)))}
+
+    def save(self, tuned: FineTuned, folder: Path) -> Path:
+        """Adapters alone: for `pipeline.load_lora_weights(folder)` of diffusers, and for AUTOMATIC1111, ComfyUI and kohya.
+
+        Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
+        """
+        files = self.files(tuned)
+        if not files:
+            raise InvalidInput(f"expected a pipeline that loads adapters, got {type(tuned.model.pipeline).__name__}")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_whole(folder / name, content)
         return folder
 
     @staticmethod

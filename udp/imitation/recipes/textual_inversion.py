@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from udp.errors import InvalidInput
+from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
 from udp.models.base import DiffusionModel
 from udp.settings import BySize, setting
@@ -102,8 +102,9 @@ class TextualInversion(Recipe):
 
     def files(self, tuned: FineTuned) -> dict[str, bytes]:
         """See `Recipe.files`: what `save` writes."""
-        with tempfile.TemporaryDirectory() as folder:
-            return {path.name: path.read_bytes() for path in sorted(self.save(tuned, Path(folder)).iterdir())}
+        vectors = [encoder.get_input_embeddings().vector.detach().cpu() for encoder in tuned.model.text_encoders]
+        names = [FILE if index == 0 else FILE.replace(".", f"_{index + 1}.", 1) for index in range(len(vectors))]
+        return {name: save({self.word: vector}) for name, vector in zip(names, vectors, strict=True)}
 
     def save(self, tuned: FineTuned, folder: Path) -> Path:
         """The vector alone, for `pipeline.load_textual_inversion(folder, weight_name=..., token=word)` of diffusers.
@@ -111,7 +112,6 @@ class TextualInversion(Recipe):
         `learned_embeds.safetensors` holds the first text encoder's, `learned_embeds_2.safetensors` that of SDXL's second.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        for index, encoder in enumerate(tuned.model.text_encoders):
-            name = FILE if index == 0 else FILE.replace(".", f"_{index + 1}.", 1)
-            save_file({self.word: encoder.get_input_embeddings().vector.detach().cpu()}, folder / name)
+        for name, content in self.files(tuned).items():
+            write_whole(folder / name, content)
         return folder

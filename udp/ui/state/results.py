@@ -16,7 +16,7 @@ from PIL import Image
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Report
 from udp.evaluation.lab import Lab, LabReport
-from udp.files import MANIFEST
+from udp.files import MANIFEST, write_whole
 from udp.language import ENGLISH, Text
 from udp.photos import Photo, PhotoSet, flattened, read_photo, read_photos, read_set, same_name, write_png
 from udp.protection.base import ProtectionMethod
@@ -25,7 +25,7 @@ from udp.protection.folder import Protection
 from udp.reports.html import called
 from udp.reports.lab import lab_manifest, write_lab
 from udp.reports.pictures import grid
-from udp.reports.trial import attack_manifest, learned_files, write_losses
+from udp.reports.trial import attack_manifest, learned_files, losses_table
 from udp.settings import publish_settings
 
 MOST_PHOTOS = 16
@@ -181,7 +181,7 @@ def save_attack(
         for path, image in zip(pictures[arm.name], arm.images, strict=True):
             Image.fromarray(image).save(path)
     grid({called(arm.name): arm.images for arm in arms}).save(folder / "grid.png")
-    write_losses(folder / "losses.csv", report)
+    write_whole(folder / "losses.csv", losses_table(report))
     content = attack_manifest(report, model, warnings)
     if protection:
         content["protection"] = {"method": protection.name, "settings": publish_settings(protection)}

@@ -57,3 +57,12 @@ def from_names(registry: dict[str, type], name: str, values: dict[str, Any]) -> 
     if unknown:
         raise InvalidInput(f"expected settings among {', '.join(known)}, got {', '.join(unknown)}")
     return from_values(registry[name], values)
+
+
+def settings_of(values: Any) -> dict[str, Any]:
+    """The settings of a program's call, {} for none. Raises `InvalidInput` for JSON that is no object."""
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InvalidInput(f"expected settings as a JSON object of names and values, got {type(values).__name__}")
+    return values

@@ -110,7 +110,9 @@ def test_two_visitors_at_once_see_only_their_own(visit: Visit, photo_files: list
     expect(first.get_by_text("1 photo protected")).to_be_visible()
     expect(second.get_by_text("2 photos protected")).to_be_visible()
     sources = "images => images.map(image => image.src)"
-    seen = [set(page.locator("img[src*='/file=']:visible").evaluate_all(sources)) for page in (first, second)]
+    seen = [
+        set(page.locator(".thumbnails img[src*='/file=']:visible").evaluate_all(sources)) for page in (first, second)
+    ]
     assert seen[0] and seen[1] and not seen[0] & seen[1]
     first.wait_for_url("**job=**")
     second.goto(first.url)  # a link that was passed on, or guessed

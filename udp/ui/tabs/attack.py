@@ -23,13 +23,14 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo_gallery, section, seed_box
-from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
+from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.tables import attack_table, grounds, verdict_panel
 from udp.ui.say import word
 from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt, example_files, note_uploads
 from udp.ui.state.jobs import Job
+from udp.ui.state.kept import EXAMPLE_PRESETS, example_prompt
 from udp.ui.state.results import pack, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import Session
 from udp.ui.state.values import from_values
@@ -152,11 +153,15 @@ class AttackTab(JobTab):
         self.estimated()
         self.sampling.follow(self.model)
         self.preset.connect(self.instance_prompt, self.controls())
-        for button, example in ((self.start, False), (self.example, True)):
+        started = [(self.start, gr.State("")), (self.example, gr.State("subject")), *page.examples]
+        for button, example in started:
             event = self.pressed(button)
-            if example:
-                event = event.then(self._name_example, None, self.preset.parts, **QUICK)
-            self.run_after(event, self._prepare, [gr.State(example), *self.inputs.components])
+            if button is not self.start:
+                event = event.then(self._name_example, example, self.preset.parts, **QUICK)
+            self.run_after(event, self._prepare, [example, *self.inputs.components])
+            if button not in (self.start, self.example):
+                opened = button.click(lambda: gr.Tabs(selected=self.kind), None, page.tabs, **QUICK)
+                opened.then(None, None, None, js=show.TO_THE_BAR, **QUICK)
         self.connect_stop()
 
     def shown(self) -> list[Any]:
@@ -201,8 +206,8 @@ class AttackTab(JobTab):
                 Image.fromarray(image).save(path)
         return paths
 
-    def _name_example(self) -> Updates:
-        return self.preset.choose(EXAMPLE_PRESETS["subject"])
+    def _name_example(self, example: str) -> Updates:
+        return self.preset.choose(EXAMPLE_PRESETS[example])
 
     def _refresh(self, request: gr.Request, clean: list[str] | None, protected: list[str] | None) -> Updates:
         with friendly():
@@ -219,18 +224,19 @@ class AttackTab(JobTab):
         return self._described(session, [], [])
 
     def _source(
-        self, session: Session, example: bool, clean: list[Path], protected: list[Path], arms: list[str]
+        self, session: Session, example: str, clean: list[Path], protected: list[Path], arms: list[str]
     ) -> sources.Source:
         if example:
-            saved = sources.saved_example(session)
+            saved = sources.saved_example(session, example)
             if saved:
                 return sources.saved_source(saved)
-            return sources.Source(take_photos(example_files(session, "subject")), None, EUDP())
+            photos = take_photos(example_files(session, example))
+            return sources.Source(photos, None, EUDP(), prompt=example_prompt(example))
         if clean or protected:
             return sources.uploaded_source(clean, protected, arms)
         return sources.session_source(session)
 
-    def _work(self, session: Session, example: bool, *values: Any) -> tuple[AttackWork, sources.Source]:
+    def _work(self, session: Session, example: str, *values: Any) -> tuple[AttackWork, sources.Source]:
         given = self.inputs.read(values)
         if not given["arms"]:
             raise InvalidInput("expected at least one set to compare, got none")
@@ -263,7 +269,7 @@ class AttackTab(JobTab):
         own = {name: given[name] for name in ("seed", "pictures", "sampling_steps", "guidance")}
         return from_values(Trial, {"instance_prompt": called, "prompt": clean_prompt(given["prompt"], called), **own})
 
-    def _prepare(self, session: Session, example: bool, *values: Any) -> Prepared:
+    def _prepare(self, session: Session, example: str, *values: Any) -> Prepared:
         work, source = self._work(session, example, *values)
 
         def save(result: tuple[Report, Protection | None]) -> Saved:
@@ -271,7 +277,7 @@ class AttackTab(JobTab):
             known = source.method if source.known and source.protected else None
             if made:
                 place = session.new_folder("example")
-                session.example, known = save_protection(made, place, "subject"), made.method
+                session.example, known = save_protection(made, place, example), made.method
                 session.keep("example", place)
             folder = session.new_folder("attack")
             pictures, archive = save_attack(report, work.model_name, known, folder, source.warnings)

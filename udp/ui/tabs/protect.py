@@ -15,10 +15,11 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
-from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
+from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.tables import left_out, visibility_table
 from udp.ui.say import word
 from udp.ui.state.context import Context, clean_prompt, example_files, example_name, note_uploads, whole_seed
+from udp.ui.state.kept import EXAMPLE_PRESETS
 from udp.ui.state.results import (
     MOST_PHOTOS,
     SavedPhoto,

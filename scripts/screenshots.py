@@ -53,7 +53,7 @@ def visit(page: Page, address: str, out: Path) -> None:
     click(page, "Try the example subject")
     page.get_by_text("every pixel within its budget").wait_for()
     shoot(page, "Protected photos", out / "app-protect.png")
-    click(page, "Attack these photos")
+    click(page, "Next: see what an imitator gets")
     click(page, "Attack")
     page.locator(".verdict").wait_for()
     print(f"from the first click to the verdict: {time.monotonic() - start:.0f} s")

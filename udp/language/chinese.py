@@ -88,7 +88,15 @@ TEXTS: dict[str, Entry] = {
     "protect.before": "保护前",
     "protect.after": "保护后",
     "protect.download": "下载 PNG 与设置（ZIP）",
-    "protect.attack": "攻击这些照片",
+    # which models a set was made against
+    "reach.nothing": "随机噪声不针对任何模型：它是保护方法必须胜过的对照。",
+    "reach.model": "针对的模型：{model}。",
+    "reach.latents": "还针对 Stable Diffusion 1.x 在 {sides} 像素下的潜变量，通过其编码器的小型复制品。",
+    "reach.encoders": "还针对已发布的自编码器：{names}。",
+    "reach.others": (
+        "没有针对其他模型，例如 SDXL、SD 3 和 FLUX：在那里效果可能不超过随机噪声。JPEG 和缩放会削弱它，“稳健性”标签页可测出削弱多少。请原样保存 PNG。"
+    ),
+    "protect.attack": "下一步：看看模仿者得到什么",
     # the tab Attack
     "attack.photos": "1. 照片",
     "attack.photos.help": "模仿者得到的照片：未经保护的原图，以及受保护的版本。",
@@ -107,6 +115,9 @@ TEXTS: dict[str, Entry] = {
     "attack.results": "模仿者得到的结果",
     "attack.results.help": "同一列的图片使用相同的随机种子。",
     "attack.download": "全部下载（ZIP）",
+    "attack.card": "下载结果卡片（PNG）",
+    "attack.keep": "下载受保护的照片（ZIP）",
+    "attack.cleaned": "下一步：它经得起清理吗？",
     "attack.download.partial": "下载已完成的图片（ZIP）",
     # the tab Robustness
     "robustness.cleanings": "1. 照片如何净化",

@@ -97,7 +97,16 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "protect.before": "Before",
     "protect.after": "After",
     "protect.download": "Download PNGs and settings (ZIP)",
-    "protect.attack": "Attack these photos",
+    "protect.attack": "Next: see what an imitator gets",
+    # which models a set was made against
+    "reach.nothing": "Random noise is made against no model: it is the control that a protection has to beat.",
+    "reach.model": "Made against: {model}.",
+    "reach.latents": "Also against the latents of Stable Diffusion 1.x at {sides} px, through a small copy of its encoder.",
+    "reach.encoders": "Also against the published autoencoders: {names}.",
+    "reach.others": (
+        "Not made against other models, such as SDXL, SD 3 and FLUX: there it may do no more than random noise. JPEG and "
+        "resizing weaken it: the tab Robustness shows how far. Keep the PNGs as they are."
+    ),
     # the tab Attack
     "attack.photos": "1. Photos",
     "attack.photos.help": "What the imitator gets hold of: your photos as they were, and as you protected them.",
@@ -116,6 +125,9 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "attack.results": "What the imitator gets",
     "attack.results.help": "Pictures in one column start from the same seed.",
     "attack.download": "Download everything (ZIP)",
+    "attack.card": "Download a result card (PNG)",
+    "attack.keep": "Download the protected photos (ZIP)",
+    "attack.cleaned": "Next: does it survive cleaning?",
     "attack.download.partial": "Download the finished pictures (ZIP)",
     # the tab Robustness
     "robustness.cleanings": "1. How the photos are cleaned",

@@ -24,6 +24,7 @@ from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.parts.preset_menu import PresetMenu
+from udp.ui.parts.reached import reached
 from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.tables import attack_table, grounds, verdict_panel
 from udp.ui.say import word
@@ -31,7 +32,7 @@ from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt, example_files, note_uploads
 from udp.ui.state.jobs import Job
 from udp.ui.state.kept import EXAMPLE_PRESETS, example_prompt
-from udp.ui.state.results import pack, save_attack, save_protection, take_photos
+from udp.ui.state.results import CARD, SavedProtection, pack, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import Session
 from udp.ui.state.values import from_values
 from udp.ui.state.work import PROMPT, AttackWork
@@ -44,7 +45,10 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Saved:
-    """A finished attack and where it lies; `own` if it was on the visitor's own sets, which `warnings` are about."""
+    """A finished attack and where it lies; `own` if it was on the visitor's own sets, which `warnings` are about.
+
+    `protection` is the protection of this session that it was on.
+    """
 
     report: Report
     trial: Trial
@@ -52,6 +56,7 @@ class Saved:
     archive: Path
     own: bool
     warnings: tuple[Text, ...] = ()
+    protection: SavedProtection | None = None
 
 
 class AttackTab(JobTab):
@@ -122,7 +127,12 @@ class AttackTab(JobTab):
         self.verdict = gr.HTML(padding=False)
         self.rows = self._rows()
         self.figures = gr.HTML(padding=False)
-        self.download = gr.DownloadButton(word("attack.download"), size="lg")
+        with gr.Row():
+            self.keep = gr.DownloadButton(word("attack.keep"), variant="primary", size="lg")
+            self.card = gr.DownloadButton(word("attack.card"), size="lg")
+            self.download = gr.DownloadButton(word("attack.download"), size="lg")
+        self.reach = gr.HTML(padding=False)
+        self.to_robustness = gr.Button(word("attack.cleaned"), size="md")
 
     @staticmethod
     def _rows() -> Rows:
@@ -163,6 +173,7 @@ class AttackTab(JobTab):
                 opened = button.click(lambda: gr.Tabs(selected=self.kind), None, page.tabs, **QUICK)
                 opened.then(None, None, None, js=show.TO_THE_BAR, **QUICK)
         self.connect_stop()
+        self.to_robustness.click(lambda: gr.Tabs(selected="robustness"), None, page.tabs, **QUICK)
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
@@ -175,7 +186,10 @@ class AttackTab(JobTab):
             self.results,
             self.verdict,
             self.figures,
+            self.keep,
+            self.card,
             self.download,
+            self.reach,
         ]
 
     def live(self, session: Session, job: Job) -> Updates:
@@ -271,18 +285,21 @@ class AttackTab(JobTab):
 
     def _prepare(self, session: Session, example: str, *values: Any) -> Prepared:
         work, source = self._work(session, example, *values)
+        attacked = sources.saved_example(session, example) if example else session.protection or session.example
 
         def save(result: tuple[Report, Protection | None]) -> Saved:
             report, made = result
             known = source.method if source.known and source.protected else None
+            kept = attacked if source.known else None
             if made:
                 place = session.new_folder("example")
                 session.example, known = save_protection(made, place, example), made.method
+                kept = session.example
                 session.keep("example", place)
             folder = session.new_folder("attack")
             pictures, archive = save_attack(report, work.model_name, known, folder, source.warnings)
             session.keep("attack", folder)
-            return Saved(report, work.trial, pictures, archive, not source.known, source.warnings)
+            return Saved(report, work.trial, pictures, archive, not source.known, source.warnings, kept)
 
         for warning in source.warnings:
             gr.Warning(html.escape(ENGLISH.say(warning)), title="Do these two sets belong together?")
@@ -290,6 +307,7 @@ class AttackTab(JobTab):
 
     def finished(self, session: Session, saved: Saved) -> tuple[Text, Updates]:
         """See `JobTab.finished`."""
+        made = saved.protection
         rows: Updates = {column: gr.Column(visible=False) for column, _ in self.live_rows.values()}
         for name, row in self.rows.items():
             rows |= self._fill(row, saved.pictures.get(name, []), saved.trial)
@@ -300,5 +318,8 @@ class AttackTab(JobTab):
             self.results: gr.Column(visible=True),
             self.verdict: verdict_panel(saved.report, saved.warnings),
             self.figures: f"{attack_table(saved.report)}{grounds(saved.report)}",
+            self.keep: gr.DownloadButton(value=str(made.archive) if made else None, visible=bool(made)),
+            self.card: str(saved.archive.with_name(CARD)),
             self.download: str(saved.archive),
+            self.reach: reached(made) if made else "",
         }

@@ -1,7 +1,7 @@
 """Pictures of the app for the README: `python scripts/screenshots.py --out docs`.
 
-Starts the app, clicks through the example subject in Chromium as a visitor would, and writes app-protect.png and
-app-attack.png, and prints how long that took. Needs `pip install playwright` and Chromium on PATH (Debian: apt-get
+Starts the app, clicks through the example subject in Chromium as a visitor would, and writes app-first.png (where
+runs are kept), app-protect.png and app-attack.png, and prints how long that took. Needs `pip install playwright` and Chromium on PATH (Debian: apt-get
 install chromium). With the embedded model on two processor cores it takes about five minutes; `--settings` takes the
 query of a link, for a faster trial.
 """
@@ -45,11 +45,15 @@ def shoot(page: Page, heading: str, path: Path) -> None:
 def visit(page: Page, address: str, out: Path) -> None:
     """Protect the example subject, then attack it."""
     page.goto(address)
+    if page.get_by_role("tab", name="Example", exact=True).count():
+        page.locator(".kept-arms:visible").wait_for()
+        shoot(page, "Unlearnable photos", out / "app-first.png")
+    page.get_by_role("tab", name="Protect", exact=True).click()
     start = time.monotonic()
     click(page, "Try the example subject")
     page.get_by_text("every pixel within its budget").wait_for()
     shoot(page, "Protected photos", out / "app-protect.png")
-    click(page, "Attack these photos")
+    click(page, "Next: see what an imitator gets")
     click(page, "Attack")
     page.locator(".verdict").wait_for()
     print(f"from the first click to the verdict: {time.monotonic() - start:.0f} s")

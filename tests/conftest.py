@@ -85,15 +85,26 @@ def quick_search() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs for the tab Example (`tests.kept`)."""
+    from tests.kept import make_runs  # here, because it imports gradio
+
+    make_runs(place := tmp_path_factory.mktemp("kept"))
+    return place
+
+
 @contextmanager
-def served(model_folder: Path, temporary: Path) -> Iterator[str]:
-    """The running app's address, with that model; its files lie under `temporary`."""
+def served(model_folder: Path, temporary: Path, kept: Path | None = None) -> Iterator[str]:
+    """The running app's address, with that model and the runs in `kept`; its files lie under `temporary`."""
     from udp.ui.page import build, launch_options  # here, because gradio is slow to import and few tests need it
+    from udp.ui.state.kept import read_kept  # here, because gradio is slow to import and few tests need it
     from udp.ui.state.owner import Owner  # here, because gradio is slow to import and few tests need it
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(temporary))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        patch.setattr("udp.ui.tabs.example.read_kept", lambda name: read_kept(name, kept) if kept else None)
         demo = build(Owner(model=str(model_folder), models=("mini", "sd15")))
         _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
         yield address

@@ -30,6 +30,8 @@ def test_the_plan_has_what_the_app_needs_and_nothing_else() -> None:
     found = plan("someone/app")
     assert {"app.py", "requirements.txt", "udp/ui/page.py", "udp/mini/weights/model_index.json"} <= set(found.files)
     assert sum(name.startswith("examples/subject/") for name in found.files) >= 5
+    kept = [path for path in (ROOT / "examples" / "kept").glob("*/*") if path.is_file()]
+    assert {path.relative_to(ROOT).as_posix() for path in kept} <= set(found.files)
     assert not [n for n in found.files if n.startswith(("tests/", "benchmarks/", ".")) or "__pycache__" in n]
     assert found.size < 100e6
 

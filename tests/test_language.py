@@ -71,7 +71,14 @@ def test_english_has_each_text_once_and_says_no_other() -> None:
     made = {f"verdict.{id}{end}" for id in VerdictId for end in ("", ".word")}
     made |= {f"tab.{kind.kind}" for kind in TABS}
     made |= {f"stage.{stage.replace(' ', '_')}" for stage in Stage}
-    prefixes = ("about.", "strength.", "visibility.", "source.example.", "pairs.kind.")  # the rest of the id is a value
+    prefixes = (
+        "about.",
+        "strength.",
+        "visibility.",
+        "source.example.",
+        "pairs.kind.",
+        "kept.",
+    )  # the rest of the id is a value
     unused = [
         id
         for id in ENGLISH.texts

@@ -117,8 +117,8 @@ def test_an_example_brings_its_prompts_to_its_own_tab(tmp_path: Path) -> None:
         assert updates[protect.preset.menu] == preset
         assert updates[protect.prompt] == PRESETS[preset].instance_prompt
         assert all(example in file for file in updates[protect.files])
-    named = attack._name_example()  # the only example there is the subject
-    assert named[attack.preset.menu] == "object" and named[attack.prompt] == PRESETS["object"].prompt
+        named = attack._name_example(example)
+        assert named[attack.preset.menu] == preset and named[attack.prompt] == PRESETS[preset].prompt
 
 
 def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> None:

@@ -38,15 +38,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def app(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def app(tiny_model_folder: Path, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The running app's address."""
-    with served(tiny_model_folder, tmp_path_factory.mktemp("gradio")) as address:
+    with served(tiny_model_folder, tmp_path_factory.mktemp("gradio"), kept) as address:
         yield address
 
 
 @pytest.fixture
 def visit(browser: Browser, app: str) -> Iterator[Callable[..., Page]]:
-    """Opens the app as a new visitor: `visit(query, **context options)`. No page may ask anything of another host."""
+    """Opens the app as a new visitor: `visit(query, **context options)`; a link to settings opens their tab, no query the first. No page may ask anything of another host."""
     contexts: list[BrowserContext] = []
     strangers: list[str] = []
 
@@ -61,6 +61,9 @@ def visit(browser: Browser, app: str) -> Iterator[Callable[..., Page]]:
         context.on("request", note)
         page = context.new_page()
         page.goto(f"{app}?{query}")
+        if not query:
+            page.locator(".kept-arms:visible").wait_for()
+            return page
         page.get_by_role("button", name="Protect", exact=True).wait_for()
         page.get_by_text("No estimate before the first run").or_(page.get_by_text("Takes about")).locator(
             "visible=true"

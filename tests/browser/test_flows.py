@@ -36,10 +36,17 @@ def test_the_one_click_demo_runs_from_photos_to_verdict(visit: Visit) -> None:
     page = visit()
     button(page, "Try the example subject").click()
     expect(page.get_by_text("photos protected, every pixel within its budget")).to_be_visible()
-    button(page, "Attack these photos").click()
+    button(page, "Next: see what an imitator gets").click()
     button(page, "Attack").click()
     expect(page.locator(".verdict")).to_be_visible()
     expect(page.locator(".arm:visible h3")).to_have_text(["Before fine-tuning", "Clean", "Random noise", "Protected"])
+    for name, start in (("Download a result card (PNG)", b"\x89PNG"), ("Download the protected photos (ZIP)", b"PK")):
+        with page.expect_download() as download:
+            page.get_by_text(name).locator("visible=true").click()
+        assert Path(download.value.path()).read_bytes().startswith(start)
+    expect(page.get_by_text("Not made against other models").locator("visible=true")).to_have_count(1)
+    button(page, "Next: does it survive cleaning?").click()
+    expect(button(page, "Test the protection")).to_be_visible()
 
 
 def test_a_download_keeps_the_perturbation_exactly(visit: Visit, photo_files: list[Path], tmp_path: Path) -> None:
@@ -110,7 +117,9 @@ def test_two_visitors_at_once_see_only_their_own(visit: Visit, photo_files: list
     expect(first.get_by_text("1 photo protected")).to_be_visible()
     expect(second.get_by_text("2 photos protected")).to_be_visible()
     sources = "images => images.map(image => image.src)"
-    seen = [set(page.locator("img[src*='/file=']:visible").evaluate_all(sources)) for page in (first, second)]
+    seen = [
+        set(page.locator(".thumbnails img[src*='/file=']:visible").evaluate_all(sources)) for page in (first, second)
+    ]
     assert seen[0] and seen[1] and not seen[0] & seen[1]
     first.wait_for_url("**job=**")
     second.goto(first.url)  # a link that was passed on, or guessed

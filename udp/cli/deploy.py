@@ -18,7 +18,7 @@ from huggingface_hub import HfApi, RepoCard
 from udp.errors import DeploymentFailed, InvalidInput
 
 ROOT = Path(__file__).parents[2]
-PATTERNS = ("app.py", "requirements.txt", "LICENSE", "udp/**/*", "examples/*/*.png", "docs/*")
+PATTERNS = ("app.py", "requirements.txt", "LICENSE", "udp/**/*", "examples/*/*.png", "examples/kept/*/*", "docs/*")
 LEFT_OUT = ("__pycache__", ".pyc")
 README = "README.md"
 THUMBNAIL = "docs/thumbnail.png"  # what a link to the Space shows; made by scripts/thumbnail.py

@@ -140,15 +140,19 @@ class Verdict:
         return text(f"verdict.{self.id}.word")
 
     @property
+    def claim(self) -> Text:
+        """In a few words, without a figure."""
+        values = {"lesson": self.lesson} if self.id is VerdictId.NOT_LEARNED else {}
+        return text(f"verdict.{self.id}", **values)
+
+    @property
     def sentence(self) -> Text:
         """The claim with the figures that it rests on."""
-        values = {"lesson": self.lesson} if self.id is VerdictId.NOT_LEARNED else {}
-        claim = text(f"verdict.{self.id}", **values)
         if self.excess_db is None:
-            return claim
+            return self.claim
         return text(
             "verdict.sentence",
-            claim=claim,
+            claim=self.claim,
             learned=self.learned[ArmName.PROTECTED],
             random=self.learned[ArmName.RANDOM],
             excess=self.excess_db,

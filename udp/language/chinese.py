@@ -34,10 +34,11 @@ def _distance(decibels: float) -> str:
 TEXTS: dict[str, Entry] = {
     # the page
     "page.welcome": """<h1>不可学习的照片</h1>
-<p class="lead">给照片加上微小而有上限的扰动，让在这些照片上微调的扩散模型学到的更少。然后扮演模仿者，看看效果究竟如何。</p>
-<p class="fine"><b>不作保证：</b>它能妨碍模仿，但无法杜绝。换用其他模型、更长的训练、JPEG 压缩、缩放或去噪都可能削弱它；已经在网上的照片不会改变。
+<p class="lead">让图像 AI 更难模仿您的照片：给每个像素加上微小的改动，再训练一个模仿者，看看它学到了什么。</p>""",
+    "page.promise": """<p><b>不作保证：</b>它能妨碍模仿，但无法杜绝。换用其他模型、更长的训练、JPEG 压缩、缩放或去噪都可能削弱它；已经在网上的照片不会改变。
 <b>隐私：</b>只有这个标签页能看到您的照片；关闭几分钟后，照片即从服务器删除。方法：UDP 与 EUDP，
 <a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902</a>。</p>""",
+    "tab.example": "示例",
     "tab.protect": "保护",
     "tab.attack": "攻击",
     "tab.robustness": "稳健性",
@@ -47,6 +48,22 @@ TEXTS: dict[str, Entry] = {
     "page.copy_link": "复制包含这些设置的链接",
     "example.subject": "试用示例主体",
     "example.style": "试用示例风格",
+    # the tab Example
+    "kept.slider": "照片 | 受保护的照片",
+    "kept.arms": "模仿者用这些照片得到什么",
+    "kept.clean": "原照片",
+    "kept.random": "加了随机噪声",
+    "kept.protected": "受保护的照片",
+    "kept.alt": "模仿者得到的图片：{caption}，种子 {seed}",
+    "kept.learned": lambda made, protected, random: (
+        f"用受保护的照片学到原照片所含内容的 {_lesson(protected)}，用随机噪声则为 {_lesson(random)}。这是 {made} 在本页小模型上的一次运行：仅为示例，不是证据。"
+    ),
+    "kept.made": "这是 {made} 在本页小模型上的一次运行：仅为示例，不是证据。",
+    "kept.live": "亲自实时运行",
+    "kept.own": "保护我自己的照片",
+    "kept.choice": "展示哪个示例",
+    "kept.subject": "一个物体",
+    "kept.style": "一种风格",
     # the tab Protect
     "protect.photos": "1. 您的照片",
     "protect.photos.help": "同一主体或同一风格的照片，最多 {most} 张。手边没有照片？试试我们的示例。",
@@ -71,7 +88,15 @@ TEXTS: dict[str, Entry] = {
     "protect.before": "保护前",
     "protect.after": "保护后",
     "protect.download": "下载 PNG 与设置（ZIP）",
-    "protect.attack": "攻击这些照片",
+    # which models a set was made against
+    "reach.nothing": "随机噪声不针对任何模型：它是保护方法必须胜过的对照。",
+    "reach.model": "针对的模型：{model}。",
+    "reach.latents": "还针对 Stable Diffusion 1.x 在 {sides} 像素下的潜变量，通过其编码器的小型复制品。",
+    "reach.encoders": "还针对已发布的自编码器：{names}。",
+    "reach.others": (
+        "没有针对其他模型，例如 SDXL、SD 3 和 FLUX：在那里效果可能不超过随机噪声。JPEG 和缩放会削弱它，“稳健性”标签页可测出削弱多少。请原样保存 PNG。"
+    ),
+    "protect.attack": "下一步：看看模仿者得到什么",
     # the tab Attack
     "attack.photos": "1. 照片",
     "attack.photos.help": "模仿者得到的照片：未经保护的原图，以及受保护的版本。",
@@ -90,6 +115,9 @@ TEXTS: dict[str, Entry] = {
     "attack.results": "模仿者得到的结果",
     "attack.results.help": "同一列的图片使用相同的随机种子。",
     "attack.download": "全部下载（ZIP）",
+    "attack.card": "下载结果卡片（PNG）",
+    "attack.keep": "下载受保护的照片（ZIP）",
+    "attack.cleaned": "下一步：它经得起清理吗？",
     "attack.download.partial": "下载已完成的图片（ZIP）",
     # the tab Robustness
     "robustness.cleanings": "1. 照片如何净化",

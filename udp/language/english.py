@@ -38,12 +38,13 @@ def _texture(excess: Any) -> str:
 TEXTS: dict[str, Entry] = {
     # the page
     "page.welcome": """<h1>Unlearnable photos</h1>
-<p class="lead">Add a small, bounded change to your photos, so that a diffusion model fine-tuned on them learns less. Then
-play the imitator, and see how well that works.</p>
-<p class="fine"><b>No promise:</b> it hinders imitation and cannot rule it out. Other models, longer training, JPEG, resizing
-or denoising can weaken it, and photos already online stay as they are. <b>Private:</b> only this tab sees your photos; they
-are deleted from the server a few minutes after you close it. Methods: UDP and EUDP,
+<p class="lead">Make it harder for image AI to imitate your photos: add a small change to every pixel, then train an
+imitator and see what it gets.</p>""",
+    "page.promise": """<p><b>No promise:</b> it hinders imitation and cannot rule it out. Other models, longer training, JPEG,
+resizing or denoising can weaken it, and photos already online stay as they are. <b>Private:</b> only this tab sees your
+photos; they are deleted from the server a few minutes after you close it. Methods: UDP and EUDP,
 <a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902</a>.</p>""",
+    "tab.example": "Example",
     "tab.protect": "Protect",
     "tab.attack": "Attack",
     "tab.robustness": "Robustness",
@@ -53,6 +54,23 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
     "page.copy_link": "Copy a link to these settings",
     "example.subject": "Try the example subject",
     "example.style": "Try the example style",
+    # the tab Example
+    "kept.slider": "Photo | protected photo",
+    "kept.arms": "What an imitator gets from…",
+    "kept.clean": "the photos",
+    "kept.random": "random noise added",
+    "kept.protected": "protected photos",
+    "kept.alt": "What the imitator got: {caption}, seed {seed}",
+    "kept.learned": lambda made, protected, random: (
+        f"From the protected photos it learned {_lesson(protected)} of what the clean ones teach, from random noise "
+        f"{_lesson(random)}. One run of {made} on this page's small model: an example, not evidence."
+    ),
+    "kept.made": "One run of {made} on this page's small model: an example, not evidence.",
+    "kept.live": "Run it yourself, live",
+    "kept.own": "Protect my own photos",
+    "kept.choice": "Show the example of",
+    "kept.subject": "an object",
+    "kept.style": "a style",
     # the tab Protect
     "protect.photos": "1. Your photos",
     "protect.photos.help": "Up to {most} of one subject, or of one style. No photos at hand? Try ours.",
@@ -79,7 +97,16 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
     "protect.before": "Before",
     "protect.after": "After",
     "protect.download": "Download PNGs and settings (ZIP)",
-    "protect.attack": "Attack these photos",
+    "protect.attack": "Next: see what an imitator gets",
+    # which models a set was made against
+    "reach.nothing": "Random noise is made against no model: it is the control that a protection has to beat.",
+    "reach.model": "Made against: {model}.",
+    "reach.latents": "Also against the latents of Stable Diffusion 1.x at {sides} px, through a small copy of its encoder.",
+    "reach.encoders": "Also against the published autoencoders: {names}.",
+    "reach.others": (
+        "Not made against other models, such as SDXL, SD 3 and FLUX: there it may do no more than random noise. JPEG and "
+        "resizing weaken it: the tab Robustness shows how far. Keep the PNGs as they are."
+    ),
     # the tab Attack
     "attack.photos": "1. Photos",
     "attack.photos.help": "What the imitator gets hold of: your photos as they were, and as you protected them.",
@@ -98,6 +125,9 @@ are deleted from the server a few minutes after you close it. Methods: UDP and E
     "attack.results": "What the imitator gets",
     "attack.results.help": "Pictures in one column start from the same seed.",
     "attack.download": "Download everything (ZIP)",
+    "attack.card": "Download a result card (PNG)",
+    "attack.keep": "Download the protected photos (ZIP)",
+    "attack.cleaned": "Next: does it survive cleaning?",
     "attack.download.partial": "Download the finished pictures (ZIP)",
     # the tab Robustness
     "robustness.cleanings": "1. How the photos are cleaned",

@@ -28,6 +28,7 @@ from udp.ui.state.work import Runner, run_here
 from udp.ui.tabs.about import AboutTab
 from udp.ui.tabs.attack import AttackTab
 from udp.ui.tabs.base import Page, Tab
+from udp.ui.tabs.example import ExampleTab
 from udp.ui.tabs.job_tab import JobTab
 from udp.ui.tabs.protect import PHOTOS_HELP, ProtectTab
 from udp.ui.tabs.robustness import CHOICE_HELP, RobustnessTab
@@ -40,10 +41,11 @@ MOST_BYTES = (
 MOST_SESSIONS = 200  # pages that gradio remembers at once, where it does not hear that one was closed
 CACHE_SECONDS = 12 * 3600
 HEADER = f'<header class="masthead">{word("page.welcome")}</header>'
+PROMISE = f'<div class="promise">{word("page.promise")}</div>'
 
 
 # In the order they are shown: a tab may need what those before it offer (`Page`).
-TABS: tuple[type[Tab], ...] = (ProtectTab, AttackTab, RobustnessTab, AboutTab)
+TABS: tuple[type[Tab], ...] = (ExampleTab, ProtectTab, AttackTab, RobustnessTab, AboutTab)
 
 
 def launch_options() -> dict[str, Any]:
@@ -84,6 +86,9 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         session = context.session(request)
         session.secret = session.secret or secret
         updates = settings_updates(controls, query, defaults)
+        named = [tab.kind for tab in pages if any(f"{tab.kind}." in part for part in query.split("&"))]
+        if named:  # who follows a link to settings wants those
+            updates[tabs] = gr.Tabs(selected=named[0])
         job_id = parse_qs(query.removeprefix("?")).get("job", [""])[0]
         if job_id and not sessions.rejoin(request.session_hash, job_id, secret):
             updates[notice] = gr.HTML(message(GONE), visible=True)
@@ -101,10 +106,12 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         gr.HTML(HEADER, padding=False)
         notice = gr.HTML(visible=False, padding=False)
         built: list[tuple[Tab, gr.Tab]] = []
-        with gr.Tabs(selected=TABS[0].kind) as tabs:
-            for kind in TABS:
+        kinds = [kind for kind in TABS if kind.offered()]
+        with gr.Tabs(selected=kinds[0].kind) as tabs:
+            for kind in kinds:
                 with gr.Tab(word(f"tab.{kind.kind}"), id=kind.kind) as item:
                     built.append((kind(context), item))
+        gr.HTML(PROMISE, padding=False)
         page = Page(tabs)
         for tab, item in built:
             tab.connect(page, item)
@@ -115,6 +122,8 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         controls = [(f"{tab.kind}.{name}", control) for tab in pages for name, control in tab.controls()]
         settings = [control for _, control in controls]
         arrived = demo.load(arrive, [secret, query], [tabs, notice, *settings], js=ARRIVE, **QUICK)
+        for tab, _ in built:
+            tab.arrived(arrived)
         for tab in pages:
             copied = tab.copy.click(
                 lambda *values: settings_query(controls, values, defaults), settings, query, **QUICK

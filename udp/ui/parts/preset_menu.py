@@ -12,7 +12,6 @@ from udp.imitation.prompts import PRESETS, Preset
 from udp.ui.parts.layout import QUICK
 
 FIELDS = {item.name for item in dataclasses.fields(Preset)}
-EXAMPLE_PRESETS = {"subject": "object", "style": "style"}  # what the photos of each example set show
 
 
 class PresetMenu:

@@ -30,6 +30,15 @@ STAGE_SERIES = {
     Stage.PERTURBING: Series(text("plot.photos"), "#d55e00"),
 }
 MOST_POINTS = 300
+# A tab that was opened by a button elsewhere takes a moment to be drawn, and its bar may lie below the window.
+TO_THE_BAR = """() => {
+  let tries = 0;
+  const look = setInterval(() => {
+    const bar = [...document.querySelectorAll('.job')].find(e => e.offsetParent);
+    if (bar) bar.scrollIntoView({ block: 'center' });
+    if (bar || ++tries > 50) clearInterval(look);
+  }, 100);
+}"""
 
 
 def time_left(seconds: float | None) -> Text:

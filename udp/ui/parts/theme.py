@@ -93,11 +93,12 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """What the page's head has: languages, and the phone's address bar in the page's colour."""
+    """What the page's head has: languages, the phone's address bar in the page's colour, and a margin as narrow as a phone."""
     return f"""
 {say.head()}
 <meta name="theme-color" content="#faf8f5" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#1c1917" media="(prefers-color-scheme: dark)">
+<style>@media (max-width: 640px) {{ .gradio-container > .main {{ padding: .4rem .75rem !important; }} }}</style>
 """
 
 
@@ -106,11 +107,23 @@ CSS = """
 footer .divider { display: none; }
 .gradio-container { width: 100%; max-width: 1140px !important; margin: 0 auto !important; }
 .hide-container > .html-container { padding: 0 !important; }
-.masthead { padding: 1.25rem 0 .25rem; }
-.masthead h1 { font-size: 2rem; line-height: 1.2; font-weight: 700; letter-spacing: -.02em; margin: 0 0 .5rem; text-wrap: balance; }
-.masthead p { max-width: 46rem; line-height: 1.6; margin: 0 0 .6rem; }
-.masthead .lead { font-size: 1.08rem; }
-.masthead .fine { color: var(--body-text-color-subdued); font-size: .95rem; }
+.masthead { padding: .5rem 0 0; }
+.masthead h1 { font-size: 2rem; line-height: 1.2; font-weight: 700; letter-spacing: -.02em; margin: 0 0 .35rem; text-wrap: balance; }
+.masthead p { max-width: 68rem; line-height: 1.5; margin: 0; }
+.masthead .lead { font-size: 1.05rem; }
+.promise { color: var(--body-text-color-subdued); font-size: .92rem; line-height: 1.6; max-width: 60rem; padding: .5rem 0; }
+.promise p { margin: 0; }
+.kept h2 { font-size: 1.2rem; line-height: 1.35; font-weight: 700; letter-spacing: -.01em; margin: 0; }
+.kept .column { gap: .5rem !important; }
+.kept-arms { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); column-gap: .9rem; }
+.kept-arms figure { margin: 0; border-top: 4px solid var(--neutral-400); padding-top: .35rem; display: grid;
+  grid-template-rows: subgrid; grid-row: span 3; gap: .35rem; align-content: start; }
+.kept-arms figcaption { font-weight: 700; line-height: 1.3; }
+.kept-arms img { display: block; width: 100%; height: auto; border-radius: 6px; }
+.kept-more { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .35rem; }
+.kept-verdict { border-left: 4px solid var(--color-accent); padding: .1rem 0 .1rem .8rem; margin-top: .7rem; }
+.kept-verdict p { font-size: 1.05rem; line-height: 1.4; font-weight: 700; margin: 0; }
+.kept-verdict small { color: var(--body-text-color-subdued); font-size: .9rem; line-height: 1.45; display: block; }
 .section { margin-top: .5rem; gap: 0 !important; }
 .section h2 { font-size: 1.2rem; line-height: 1.35; font-weight: 700; letter-spacing: -.01em; margin: 0 0 .2rem; }
 .section p { color: var(--body-text-color-subdued); margin: 0; max-width: 72ch; line-height: 1.55; }
@@ -147,7 +160,7 @@ footer .divider { display: none; }
 .figures th:first-child { text-align: left; padding-left: 0 !important; min-width: 11rem; font-weight: 600; }
 .figures small { display: block; font-weight: 400; color: var(--body-text-color-subdued); font-size: .85rem; }
 .about { max-width: 54rem; padding: .5rem 0 1rem; line-height: 1.6; }
-.about a, .masthead a { padding: 0 !important; }
+.about a, .promise a { padding: 0 !important; }
 .about h2 { font-size: 1.2rem; font-weight: 700; margin: 1.4rem 0 .5rem; }
 .about ul { list-style: disc; padding-left: 1.2rem; } .about li { margin: .4rem 0; }
 .about pre { overflow-x: auto; padding: .8rem 1rem; border: 1px solid var(--border-color-primary); border-radius: 6px;
@@ -164,8 +177,13 @@ footer .divider { display: none; }
 @media (max-width: 640px) {
   .about .steps { grid-template-columns: minmax(0, 1fr); }
   .about .steps li + li::before { content: "\\2193"; left: 50%; top: -1.9rem; }
-  .masthead h1 { font-size: 1.6rem; }
-  .gradio-container { padding-left: .75rem !important; padding-right: .75rem !important; }
+  .masthead h1 { font-size: 1.45rem; margin-bottom: .2rem; }
+  .masthead .lead { font-size: 1rem; line-height: 1.4; }
+  .kept-more { display: none !important; }
+  .kept-arms { column-gap: .5rem; } .kept-arms figcaption { font-size: .9rem; line-height: 1.25; }
+  .kept-slider img, .kept-slider .slider-wrap { max-height: 165px !important; }
+  .kept .row { gap: .5rem !important; } .kept h2 { font-size: 1.05rem; }
+  .kept-verdict { margin-top: .4rem; } .kept-verdict p { font-size: .98rem; } .kept-verdict small { font-size: .82rem; line-height: 1.35; }
   .arm .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }
   .figures table { font-size: .82rem; }
   .figures small { font-size: .78rem; }
@@ -178,7 +196,7 @@ footer .divider { display: none; }
   .figures.few thead th:first-child { display: none; }
 }
 """
-CSS += "".join(f".arm .arm-{arm} {{ border-color: {arm.colour}; }}\n" for arm in TRAINED)
+CSS += "".join(f".arm .arm-{arm}, .kept-arms .kept-{arm} {{ border-color: {arm.colour}; }}\n" for arm in TRAINED)
 # The second and third step of the page About are what the plot of a protection shows.
 CSS += "".join(
     f".about .steps li:nth-child({place}) {{ border-top: 4px solid {series.colour}; }}\n"

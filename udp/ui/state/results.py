@@ -22,6 +22,7 @@ from udp.photos import Photo, PhotoSet, flattened, read_photo, read_photos, read
 from udp.protection.base import ProtectionMethod
 from udp.protection.budget import whole_levels
 from udp.protection.folder import Protection
+from udp.reports.card import card
 from udp.reports.html import called
 from udp.reports.lab import lab_manifest, write_lab
 from udp.reports.pictures import grid
@@ -31,6 +32,7 @@ from udp.settings import publish_settings
 MOST_PHOTOS = 16
 MOST_MEGAPIXELS = 200  # of all photos together: about 3 GB while protecting
 PREVIEW_SIDE = 1400
+CARD = "card.png"
 THUMBNAIL_SIDE = 320
 NAME_LENGTH = 80
 KINDS = ("clean", "protected", "before", "after", "perturbation", "thumbnail")
@@ -67,6 +69,7 @@ class SavedProtection:
     seed: int
     example: str = ""
     skipped: tuple[Text | str, ...] = ()
+    model: str = ""
 
     def load(self) -> tuple[list[Photo], list[Photo]]:
         """The clean and the protected photos, read back."""
@@ -156,7 +159,7 @@ def save_protection(made: Protection, folder: Path, example: str = "") -> SavedP
             bundle.write(photo.protected, f"{photo.name}.png")
         bundle.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
     return SavedProtection(
-        tuple(saved), made.method, gain, archive, made.prompt, made.seed, example, tuple(made.left_out)
+        tuple(saved), made.method, gain, archive, made.prompt, made.seed, example, tuple(made.left_out), made.model
     )
 
 
@@ -167,7 +170,7 @@ def save_attack(
     folder: Path,
     warnings: Sequence[Text] = (),
 ) -> tuple[dict[str, list[Path]], Path]:
-    """Write every arm's pictures, a grid, losses.csv, report.json and what was learned into a ZIP.
+    """Write every arm's pictures, a grid, a card, losses.csv, report.json and what was learned into a ZIP.
 
     Returns pictures by arm, and the ZIP.
     """
@@ -181,6 +184,7 @@ def save_attack(
         for path, image in zip(pictures[arm.name], arm.images, strict=True):
             Image.fromarray(image).save(path)
     grid({called(arm.name): arm.images for arm in arms}).save(folder / "grid.png")
+    card(report, Path(model).name, protection).save(folder / CARD)
     write_whole(folder / "losses.csv", losses_table(report))
     content = attack_manifest(report, model, warnings)
     if protection:
@@ -190,7 +194,7 @@ def save_attack(
         for arm_name, paths in pictures.items():
             for path in paths:
                 bundle.write(path, f"pictures/{arm_name}/{path.name}")
-        for name in ("grid.png", "losses.csv"):
+        for name in ("grid.png", CARD, "losses.csv"):
             bundle.write(folder / name, name)
         for name, data in learned_files(report).items():
             bundle.writestr(name, data)

@@ -77,10 +77,9 @@ def session_source(session: Session, otherwise: str = NO_PHOTOS) -> Source:
     return saved_source(saved)
 
 
-def saved_example(session: Session) -> SavedProtection | None:
-    """The example subject, if it is protected already."""
-    made = session.protection
-    return made if made and made.example == "subject" else session.example
+def saved_example(session: Session, name: str) -> SavedProtection | None:
+    """The example `name`, if it is protected already."""
+    return next((made for made in (session.protection, session.example) if made and made.example == name), None)
 
 
 def describe(session: Session, clean: Sequence[Path], protected: Sequence[Path]) -> tuple[str, list[tuple[str, str]]]:

@@ -23,14 +23,16 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo_gallery, section, seed_box
-from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
+from udp.ui.parts.preset_menu import PresetMenu
+from udp.ui.parts.reached import reached
 from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.tables import attack_table, grounds, verdict_panel
 from udp.ui.say import word
 from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt, example_files, note_uploads
 from udp.ui.state.jobs import Job
-from udp.ui.state.results import pack, save_attack, save_protection, take_photos
+from udp.ui.state.kept import EXAMPLE_PRESETS, example_prompt
+from udp.ui.state.results import CARD, SavedProtection, pack, save_attack, save_protection, take_photos
 from udp.ui.state.sessions import Session
 from udp.ui.state.values import from_values
 from udp.ui.state.work import PROMPT, AttackWork
@@ -43,7 +45,10 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Saved:
-    """A finished attack and where it lies; `own` if it was on the visitor's own sets, which `warnings` are about."""
+    """A finished attack and where it lies; `own` if it was on the visitor's own sets, which `warnings` are about.
+
+    `protection` is the protection of this session that it was on.
+    """
 
     report: Report
     trial: Trial
@@ -51,6 +56,7 @@ class Saved:
     archive: Path
     own: bool
     warnings: tuple[Text, ...] = ()
+    protection: SavedProtection | None = None
 
 
 class AttackTab(JobTab):
@@ -121,7 +127,12 @@ class AttackTab(JobTab):
         self.verdict = gr.HTML(padding=False)
         self.rows = self._rows()
         self.figures = gr.HTML(padding=False)
-        self.download = gr.DownloadButton(word("attack.download"), size="lg")
+        with gr.Row():
+            self.keep = gr.DownloadButton(word("attack.keep"), variant="primary", size="lg")
+            self.card = gr.DownloadButton(word("attack.card"), size="lg")
+            self.download = gr.DownloadButton(word("attack.download"), size="lg")
+        self.reach = gr.HTML(padding=False)
+        self.to_robustness = gr.Button(word("attack.cleaned"), size="md")
 
     @staticmethod
     def _rows() -> Rows:
@@ -152,12 +163,17 @@ class AttackTab(JobTab):
         self.estimated()
         self.sampling.follow(self.model)
         self.preset.connect(self.instance_prompt, self.controls())
-        for button, example in ((self.start, False), (self.example, True)):
+        started = [(self.start, gr.State("")), (self.example, gr.State("subject")), *page.examples]
+        for button, example in started:
             event = self.pressed(button)
-            if example:
-                event = event.then(self._name_example, None, self.preset.parts, **QUICK)
-            self.run_after(event, self._prepare, [gr.State(example), *self.inputs.components])
+            if button is not self.start:
+                event = event.then(self._name_example, example, self.preset.parts, **QUICK)
+            self.run_after(event, self._prepare, [example, *self.inputs.components])
+            if button not in (self.start, self.example):
+                opened = button.click(lambda: gr.Tabs(selected=self.kind), None, page.tabs, **QUICK)
+                opened.then(None, None, None, js=show.TO_THE_BAR, **QUICK)
         self.connect_stop()
+        self.to_robustness.click(lambda: gr.Tabs(selected="robustness"), None, page.tabs, **QUICK)
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
@@ -170,7 +186,10 @@ class AttackTab(JobTab):
             self.results,
             self.verdict,
             self.figures,
+            self.keep,
+            self.card,
             self.download,
+            self.reach,
         ]
 
     def live(self, session: Session, job: Job) -> Updates:
@@ -201,8 +220,8 @@ class AttackTab(JobTab):
                 Image.fromarray(image).save(path)
         return paths
 
-    def _name_example(self) -> Updates:
-        return self.preset.choose(EXAMPLE_PRESETS["subject"])
+    def _name_example(self, example: str) -> Updates:
+        return self.preset.choose(EXAMPLE_PRESETS[example])
 
     def _refresh(self, request: gr.Request, clean: list[str] | None, protected: list[str] | None) -> Updates:
         with friendly():
@@ -219,18 +238,19 @@ class AttackTab(JobTab):
         return self._described(session, [], [])
 
     def _source(
-        self, session: Session, example: bool, clean: list[Path], protected: list[Path], arms: list[str]
+        self, session: Session, example: str, clean: list[Path], protected: list[Path], arms: list[str]
     ) -> sources.Source:
         if example:
-            saved = sources.saved_example(session)
+            saved = sources.saved_example(session, example)
             if saved:
                 return sources.saved_source(saved)
-            return sources.Source(take_photos(example_files(session, "subject")), None, EUDP())
+            photos = take_photos(example_files(session, example))
+            return sources.Source(photos, None, EUDP(), prompt=example_prompt(example))
         if clean or protected:
             return sources.uploaded_source(clean, protected, arms)
         return sources.session_source(session)
 
-    def _work(self, session: Session, example: bool, *values: Any) -> tuple[AttackWork, sources.Source]:
+    def _work(self, session: Session, example: str, *values: Any) -> tuple[AttackWork, sources.Source]:
         given = self.inputs.read(values)
         if not given["arms"]:
             raise InvalidInput("expected at least one set to compare, got none")
@@ -263,20 +283,23 @@ class AttackTab(JobTab):
         own = {name: given[name] for name in ("seed", "pictures", "sampling_steps", "guidance")}
         return from_values(Trial, {"instance_prompt": called, "prompt": clean_prompt(given["prompt"], called), **own})
 
-    def _prepare(self, session: Session, example: bool, *values: Any) -> Prepared:
+    def _prepare(self, session: Session, example: str, *values: Any) -> Prepared:
         work, source = self._work(session, example, *values)
+        attacked = sources.saved_example(session, example) if example else session.protection or session.example
 
         def save(result: tuple[Report, Protection | None]) -> Saved:
             report, made = result
             known = source.method if source.known and source.protected else None
+            kept = attacked if source.known else None
             if made:
                 place = session.new_folder("example")
-                session.example, known = save_protection(made, place, "subject"), made.method
+                session.example, known = save_protection(made, place, example), made.method
+                kept = session.example
                 session.keep("example", place)
             folder = session.new_folder("attack")
             pictures, archive = save_attack(report, work.model_name, known, folder, source.warnings)
             session.keep("attack", folder)
-            return Saved(report, work.trial, pictures, archive, not source.known, source.warnings)
+            return Saved(report, work.trial, pictures, archive, not source.known, source.warnings, kept)
 
         for warning in source.warnings:
             gr.Warning(html.escape(ENGLISH.say(warning)), title="Do these two sets belong together?")
@@ -284,6 +307,7 @@ class AttackTab(JobTab):
 
     def finished(self, session: Session, saved: Saved) -> tuple[Text, Updates]:
         """See `JobTab.finished`."""
+        made = saved.protection
         rows: Updates = {column: gr.Column(visible=False) for column, _ in self.live_rows.values()}
         for name, row in self.rows.items():
             rows |= self._fill(row, saved.pictures.get(name, []), saved.trial)
@@ -294,5 +318,8 @@ class AttackTab(JobTab):
             self.results: gr.Column(visible=True),
             self.verdict: verdict_panel(saved.report, saved.warnings),
             self.figures: f"{attack_table(saved.report)}{grounds(saved.report)}",
+            self.keep: gr.DownloadButton(value=str(made.archive) if made else None, visible=bool(made)),
+            self.card: str(saved.archive.with_name(CARD)),
             self.download: str(saved.archive),
+            self.reach: reached(made) if made else "",
         }

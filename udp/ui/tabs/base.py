@@ -15,10 +15,15 @@ from udp.ui.state.context import Context
 
 @dataclass
 class Page:
-    """What a tab may know of the page: how to open another tab, and the events that end with a new protection."""
+    """What a tab may know of the page: how to open another tab, and what the tabs before it offer.
+
+    `protections` are the events that end with a new protection, `examples` buttons elsewhere that start an attack on the
+    example which a component beside them names.
+    """
 
     tabs: gr.Tabs
     protections: list[gr.events.Dependency] = field(default_factory=list)
+    examples: list[tuple[gr.Button, gr.components.Component]] = field(default_factory=list)
 
 
 class Tab:
@@ -28,6 +33,14 @@ class Tab:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+
+    @classmethod
+    def offered(cls) -> bool:
+        """Whether the page has this tab."""
+        return True
+
+    def arrived(self, event: gr.events.Dependency) -> None:
+        """Add what is to happen once a page was loaded, which `event` ends."""
 
     def connect(self, page: Page, item: gr.Tab) -> None:
         """Add the events, once all tabs are built and those before this one are connected; `item` is this one's place."""

@@ -15,10 +15,12 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
-from udp.ui.parts.preset_menu import EXAMPLE_PRESETS, PresetMenu
+from udp.ui.parts.preset_menu import PresetMenu
+from udp.ui.parts.reached import reached
 from udp.ui.parts.tables import left_out, visibility_table
 from udp.ui.say import word
 from udp.ui.state.context import Context, clean_prompt, example_files, example_name, note_uploads, whole_seed
+from udp.ui.state.kept import EXAMPLE_PRESETS
 from udp.ui.state.results import (
     MOST_PHOTOS,
     SavedPhoto,
@@ -104,6 +106,7 @@ class ProtectTab(JobTab):
         with gr.Row():
             self.download = gr.DownloadButton(word("protect.download"), size="lg")
             self.to_attack = gr.Button(word("protect.attack"), variant="primary", size="lg")
+        self.reach = gr.HTML(padding=False)
         self.figures = gr.HTML(padding=False)
 
     @staticmethod
@@ -152,6 +155,7 @@ class ProtectTab(JobTab):
             self.after,
             self.figures,
             self.download,
+            self.reach,
         ]
 
     def restored(self, session: Session) -> Updates:
@@ -219,6 +223,7 @@ class ProtectTab(JobTab):
             **self._pictures(saved.photos[0], saved.gain),
             self.figures: f"{left_out(saved.skipped)}{visibility_table(saved.photos)}",
             self.download: str(saved.archive),
+            self.reach: reached(saved),
         }
 
     def _pictures(self, photo: SavedPhoto, gain: float) -> Updates:

@@ -1,0 +1,121 @@
+"""The tab Example: what came out of a finished run, seen before anybody has clicked anything."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+
+import gradio as gr
+
+from udp.evaluation.arm_names import TRAINED, ArmName
+from udp.language import ENGLISH, text
+from udp.ui.parts.layout import QUICK
+from udp.ui.parts.progress import message
+from udp.ui.say import speech, spoken, word
+from udp.ui.state.context import Context
+from udp.ui.state.kept import EXAMPLE_PRESETS, KeptRun, example_units, read_kept
+from udp.ui.tabs.base import Page, Tab
+
+
+class ExampleTab(Tab):
+    """A photo and its protected copy, what the imitator got from each set, the verdict, and where to go from there."""
+
+    kind = "example"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.runs = kept_runs()
+        self.boxes = [self._run(run, visible=run is self.runs[0]) for run in self.runs]
+        names = [run.name for run in self.runs]
+        with gr.Row(elem_classes="kept-go"):
+            self.live = gr.Button(word("kept.live"), variant="primary", size="lg", min_width=220)
+            self.own = gr.Button(word("kept.own"), size="lg", min_width=220)
+        self.estimate = gr.HTML(padding=False)
+        self.choice = gr.Radio(
+            [(f"{word(f'kept.{name}')}", name) for name in names],
+            value=names[0],
+            label=word("kept.choice"),
+            visible=len(names) > 1,
+            elem_classes="kept-choice",
+        )
+
+    @classmethod
+    def offered(cls) -> bool:
+        """See `Tab.offered`: an installation has no kept runs."""
+        return bool(kept_runs())
+
+    @staticmethod
+    def _run(run: KeptRun, visible: bool) -> gr.Column:
+        with gr.Column(visible=visible, elem_classes="kept") as box, gr.Row():
+            with gr.Column(scale=6, min_width=280):
+                gr.ImageSlider(
+                    (str(run.photo), str(run.protected)),
+                    label=word("kept.slider"),
+                    format="png",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    max_height=380,
+                    elem_classes="kept-slider",
+                )
+            with gr.Column(scale=11, min_width=320):
+                gr.HTML(f"<h2>{word('kept.arms')}</h2>", padding=False)
+                gr.HTML(outcome(run), padding=False)
+        return box
+
+    def _expected(self, request: gr.Request, name: str) -> tuple[gr.Button, str]:
+        """How long it would take, on the button in short and below it with what that rests on."""
+        said = self.context.pace.estimate(self.context.owner.model, example_units(name))
+        time = f" ({speech(request).say(said.values['time'])})" if "time" in said.values else ""
+        return gr.Button(f"{word('kept.live')}{time}"), message(said)
+
+    def connect(self, page: Page, item: gr.Tab) -> None:
+        """See `Tab.connect`."""
+
+        def show(name: str) -> dict[gr.Column, gr.Column]:
+            return {box: gr.Column(visible=run.name == name) for run, box in zip(self.runs, self.boxes, strict=True)}
+
+        self.choice.change(show, self.choice, self.boxes, **QUICK)
+        self.own.click(lambda: gr.Tabs(selected="protect"), None, page.tabs, **QUICK)
+        page.examples.append((self.live, self.choice))
+
+    def arrived(self, event: gr.events.Dependency) -> None:
+        """See `Tab.arrived`: by now it may be known how fast runs are here."""
+        event.then(self._expected, self.choice, [self.live, self.estimate], **QUICK)
+
+
+def kept_runs() -> list[KeptRun]:
+    """The runs at hand, the subject first."""
+    return [run for run in map(read_kept, EXAMPLE_PRESETS) if run]
+
+
+def outcome(run: KeptRun) -> str:
+    """The pictures of each set side by side, and what they amount to, as HTML."""
+    arms = "".join(_arm(run, arm) for arm in TRAINED)
+    learned = run.verdict.learned
+    grounds = text("kept.made", made=run.made)
+    if learned:
+        shares = {"protected": learned[ArmName.PROTECTED], "random": learned[ArmName.RANDOM]}
+        grounds = text("kept.learned", made=run.made, **shares)
+    return (
+        f'<div class="kept-arms">{arms}</div><div class="kept-verdict"><p>{spoken(run.verdict.claim)}</p>'
+        f"<small>{spoken(grounds)}</small></div>"
+    )
+
+
+def _arm(run: KeptRun, arm: ArmName) -> str:
+    caption = text(f"kept.{arm}")
+    pictures = [
+        f'<img src="{_inline(path)}" width="128" height="128" '
+        f'alt="{html.escape(ENGLISH.say(text("kept.alt", caption=caption, seed=seed)))}">'
+        for seed, path in zip(run.seeds, run.pictures[str(arm)], strict=True)
+    ]
+    return (
+        f'<figure class="kept-{arm}"><figcaption>{spoken(caption)}</figcaption>{pictures[0]}'
+        f'<div class="kept-more">{"".join(pictures[1:])}</div></figure>'
+    )
+
+
+def _inline(path: Path) -> str:
+    # In the page itself, so that they are there with its first words; a few kilobytes each.
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

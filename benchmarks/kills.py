@@ -3,7 +3,7 @@
     python -m benchmarks.kills                                             # 50 kills of the commands, 5 of the app
     python -m benchmarks.kills --kills 6 --app-kills 1 --out FILE.json     # a trial
 
-`udp protect` (in sets of two photos), `udp attack` and `udp evaluate`, each with a tiny random model, get SIGKILL between their
+`udp protect` (in sets of two photos), `udp attack` and `udp evaluate`, each on `--model`, get SIGKILL between their
 start and a little after their usual end; often the run that goes on is killed too. After every kill each file there must be
 whole, and what was finished must stay as it is. The last run is left alone: its folder must hold the same files, byte for byte,
 as that of a run that nobody disturbed, and so nothing else. The app is killed while it serves a visitor: what the visitor has
@@ -43,7 +43,6 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from tests.families import build as build_model
 from udp.cli import build_parser
 from udp.cli import main as udp
 from udp.models.loading import load_model
@@ -191,10 +190,10 @@ class Killing:
         return self.counts["kills"] - before
 
 
-def prepare(place: Path) -> None:
-    """A model and photos below `place`, and all that the runs need loaded, so that a child inherits it."""
+def prepare(place: Path, model: str) -> None:
+    """Photos below `place`, and all that the runs need loaded, so that a child inherits it."""
     division.SET_PHOTOS = 2
-    load_model(str(build_model("sd1", place / "model")))
+    load_model(model)
     build_parser()  # imports every command
     (place / "photos").mkdir()
     (place / "tmp").mkdir()
@@ -204,22 +203,22 @@ def prepare(place: Path) -> None:
         image.save(place / "photos" / f"{index}.png")
 
 
-def commands(place: Path, moments: random.Random, only: list[str]) -> list[Killing]:
+def commands(place: Path, model: str, moments: random.Random, only: list[str]) -> list[Killing]:
     """Those of the three commands that are called in `only`."""
-    photos, model = str(place / "photos"), ["--model", str(place / "model")]
+    photos = str(place / "photos")
     given = {
         "protect": [photos, *TINY],
         "attack": ["--instance", str(place / "protect-whole"), *TRIAL],
         "evaluate": [photos, *TINY, *LAB],
     }
-    return [Killing(name, [name, *model, *given[name]], place, moments) for name in COMMANDS if name in only]
+    return [Killing(name, [name, "--model", model, *given[name]], place, moments) for name in COMMANDS if name in only]
 
 
 class App:
     """The app with one visitor; both are children, and the app is killed while the visitor waits."""
 
-    def __init__(self, place: Path, moments: random.Random) -> None:
-        self.place, self.moments, self.faults, self.counts = place, moments, [], Counter()
+    def __init__(self, place: Path, model: str, moments: random.Random) -> None:
+        self.place, self.model, self.moments, self.faults, self.counts = place, model, moments, [], Counter()
         self.temporary = place / "app"
         self.temporary.mkdir()
         self.first, self.seconds = None, 5.0
@@ -236,7 +235,7 @@ class App:
             from udp.ui.page import build, launch_options
             from udp.ui.state.owner import Owner
 
-            build(Owner(model=str(self.place / "model"), models=("mini",))).launch(quiet=True, **launch_options())
+            build(Owner(model=self.model, models=("mini",))).launch(quiet=True, **launch_options())
             return 0
 
         child, address, start = forked(serve, self.place / "log"), f"http://127.0.0.1:{port}/", time.monotonic()
@@ -311,6 +310,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--kills", type=int, default=50, help="kills of the commands at least (default 50)")
     parser.add_argument("--app-kills", type=int, default=5, help="kills of the app at least (default 5)")
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), help="some of the commands")
+    parser.add_argument("--model", default="mini", help="a small one: a kill should cost seconds (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default 0)")
     parser.add_argument("--out", type=Path, help="a file for the figures, as JSON")
     options = parser.parse_args(arguments)
@@ -318,12 +318,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     moments, start = random.Random(options.seed), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        prepare(place)
-        killings, done, turn = commands(place, moments, options.only) if options.kills else [], 0, 0
+        prepare(place, options.model)
+        killings, done, turn = commands(place, options.model, moments, options.only) if options.kills else [], 0, 0
         while done < options.kills:
             done += killings[turn % len(killings)].round()
             turn += 1
-        app = App(place, moments)
+        app = App(place, options.model, moments)
         while app.counts["kills"] < options.app_kills:
             app.round(app.counts["kills"])
     found = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.conftest import picture
+import numpy as np
+
 from udp.evaluation.arm_names import TRAINED
 from udp.evaluation.arms import Arm, Report
 from udp.evaluation.interval import Interval
@@ -28,7 +29,7 @@ def make_runs(place: Path) -> None:
     for name in EXAMPLE_PRESETS:
         work = example_work(name)
         made = Protection(work.clean, work.clean, work.clean, work.method, MODEL, work.protection_prompt, 0)
-        images = tuple(picture(seed, 128, 128) for seed in range(4))
+        images = tuple(np.random.default_rng(seed).integers(0, 256, (128, 128, 3), np.uint8) for seed in range(4))
         arms = tuple(Arm(str(arm), images, (), {"clean_loss": 0.5}) for arm in TRAINED)
         report = Report(
             Arm("base", images, (), {}), arms, VERDICT, recipe=work.recipe, trial=for_model(work.trial, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import picture
 from udp.errors import InvalidInput
@@ -18,13 +20,20 @@ from udp.evaluation.arms import Arm
 from udp.evaluation.cells import FolderStore
 from udp.files import finished, finishing
 from udp.models.base import DiffusionModel
-from udp.photos import Photo
+from udp.photos import Photo, write_picture
 from udp.protection.folder import Protection, protect_once
 from udp.protection.methods import RandomNoise
 from udp.ui.state.context import note_uploads
-from udp.ui.state.sessions import LOCK, Session, Sessions, remove_orphans
+from udp.ui.state.sessions import LOCK, Session, Sessions, _close, remove_orphans
 
 ARM = Arm("clean", (picture(0), picture(1)), (0.5, 0.4), {"fid": 1.0}, ({"fid": 1.0},), {"fid": (0.5, 2.0)})
+
+
+def edited(folder: Path, **values: object) -> None:
+    cell = json.loads((folder / "cell.json").read_text())
+    (folder / "cell.json").write_text(json.dumps({**cell, **values}))
+
+
 WOUNDS: dict[str, Callable[[Path], object]] = {
     "no cell": lambda folder: (folder / "cell.json").unlink(),
     "cut cell": lambda folder: (folder / "cell.json").write_text((folder / "cell.json").read_text()[:40]),
@@ -34,6 +43,12 @@ WOUNDS: dict[str, Callable[[Path], object]] = {
     "parts missing": lambda folder: (folder / "cell.json").write_text('{"key": "k", "images": []}'),
     "no picture": lambda folder: (folder / "cell-1.png").unlink(),
     "cut picture": lambda folder: (folder / "cell-1.png").write_bytes((folder / "cell-1.png").read_bytes()[:300]),
+    "another picture": lambda folder: write_picture(folder / "cell-1.png", Image.new("RGB", (8, 8))),
+    "no figures": lambda folder: edited(folder, figures={}),
+    "figures that are none": lambda folder: edited(folder, figures={"fid": "x"}),
+    "no losses": lambda folder: edited(folder, losses=[None]),
+    "no pictures named": lambda folder: edited(folder, images=[]),
+    "another arm": lambda folder: edited(folder, arm="random"),
     "no folder": lambda folder: [path.unlink() for path in folder.iterdir()] and folder.rmdir(),
 }
 
@@ -196,6 +211,22 @@ def test_two_processes_in_one_folder_leave_each_others_visitors_alone(tmp_path: 
         other.wait()
     Sessions(tmp_path)
     assert not theirs.exists() and not shared.exists()
+
+
+def test_the_end_of_a_process_takes_uploads_along_but_nobody_elses(tmp_path: Path) -> None:
+    """gradio keeps them outside the folder that goes, and the notes of where go with it."""
+    own, shared = (tmp_path / name / "photo.png" for name in ("own", "shared"))
+    for path in (own, shared):
+        path.parent.mkdir()
+        path.touch()
+    first, second = Sessions(tmp_path), Sessions(tmp_path)
+    note_uploads(first.get("a"), [str(own), str(shared)])
+    note_uploads(second.get("b"), [str(shared)])
+    root = first.root
+    _close(root, None)
+    assert not root.exists() and not own.parent.exists() and shared.exists()
+    _close(second.root, None)
+    assert not shared.parent.exists()
 
 
 @pytest.mark.parametrize("kind", ["a file", "somebody else's"])

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms
 from pillow_heif import from_pillow
 
 from tests.conftest import picture
-from udp import protect
+from udp import attack, protect, protect_folder
 from udp.cli import build_parser, main
 from udp.errors import InvalidInput, UnreadablePhoto
 from udp.imitation.cleaning import CLEANINGS
@@ -218,6 +218,8 @@ GOOD = {
     "garbage-exif": lambda: with_chunk(chunk(b"eXIf", b"MM\0*\xff\xff\xff\xff garbage")),
     "exif-of-nothing": lambda: with_chunk(chunk(b"eXIf", b"\x01\x02\x03")),
     "wrong-checksum-of-a-text": lambda: with_chunk(chunk(b"tEXt", b"Comment\0hello", crc=1)),
+    "wrong-checksum-of-a-gamma": lambda: with_chunk(chunk(b"gAMA", b"\0\0\xb1\x8f", crc=1)),
+    "colours-cut-short": lambda: with_chunk(chunk(b"cHRM", b"12"), chunk(b"sRGB", b"")),
     "huge-text": lambda: with_chunk(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 3_000_000))),
     "huge-profile": lambda: with_chunk(chunk(b"iCCP", b"p\0\0" + zlib.compress(profile(1_300_000)))),
     "odd-profile": lambda: with_chunk(chunk(b"iCCP", b"p\0\7" + b"x" * 20)),
@@ -317,6 +319,51 @@ def test_a_mask_of_no_photo_is_named(tmp_path: Path, photos: list[Photo]) -> Non
     with pytest.warns(UserWarning) as caught:
         read_masks(tmp_path, photos)
     assert "no photo for the mask wiew_1.png: not used" in [str(one.message) for one in caught]
+
+
+def test_two_masks_for_one_photo_are_refused(tmp_path: Path, photos: list[Photo]) -> None:
+    """One of them would be left out without a word, and which one would be chance."""
+    for name in ("view_0.png", "View_0.tif"):
+        painted(tmp_path / name, "L")
+    with pytest.raises(InvalidInput, match=r"one mask for a photo, got View_0\.tif and view_0\.png"):
+        read_masks(tmp_path, photos)
+
+
+def test_a_mask_that_is_no_picture_is_named(tmp_path: Path, photos: list[Photo]) -> None:
+    painted(tmp_path / "view_0.png", "L")
+    (tmp_path / "view_1.xcf").write_bytes(b"gimp xcf file")
+    heard: list[str] = []
+    read_masks(tmp_path, photos, heard.append)
+    assert "no mask: 'view_1.xcf' is no image file" in heard
+
+
+def test_nothing_waits_for_a_pipe(tmp_path: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    write_png(tmp_path / "in" / "a.png", Photo("a", picture(0)))
+    for name in ("pipe", "pipe.jpg"):
+        os.mkfifo(tmp_path / "in" / name)
+    line = ["--method", "random", "--model", tiny_model_folder]
+    assert protects(tmp_path / "in", "--out", tmp_path / "out", *line) == 0
+    said = capsys.readouterr().err
+    assert "'pipe' is no image file" in said and "'pipe.jpg' is no image file" in said
+    assert protects(tmp_path / "in" / "pipe.jpg", "--out", tmp_path / "other", *line) == 2
+
+
+@pytest.mark.parametrize(
+    "given", [None, 5, [None], [np.zeros((64, 64, 3), np.uint8)], [Image.new("RGB", (64, 64))], b"x"]
+)
+def test_python_says_what_photos_are(given: object, tmp_path: Path, tiny_model: DiffusionModel) -> None:
+    for door in (
+        lambda: protect(given, tiny_model, "random"),
+        lambda: protect_folder(given, tmp_path / "out", tiny_model, "random"),
+        lambda: attack(given, None, tiny_model),
+    ):
+        with pytest.raises(InvalidInput, match="expected a folder, files or photos"):
+            door()
+
+
+def test_python_takes_what_gives_one_file_after_the_other(photo_files: list[Path], tiny_model: DiffusionModel) -> None:
+    assert len(protect((path for path in photo_files), tiny_model, "random")) == len(photo_files)
 
 
 PANORAMAS = [(11_900, 32), (32, 2_000), (1_000, 33)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from udp import attack, protect
+from udp import attack, protect, protect_folder, write_png
 from udp.cli import main
 from udp.errors import InvalidInput
 from udp.evaluation.lab import Lab
@@ -23,6 +23,12 @@ from udp.ui.state.work import AttackWork, ProtectWork, RobustnessWork
 
 LONG = "a very long prompt of many words about nothing at all, and then some more of it, so that late in it stands sks"
 BAD = {LONG: "would be lost, so shorten it", "一张狗的照片": "knows English alone", "a photo of Ünal": "'Ü'"}
+# What a tokenizer without these signs takes for the end of the text, and what is the end of the text.
+BAD |= {
+    "a photo of my 🐶": "'🐶'",
+    "“sks”": "'“”'",
+    "a photo of <|endoftext|> sks": "at which the model stops",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +113,43 @@ def test_a_prompt_without_the_learned_word_is_refused_before_the_training(
     ):
         with pytest.raises(InvalidInput, match=f"a prompt with the word '{word}'"):
             door()
+
+
+@pytest.mark.parametrize("prompt", [None, 5, b"a photo", ["a photo"], "a photo \udcff"])
+@pytest.mark.parametrize("method", ["random", "eudp"])
+def test_what_is_no_text_is_refused_whether_or_not_it_is_read(
+    method: str,
+    prompt: object,
+    tiny_model: DiffusionModel,
+    tiny_model_folder: Path,
+    photos: list[Photo],
+    tmp_path: Path,
+) -> None:
+    """It would stand in the manifest, the last thing that is written."""
+    source = write_png(tmp_path / "a.png", photos[0])
+    for door in (
+        lambda: protect(photos, tiny_model, method, prompt),
+        lambda: protect_folder(source, tmp_path / "out", tiny_model, method, prompt),
+        lambda: attack(photos, None, tiny_model, trial=Trial(instance_prompt=prompt)),
+    ):
+        with pytest.raises(InvalidInput, match="to be a text"):
+            door()
+    if isinstance(prompt, str):
+        line = ["protect", str(source), "--out", str(tmp_path / "out"), "--prompt", prompt, "--method", method]
+        assert main([*line, "--model", str(tiny_model_folder)]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_learned_word_may_be_in_any_letters(tiny_model: DiffusionModel) -> None:
+    for word in ("狗", "<cat>", "🐶"):
+        recipe, prompt = TextualInversion(word=word), f"a photo of {word}"
+        recipe.check_prompts(tiny_model, prompt, prompt)
+        own = recipe.words(tiny_model, prompt, 0)
+        (tokenizer,) = own.tokenizers
+        (number,) = tokenizer(word, add_special_tokens=False).input_ids
+        assert number not in tiny_model.tokenizers[0].all_special_ids
+        with pytest.raises(InvalidInput, match="letters and signs"):
+            recipe.check_prompts(tiny_model, f"{prompt} 猫", prompt)
 
 
 def test_good_prompts_pass(tiny_model: DiffusionModel, photos: list[Photo]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from udp.evaluation.bench import run_trial
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.pairs import MOST_LEVELS, differences, pair_up, pair_warnings, recorded_originals
 from udp.evaluation.trial import Trial
+from udp.files import typed_path
 from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
@@ -23,7 +24,7 @@ from udp.progress import OnProgress, ignore_progress
 from udp.protection.base import ProtectionMethod
 from udp.protection.division import by_sets
 from udp.protection.methods import METHODS, RandomNoise
-from udp.protection.output import check_free
+from udp.protection.output import check_finished, check_ready
 from udp.protection.sets import protect_files
 from udp.settings import given
 
@@ -40,13 +41,27 @@ def as_photos(photos: Photos) -> list[Photo]:
     all be readable. Raises `UnreadablePhoto` or `InvalidInput`.
     """
     if isinstance(photos, (str, Path)):
+        check_finished(typed_path(photos))
         found = gather(photos)
         for reason in found.skipped:
             warnings.warn(f"left out: {ENGLISH.say(reason)}", stacklevel=3)
         return found.photos
+    photos = one_by_one(photos, (str, Path, Photo))
     paths = [photo for photo in photos if not isinstance(photo, Photo)]
     read = iter(read_photos(paths) if paths else [])
     return with_own_names(photo if isinstance(photo, Photo) else next(read) for photo in photos)
+
+
+def one_by_one(photos: Any, kinds: tuple[type, ...]) -> list[Any]:
+    """One or several photos of these kinds as a list. Raises `InvalidInput` for anything else."""
+    single = isinstance(photos, kinds) or not isinstance(photos, Iterable)
+    found = [photos] if single else list(photos)
+    if odd := [photo for photo in found if not isinstance(photo, kinds)]:
+        raise InvalidInput(
+            f"expected a folder, files or photos that `udp.read_photos` read, got {type(odd[0]).__name__}: save pictures that are "
+            "in memory as PNG first"
+        )
+    return found
 
 
 def as_model(model: str | DiffusionModel) -> DiffusionModel:
@@ -92,9 +107,10 @@ def protect_folder(
     photos. A warning names what cannot be read. Raises what `protect` does, and `InvalidInput` if other pictures lie in
     `out`; an `OSError` of a full disk leaves what is finished there.
     """
-    chosen, folder = method_of(method, settings), Path(out)
-    check_free(folder)
-    found = survey(photos)
+    chosen, folder = method_of(method, settings), typed_path(out)
+    places = one_by_one(photos, (str, Path))
+    check_ready(folder, list(map(typed_path, places)))
+    found = survey(places)
     for reason in found.skipped:
         warnings.warn(f"left out: {ENGLISH.say(reason)}", stacklevel=2)
     paths = find_masks(masks, found.files) if masks is not None else None
@@ -146,7 +162,7 @@ def attack(
     arms = {"clean": as_photos(clean)}
     if protected is not None:
         after = as_photos(protected)
-        recorded = recorded_originals(Path(protected)) if isinstance(protected, (str, Path)) else None
+        recorded = recorded_originals(typed_path(protected)) if isinstance(protected, (str, Path)) else None
         after = pair_up(arms["clean"], after, recorded=recorded)
         for warning in pair_warnings(arms["clean"], after):
             warnings.warn(ENGLISH.say(warning), stacklevel=2)

@@ -56,7 +56,7 @@ LFS_POINTER = b"version https://git-lfs"
 # Pillow, and with it most trainers, refuses a PNG whose profile unpacks to more than a mebibyte.
 LARGEST_PROFILE = 1_000_000
 MOST_PROFILE = 16_000_000  # beyond that a profile is an attack
-PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"cHRM"})
+PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
 
 
 @functools.cache

@@ -6,9 +6,12 @@ import contextlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+from udp.errors import InvalidInput
 
 MANIFEST = "manifest.json"
 Result = TypeVar("Result")
@@ -39,6 +42,52 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def typed_path(path: str | Path) -> Path:
+    """A path that somebody typed. "~" is the home folder: a shell leaves it in `--out=~/x`, and Python does everywhere."""
+    found = Path(path)
+    try:
+        return found.expanduser() if str(path).startswith("~") and not found.exists() else found
+    except (OSError, RuntimeError):  # too long a name; nobody's home
+        return found
+
+
+def probe(out: Path, folders: Sequence[Path] = (), files: Sequence[Path] = ()) -> None:
+    """Find out before the work whether its results can be written. Raises `InvalidInput`; leaves nothing behind.
+
+    `folders` and `files` will be written in `out`: what is of the other kind there would be found in the way at the end.
+    """
+    made: list[Path] = []
+    try:
+        parents = (out, *out.absolute().parents)
+        nearest = next(place for place in parents if place.exists())
+        if not nearest.is_dir():
+            raise InvalidInput(f"expected --out to be a folder, new or old, got the file {str(nearest)!r}")
+        made = [place for place in parents if not place.exists()]
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as file:  # without a name, where the system can: a kill leaves none of it
+            file.write(b"\0" * 4096)
+            file.flush()
+        wrong = [place for place in folders if place.exists() and not place.is_dir()]
+        wrong += [place for place in files if place.is_dir()]
+        if wrong:
+            kinds = ("folder", "file") if wrong[0] in folders else ("file", "folder")
+            raise InvalidInput(
+                f"expected {wrong[0].name!r} in --out {str(out)!r} to be a {kinds[0]}, new or old, got a {kinds[1]}: choose "
+                "another folder for the results"
+            )
+    except InvalidInput:
+        raise
+    except (OSError, ValueError) as error:  # a ValueError: a zero byte in the name
+        raise InvalidInput(
+            f"expected --out to be a folder that can be written to, got {str(out)[:200]!r}: "
+            f"{getattr(error, 'strerror', None) or error}"
+        ) from error
+    finally:
+        for place in made:
+            with contextlib.suppress(OSError, ValueError):
+                place.rmdir()
 
 
 def finished(mark: Path, key: Any, read: Callable[[dict[str, Any]], Result]) -> Result | None:

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from udp.errors import InvalidInput, UnreadablePhoto
-from udp.language import Text, text
+from udp.language import ENGLISH, Text, text
 from udp.photos import (
     Photo,
-    list_photos,
+    look_into,
     look_into_all,
     none_readable,
     own_names,
@@ -102,7 +102,16 @@ def find_masks(
     Case does not matter; `photo.jpg.png` is a mask of `photo.jpg` alone. `say` hears of photos without a mask and of masks
     without a photo. Raises `InvalidInput` if no file there is named like any photo.
     """
-    files = {same_name(Path(shown_name(path)).stem): path for path in list_photos(folder)}
+    paths, others = look_into(folder)
+    files: dict[str, Path] = {}
+    for path in paths:
+        other = files.setdefault(same_name(Path(shown_name(path)).stem), path)
+        if other != path:
+            raise InvalidInput(
+                f"expected one mask for a photo, got {shown_name(other)} and {shown_name(path)}: take one of them away"
+            )
+    for reason in others:
+        say(f"no mask: {ENGLISH.say(reason)}")
     keys = [next((k for k in map(same_name, (p.file, p.name, Path(p.file).stem)) if k in files), None) for p in photos]
     if not any(keys):
         names = ", ".join(shown_name(path) for path in files.values())

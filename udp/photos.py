@@ -27,7 +27,7 @@ from udp.decoding import (
     what_is_wrong,
 )
 from udp.errors import InvalidInput, UnreadablePhoto
-from udp.files import replacing
+from udp.files import replacing, typed_path
 from udp.language import ENGLISH, Text, text
 
 SMALLEST_SIDE = 32  # what CIFAR-10 has, the data of the paper
@@ -197,11 +197,16 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
     A file is an image by its first bytes, or if it is called like one, so that a damaged photo is not overlooked. Hidden
     files and what we write ourselves are passed over without a word. Raises `InvalidInput` if there is none.
     """
-    folder = Path(folder)
-    if folder.is_file():
+    folder = typed_path(folder)
+    try:
+        is_file, is_folder, found_any = folder.is_file(), folder.is_dir(), folder.exists()
+    except OSError:  # too long a name
+        is_file = is_folder = found_any = False
+    if is_file:
         return [folder], ()
-    if not folder.is_dir():
-        raise InvalidInput(f"expected a folder of photos or an image file, got {str(folder)!r}, which does not exist")
+    if not is_folder:
+        what = "which is neither" if found_any else "which does not exist"
+        raise InvalidInput(f"expected a folder of photos or an image file, got {str(folder)[:200]!r}, {what}")
     found, others, below = [], [], []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -219,6 +224,8 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
 
 
 def _called_or_is_picture(path: Path) -> bool:
+    if path.exists() and not path.is_file():
+        return False  # a pipe, which would be waited for without end
     try:
         with path.open("rb") as file:
             head = file.read(32)

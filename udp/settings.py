@@ -162,6 +162,8 @@ def check_setting(item: dataclasses.Field, value: Any, closed: bool = False) -> 
         return
     if meta.get("choices") and value not in meta["choices"] and (closed or not meta.get("open")):
         raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
+    if isinstance(item.default, str) and not meta.get("choices"):
+        check_text(item.name, value)
     low, high = meta.get("low"), meta.get("high")
     if low is None and high is None:
         return
@@ -172,6 +174,16 @@ def check_setting(item: dataclasses.Field, value: Any, closed: bool = False) -> 
         scale, unit = (255, "/255") if meta["levels"] else (1, "")
         low, high, got = (f"{end * scale:.10g}{unit}" for end in (low, high, value if number else 0))
         raise InvalidInput(f"expected {item.name} between {low} and {high}, got {got if number else repr(value)}")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raise `InvalidInput` unless `value` is a text that can be written to a file, which one from a terminal may not be."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"expected {name} to be a text, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"expected {name} to be a text in UTF-8, got {value!r}") from None
 
 
 def describe_settings(instance: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from udp.cli.common import (
     Ticker,
@@ -19,27 +18,31 @@ from udp.cli.common import (
 )
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
-from udp.errors import InvalidInput
 from udp.evaluation.arm_names import ArmName
 from udp.evaluation.bench import run_trial
 from udp.evaluation.pairs import pair_up, pair_warnings, recorded_originals
+from udp.files import MANIFEST, typed_path
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, Text
 from udp.models.loading import load_model
 from udp.photos import Photo
-from udp.protection.output import CONTROLS, UNFINISHED
-from udp.reports.trial import attack_manifest, write_attack
+from udp.protection.output import CONTROLS, check_finished
+from udp.reports.trial import attack_manifest, check_attack_free, write_attack
 
 CHANGED = (ArmName.RANDOM, ArmName.PROTECTED)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command, those of every recipe among them."""
-    parser.add_argument("--instance", type=Path, required=True, help="a folder that `protect` wrote, or plain photos")
-    parser.add_argument("--clean", type=Path, help="the clean photos, if not in INSTANCE/controls/clean")
-    parser.add_argument("--random", type=Path, help="the random-noise photos, if not in INSTANCE/controls/random")
-    parser.add_argument("--out", type=Path, required=True, help="folder for pictures, grid, losses and manifest.json")
+    parser.add_argument(
+        "--instance", type=typed_path, required=True, help="a folder that `protect` wrote, or plain photos"
+    )
+    parser.add_argument("--clean", type=typed_path, help="the clean photos, if not in INSTANCE/controls/clean")
+    parser.add_argument("--random", type=typed_path, help="the random-noise photos, if not in INSTANCE/controls/random")
+    parser.add_argument(
+        "--out", type=typed_path, required=True, help="folder for pictures, grid, losses and manifest.json"
+    )
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="lora", help="how to fine-tune (default lora)")
     parser.add_argument("--instance-prompt", help="prompt of the fine-tune (default: the preset's)")
     parser.add_argument(
@@ -54,21 +57,23 @@ def run(options: argparse.Namespace) -> None:
     """`python -m udp attack`."""
     refuse_unused(options, RECIPES, [options.recipe])
     apply_preset(PRESETS[options.preset], options)
-    check_places(options.out, *(place for place in (options.instance, options.clean, options.random) if place))
-    if (options.instance / UNFINISHED).exists():
-        raise InvalidInput(
-            f"expected a finished set in {str(options.instance)!r}, got one whose writing was interrupted: run `protect` again"
-        )
+    check_finished(options.instance)
     controls = options.instance / CONTROLS
     places = {
         "clean": options.clean or controls / "clean",
         "random": options.random or controls / "random",
         "protected": options.instance,
     }
-    arms = {name: place for name, place in places.items() if name == "protected" or place.is_dir()}
+    # What was named must be there; the controls of a folder of somebody else's need not be.
+    named = {"protected", *(name for name in ("clean", "random") if getattr(options, name))}
+    arms = {name: place for name, place in places.items() if name in named or place.is_dir()}
     if set(arms) == {"protected"}:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
         print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
+    learned = [options.out / "learned", *(options.out / "learned" / arm for arm in ArmName)]
+    files = [options.out / name for name in (MANIFEST, "grid.png", "losses.csv")]
+    check_places(options.out, options.instance, *arms.values(), folders=learned, files=files)
+    check_attack_free(options.out)
     photos = {name: read_places([place]).photos for name, place in arms.items()}
     recorded = recorded_originals(options.instance)
     if "clean" in photos:

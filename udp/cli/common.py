@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,46 +12,25 @@ from pathlib import Path
 from udp.cli.flags import number_of
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
+from udp.files import probe
 from udp.imitation.prompts import PRESETS, Preset
 from udp.language import ENGLISH
 from udp.models.registry import available_models
 from udp.photo_files import PhotoFiles, survey
 from udp.photos import PhotoSet, gather
 from udp.progress import Progress, TimeLeft
+from udp.protection.output import check_apart
 
 RECIPE_PREFIX = "recipe-"
 
 
-def check_places(out: Path, *sources: Path) -> None:
-    """Raise `InvalidInput` if results cannot be written to `out`, or would be mixed with the photos of `sources`."""
-    nearest = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not nearest.is_dir():
-        raise InvalidInput(f"expected --out to be a folder, new or old, got the file {str(nearest)!r}")
-    for source in sources:
-        folder = source.parent if source.is_file() else source
-        if folder.exists() and out.exists() and out.samefile(folder):
-            raise InvalidInput(
-                f"expected --out to be another folder than that of the photos, got {str(out)!r} for both"
-            )
-    probe(out)
+def check_places(out: Path, *sources: Path, folders: Sequence[Path] = (), files: Sequence[Path] = ()) -> None:
+    """Raise `InvalidInput` if results cannot be written to `out`, or would be mixed with the photos of `sources`.
 
-
-def probe(out: Path) -> None:
-    """Find out before the work whether its results can be written. Raises `InvalidInput`; leaves nothing behind."""
-    made = [place for place in (out, *out.absolute().parents) if not place.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out) as file:  # without a name, where the system can: a kill leaves none of it
-            file.write(b"\0" * 4096)
-            file.flush()
-    except OSError as error:
-        raise InvalidInput(
-            f"expected --out to be a folder that can be written to, got {str(out)!r}: {error.strerror or error}"
-        ) from error
-    finally:
-        for place in made:
-            with contextlib.suppress(OSError):
-                place.rmdir()
+    `folders` and `files` are those of `udp.files.probe`.
+    """
+    probe(out, folders, files)
+    check_apart(out, [out], sources)
 
 
 def say(text: str) -> None:

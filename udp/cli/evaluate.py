@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from udp.cli.common import (
     RECIPE_PREFIX,
@@ -23,23 +22,24 @@ from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
 from udp.evaluation.cells import FolderStore
 from udp.evaluation.lab import DEFAULT_CLEANINGS, Lab
 from udp.evaluation.trial import Trial
+from udp.files import typed_path
 from udp.imitation.cleaning import CLEANINGS, parse_cleaning
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.models.loading import load_model
 from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS
-from udp.protection.output import check_free
+from udp.protection.output import check_ready
 from udp.reports.lab import lab_manifest, table, write_lab
 from udp.settings import for_model
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command, those of every method and recipe among them."""
-    parser.add_argument("photos", type=Path, nargs="+", help="a folder of clean photos, or photos")
+    parser.add_argument("photos", type=typed_path, nargs="+", help="a folder of clean photos, or photos")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=typed_path,
         required=True,
         help="folder for report.html, report.json, the protected set and cells; run again to resume",
     )
@@ -78,8 +78,9 @@ def run(options: argparse.Namespace) -> None:
     refuse_unused(options, METHODS, [options.method])
     refuse_unused(options, RECIPES, names, RECIPE_PREFIX)
     apply_preset(PRESETS[options.preset], options)
-    check_places(options.out)
-    check_free(options.out / "protected")
+    reports = [options.out / name for name in ("report.html", "report.json")]
+    check_places(options.out, folders=[options.out / "cells"], files=reports)
+    check_ready(options.out / "protected", options.photos)
     photos = read_places(options.photos).photos
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from udp.digests import digest
 from udp.evaluation.arms import Arm
 from udp.files import finished, finishing
 from udp.photos import write_picture
@@ -36,6 +39,8 @@ class FolderStore:
         return finished(self._place(name), key, self._read)
 
     def _read(self, content: dict[str, Any]) -> Arm:
+        if "check" in content and content["check"] != self._check(content):
+            raise ValueError("damaged")
         images = tuple(np.asarray(Image.open(self.folder / file).convert("RGB")) for file in content["images"])
         figures = content["figures"]
         intervals = {name: tuple(ends) for name, ends in content["intervals"].items()}
@@ -50,6 +55,12 @@ class FolderStore:
                 write_picture(self.folder / file, Image.fromarray(image))
             content |= {"arm": arm.name, "figures": arm.metrics, "intervals": arm.intervals}
             content |= {"losses": arm.losses, "images": files}
+            content["check"] = self._check(json.loads(json.dumps(content)))
+
+    def _check(self, content: dict[str, Any]) -> str:
+        """What changes with any of a cell's figures and pictures. Cells of earlier versions have none."""
+        pictures = [hashlib.sha256((self.folder / file).read_bytes()).hexdigest() for file in content["images"]]
+        return digest([{key: content[key] for key in content if key != "check"}, pictures])
 
     def _place(self, name: str) -> Path:
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_+.-]', '_', name)}.json"

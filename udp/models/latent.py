@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import string
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DiffusionPipeline
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.tiny import encode_tiny
+from udp.settings import check_text
 
 
 class LatentDiffusionModel(DiffusionModel):
@@ -83,7 +85,8 @@ def most_tokens(tokenizer: Any, encoder: torch.nn.Module) -> int:
 
 def _knows(tokenizer: Any, letter: str) -> bool:
     ids = tokenizer(letter, add_special_tokens=False).input_ids
-    return bool(ids) and tokenizer.unk_token_id not in ids
+    # A tokenizer for which an unknown letter is the end of the text has no other token for it.
+    return bool(ids) and not {tokenizer.unk_token_id, tokenizer.eos_token_id}.intersection(ids)
 
 
 class StableDiffusion(LatentDiffusionModel):
@@ -101,7 +104,13 @@ class StableDiffusion(LatentDiffusionModel):
 
     def check_prompt(self, prompt: str) -> None:
         """See `DiffusionModel.check_prompt`: for a prompt that is too long, or in letters that the model does not know."""
+        check_text("the prompt", prompt)
         for tokenizer, encoder in zip(self.tokenizers, self.text_encoders, strict=True):
+            for mark in (tokenizer.bos_token, tokenizer.eos_token):
+                if mark and mark in prompt:
+                    raise InvalidInput(
+                        f"expected a prompt without {mark!r}, at which the model stops to read, got {prompt!r}"
+                    )
             ids = tokenizer(prompt, verbose=False).input_ids
             length = most_tokens(tokenizer, encoder)
             if len(ids) > length:
@@ -110,10 +119,11 @@ class StableDiffusion(LatentDiffusionModel):
                     f"expected a prompt of at most {length - 2} tokens for this model, got {len(ids) - 2}: all after "
                     f"{kept!r} would be lost, so shorten it"
                 )
-            letters = dict.fromkeys(letter for letter in prompt if letter.isalnum())
+            # Plain punctuation means nothing to a model that lacks it.
+            letters = dict.fromkeys(sign for sign in prompt if not (sign.isspace() or sign in string.punctuation))
             if unknown := [letter for letter in letters if not _knows(tokenizer, letter)]:
                 raise InvalidInput(
-                    f"expected a prompt in letters that this model reads, got {''.join(unknown[:10])!r} in {prompt!r}: the "
+                    f"expected a prompt in letters and signs that this model reads, got {''.join(unknown[:10])!r} in {prompt!r}: the "
                     "embedded model knows English alone, so say it in English, or choose another model"
                 )
 

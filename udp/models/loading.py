@@ -23,7 +23,17 @@ from safetensors import SafetensorError, safe_open
 
 from udp.errors import InvalidInput, ModelUnavailable, UDPError
 from udp.models.base import SMALL_NETWORK, DiffusionModel
-from udp.models.checkpoint import PICKLES, check_complete, check_folder, kind_of_file
+from udp.models.checkpoint import (
+    INDEX,
+    PICKLE_SUFFIXES,
+    PICKLES,
+    check_complete,
+    check_folder,
+    check_listed,
+    check_present,
+    kind_of_file,
+    read_object,
+)
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
 from udp.models.quiet import quietly
@@ -61,19 +71,27 @@ def load_model(
     row = MODELS.get(name)
     source, revision = (row.source, row.revision) if row else (place_of(name), None)
     local = Path(source)
-    if not local.exists() and (local.is_absolute() or name.startswith(("./", "../"))):
-        raise ModelUnavailable(f"expected a diffusers folder {local.name!r} for {name!r}, got no such folder")
+    if not name.strip() or not _can_be_looked_for(local):
+        raise ModelUnavailable(f"expected the name of a model, a folder or a Hub id, got {name[:80]!r}")
+    is_file = local.suffix.lower() in {".safetensors", *PICKLE_SUFFIXES}
+    if not local.exists() and (local.is_absolute() or name.startswith(("./", "../", "~")) or (is_file and not row)):
+        kind = "checkpoint file" if is_file else "diffusers folder"
+        raise ModelUnavailable(f"expected a {kind} {local.name!r} for {name!r}, got no such {kind.split()[1]}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     single = kind_of_file(name, local) if local.is_file() else ""
     try:
-        kind = single or DiffusionPipeline.load_config(source, revision=revision).get(
-            "_class_name", "no pipeline class"
-        )
+        if local.is_dir() and (local / INDEX).is_file():
+            read_object(name, local / INDEX)
+        kind = single or DiffusionPipeline.load_config(source, revision=revision).get("_class_name")
+        kind = kind if isinstance(kind, str) else "no pipeline class"
         family = FAMILIES.get(kind)
         if family is None:
             known = ", ".join(FAMILIES)
             raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
-        variant = check_folder(name, local, WITHOUT.get(kind, {})) if local.is_dir() else None
+        variant = None
+        if local.is_dir():
+            check_listed(name, local, getattr(diffusers, kind), WITHOUT.get(kind, {}))
+            variant = check_folder(name, local, WITHOUT.get(kind, {}))
         with quietly() if row and row.embedded else nullcontext():
             if single:
                 beside = configuration_beside(local)
@@ -94,6 +112,13 @@ def load_model(
     except MemoryError:
         raise
     except Exception as error:  # what the libraries raise at damaged files has no end
+        if single and configuration_beside(local):
+            # diffusers moves what it did not find as if it were there.
+            found = "fewer weights" if "meta tensor" in str(error) else f"this: {_first_line(error)}"
+            raise ModelUnavailable(
+                f"expected the single file {name!r} to hold what the configuration in the folder {local.stem!r} beside it "
+                f"describes, got {found}"
+            ) from error
         if single:
             raise ModelUnavailable(
                 f"expected a network, for the configuration that the single file {name!r} does not hold, or that configuration in "
@@ -102,13 +127,19 @@ def load_model(
                 f"{single}.from_single_file(file).save_pretrained(folder), and give the folder"
             ) from error
         raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
+    parts = {key: part for key, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    check_present(name, parts)
     if local.is_dir():
-        parts = {key: part for key, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
         check_complete(name, local, parts)
     pipeline.set_progress_bar_config(disable=True)
     with enough_memory(f"the model {name!r}", "A smaller model needs less."):
         pipeline.to(device)
-    model = family(name, pipeline)
+    try:
+        model = family(name, pipeline)
+    except (ValueError, AttributeError, KeyError, TypeError) as error:  # as a rule of a scheduler of another kind
+        raise ModelUnavailable(
+            f"expected the configurations of {name!r} to be those of a {kind}, got: {_first_line(error)}"
+        ) from error
     apply(model, default_options(device, bool(row and row.embedded)) if options is None else options)
     if device == "cpu":
         for module in model.modules:
@@ -122,9 +153,23 @@ def configuration_beside(file: Path) -> Path | None:
     return folder if (folder / "model_index.json").is_file() else None
 
 
+def _can_be_looked_for(place: Path) -> bool:
+    """Whether the system takes this for a path at all; it may be absent."""
+    try:
+        place.lstat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError) as error:  # too long a name, or a zero byte in it
+        return isinstance(error, (NotADirectoryError, PermissionError))
+    return True
+
+
 def place_of(name: str) -> str:
     """A model's name, with the home folder in the place of a "~" at its start."""
-    return str(Path(name).expanduser()) if name.startswith("~") else name
+    try:
+        return str(Path(name).expanduser()) if name.startswith("~") else name
+    except RuntimeError:  # the home folder of somebody who has none
+        return name
 
 
 def is_small(name: str) -> bool:
@@ -188,9 +233,13 @@ def explain(
     folder = Path(source)
     if folder.is_dir():
         if not (folder / index).is_file():
-            return f"expected a {kind} folder with {index}, got none in {name!r}"
+            return f"expected a {kind} folder with {index}, got none in {name!r}{_nearby(folder, index)}"
         if any(word in str(error).lower() for word in ("size mismatch", "mismatched", "expected shape")):
-            return f"expected weights in {name!r} that match their config.json, got others: {_first_line(error)}"
+            # What transformers says is about an option of its own.
+            said = (
+                "of other sizes" if "ignore_mismatched_sizes" in _first_line(error) else f"others: {_first_line(error)}"
+            )
+            return f"expected weights in {name!r} that match their config.json, got {said}: copy the whole model again"
         if _pickles_only(folder):
             return f"expected safetensors weights in {name!r}, got {_pickle_name(folder)}: pickles can run code, so convert them"
     elif any_is(RevisionNotFoundError, EntryNotFoundError):
@@ -201,6 +250,19 @@ def explain(
     elif "safetensors" in str(error):
         return f"expected safetensors weights in {source!r}, got other formats only: pickles can run code"
     return f"expected a model that can be loaded, got {name!r}: {_first_line(error)}"
+
+
+def _nearby(folder: Path, index: str) -> str:
+    """What was meant, perhaps, where a folder is no model."""
+    inside = sorted(
+        path.parent.relative_to(folder) for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{index}")
+    )
+    if inside:
+        return f": give the folder {str(inside[0])!r} in it"  # as in a download, or the Hub's cache
+    if (folder.parent / index).is_file():
+        return f": give the folder that it lies in, {folder.resolve().parent.name!r}"
+    files = sorted(path.name for path in folder.glob("*.safetensors"))
+    return f": give a file in it, such as {files[0]!r}" if files else ""
 
 
 def _first_line(error: BaseException) -> str:

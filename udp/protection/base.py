@@ -18,7 +18,7 @@ from udp.progress import OnProgress, ignore_progress
 from udp.protection.budget import check_budget, to_8_bits, whole_levels
 from udp.protection.pgd import Direction
 from udp.protection.texture import texture_map
-from udp.settings import check_settings, for_model, setting
+from udp.settings import check_settings, check_text, for_model, setting
 from udp.tensors import resize, to_tensor
 
 # Above this many times the model's resolution, a perturbation is optimised on a coarser grid and enlarged.
@@ -96,6 +96,7 @@ class ProtectionMethod(abc.ABC):
             return own(photos, model, prompt, seed, on_progress, masks)
         if not photos:
             raise InvalidInput("expected at least one photo to protect, got none")
+        check_text("the prompt", prompt)
         if masks is not None and len(masks) != len(photos):
             raise InvalidInput(f"expected a mask or None for each of {len(photos)} photos, got {len(masks)}")
         whole_levels(self.budget)

@@ -9,7 +9,7 @@ from typing import Any
 
 from udp.decoding import suffixes
 from udp.errors import InvalidInput
-from udp.files import MANIFEST, write_json
+from udp.files import MANIFEST, probe, write_json
 from udp.photo_files import file_digest
 from udp.photos import Photo, write_png
 
@@ -20,6 +20,44 @@ UNFINISHED = "unfinished.json"  # lies in a folder while photos are written to i
 def places(folder: Path) -> tuple[Path, Path, Path]:
     """Where the protected photos, the clean ones and those with random noise lie in `folder`."""
     return folder, folder / CONTROLS / "clean", folder / CONTROLS / "random"
+
+
+def check_ready(folder: Path, sources: Iterable[Path]) -> None:
+    """Raise `InvalidInput` unless a protected set made from `sources`, files or folders, can be written to `folder`.
+
+    Before the work: what lies in the way there, and photos that would be replaced while they are still needed.
+    """
+    probe(folder, (*places(folder), folder / CONTROLS), (folder / MANIFEST, folder / UNFINISHED))
+    check_apart(folder, places(folder), sources)
+    check_free(folder)
+
+
+def check_finished(folder: Path) -> None:
+    """Raise `InvalidInput` if the writing of a set in `folder` was interrupted: what is there is some of it."""
+    if (folder / UNFINISHED).exists():
+        raise InvalidInput(
+            f"expected a finished set in {str(folder)!r}, got one whose writing was interrupted: run `protect` again"
+        )
+
+
+def check_apart(folder: Path, written: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Raise `InvalidInput` if a source, a file or a folder, lies where results are `written` in `folder`."""
+    taken = {place.resolve() for place in written}
+    if any(taken & _homes(source) for source in sources):
+        raise InvalidInput(
+            f"expected --out to be another folder than that of the photos, got {str(folder)!r} for both: what is written there, "
+            "and in its controls, takes the place of what was"
+        )
+
+
+def _homes(source: Path) -> set[Path]:
+    """The folders that a source is read from, two for a link to a file; none for what no system takes for a path."""
+    try:
+        if source.is_dir():
+            return {source.resolve()}
+        return {source.parent.resolve(), source.resolve().parent}
+    except (OSError, ValueError, RuntimeError):
+        return set()
 
 
 class OutputFolder:

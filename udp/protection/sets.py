@@ -15,8 +15,8 @@ from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
 from udp.protection.base import ProtectionMethod, check_mask
 from udp.protection.division import divide, set_seed
 from udp.protection.folder import Protection, describe
-from udp.protection.output import OutputFolder, check_free
-from udp.settings import check_settings, describe_settings, for_model
+from udp.protection.output import OutputFolder, check_ready
+from udp.settings import check_settings, check_text, describe_settings, for_model
 
 
 def protect_files(
@@ -37,7 +37,8 @@ def protect_files(
     """
     method = for_model(method, model.small)
     check_settings(method)
-    check_free(folder)
+    check_text("the prompt", prompt)  # it goes into the manifest, whatever the method makes of it
+    check_ready(folder, [file.path for file in photos.files])
     masks = [None] * len(photos.files) if masks is None else masks
     if len(masks) != len(photos.files):
         raise InvalidInput(f"expected a mask or None for each of {len(photos.files)} photos, got {len(masks)}")

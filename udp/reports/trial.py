@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,12 +16,14 @@ from typing import Any
 
 from PIL import Image
 
+from udp.errors import InvalidInput
 from udp.evaluation.arm_names import ArmName
 from udp.evaluation.arms import Report
 from udp.evaluation.verdict import RULE
 from udp.files import MANIFEST, versions, write_json, write_whole
 from udp.language import ENGLISH, Text
 from udp.photos import write_picture
+from udp.protection.output import UNFINISHED
 from udp.reports.pictures import grid
 from udp.settings import describe_settings
 
@@ -51,6 +54,7 @@ def write_attack(folder: Path, report: Report, manifest: dict[str, Any]) -> None
     manifest comes last.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / UNFINISHED, {"recipe": report.recipe.name})
     (folder / MANIFEST).unlink(missing_ok=True)
     for path in earlier_results(folder):
         path.unlink(missing_ok=True)
@@ -65,6 +69,23 @@ def write_attack(folder: Path, report: Report, manifest: dict[str, Any]) -> None
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(folder / name, content)
     write_json(folder / MANIFEST, manifest)
+    (folder / UNFINISHED).unlink()
+
+
+def check_attack_free(folder: Path) -> None:
+    """Raise `InvalidInput` if what an attack replaces in `folder` is not an earlier attack's, finished or killed."""
+    kinds = []
+    for name in (MANIFEST, UNFINISHED):
+        try:
+            kinds.append("recipe" in json.loads((folder / name).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            kinds.append(None)
+    found = [folder / MANIFEST] if False in kinds else [] if True in kinds else earlier_results(folder)
+    if found:
+        raise InvalidInput(
+            f"expected --out to be a new folder, or one that `attack` wrote, got {str(folder)!r}, where {found[0].name!r} of "
+            "something else would be replaced: choose another folder"
+        )
 
 
 def earlier_results(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import save
@@ -13,7 +13,7 @@ from udp.errors import InvalidInput
 from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
 from udp.models.base import DiffusionModel
-from udp.settings import BySize, setting
+from udp.settings import BySize, check_text, setting
 
 FILE = "learned_embeds.safetensors"
 
@@ -32,6 +32,11 @@ class LearnedToken(torch.nn.Module):
         """Ids (N, L) to embeddings (N, L, D)."""
         known = self.embedding(ids.clamp(max=self.embedding.num_embeddings - 1))
         return torch.where((ids == self.token)[..., None], self.vector, known)
+
+
+def _needs_its_own(tokenizer: Any, ids: list[int]) -> bool:
+    """Whether a word of these ids is no single token yet: it is several, or one that stands for whatever is unknown."""
+    return len(ids) > 1 or ids[0] in (tokenizer.unk_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class TextualInversion(Recipe):
             embedding = encoder.get_input_embeddings()
             start = embedding.weight[self._ids(tokenizer, self.initial_word)].mean(0)
             ids = self._ids(tokenizer, self.word)
-            if len(ids) > 1:
+            if _needs_its_own(tokenizer, ids):
                 tokenizer.add_tokens([self.word])
                 ids = self._ids(tokenizer, self.word)
             if len(ids) != 1 or ids[0] not in self._ids(tokenizer, prompt):
@@ -76,13 +81,17 @@ class TextualInversion(Recipe):
 
     def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:
         """See `Recipe.check_prompts`; both prompts have to hold the word, or its meaning is neither learned nor shown."""
-        super().check_prompts(model, instance_prompt, prompt)
+        check_text("the word that learns", self.word)
+        # The word may be in letters that the model does not know, such as "<cat>" or "狗": it becomes a token of its own.
+        new = any(_needs_its_own(own, self._ids(own, self.word)) for own in getattr(model, "tokenizers", ()))
+        seen = [text.replace(self.word, self.initial_word) if new else text for text in (instance_prompt, prompt)]
+        super().check_prompts(model, *seen)
         model.check_prompt(self.initial_word)
         for tokenizer in getattr(model, "tokenizers", ()):
             ids = self._ids(tokenizer, self.word)
             for text in (instance_prompt, prompt):
-                # A word of several tokens becomes one of its own, which is found wherever its letters stand.
-                found = ids[0] in self._ids(tokenizer, text) if len(ids) == 1 and text.strip() else self.word in text
+                own = not _needs_its_own(tokenizer, ids)
+                found = ids[0] in self._ids(tokenizer, text) if own and text.strip() else self.word in text
                 if not found:
                     raise InvalidInput(
                         f"expected a prompt with the word {self.word!r}, which is to learn, for the fine-tune and for the "

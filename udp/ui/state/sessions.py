@@ -108,7 +108,15 @@ def new_root(parent: Path) -> tuple[Path, int | None]:
 
 
 def _close(root: Path, lock: int | None) -> None:
-    """The end of a process's root; the lock goes last, so that nobody else deletes at the same time."""
+    """The end of a process's root, and of what its visitors uploaded, which gradio keeps outside it.
+
+    The notes of these go with the root, so nobody would find them later. The lock goes last, so that nobody else deletes
+    at the same time.
+    """
+    needed = {path for other in root.parent.glob("udp-*-*") if other != root for path in _noted_uploads(other)}
+    for path in _noted_uploads(root):
+        if root.parent.resolve() in path.parents and path not in needed:
+            _remove_upload(path)
     shutil.rmtree(root, ignore_errors=True)
     if lock is not None:
         os.close(lock)

@@ -106,7 +106,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures],
             "word": ENGLISH.say(stronger.word),
         }
         pictures.append({arm: tiled(report.arm(in_report(arm, STRONGER)).images) for arm in ARMS})
-    shown = (photos, protected, *(larger[f"{STRONGER}protected"],) * bool(larger))
+    shown = [photos, protected, *(kept for arm, kept in larger.items() if arm.endswith("protected"))]
     squares = [
         tiled([to_pixels(fit_square(to_tensor(p.pixels)[None], model.resolution)[0]) for p in photos_of])[0]
         for photos_of in shown
@@ -202,6 +202,8 @@ def means(rows: list[dict]) -> str:
         "|---" * (len(arms) + 2) + "|",
     ]
     for figure, better in FIGURES.items():
+        if not all(figure in row["figures"][arm] for row in rows for arm in arms):
+            continue  # some take several photos and pictures
         values = {arm: [row["figures"][arm][figure] for row in rows] for arm in arms}
         worst = sum(
             better * p < min(better * c, better * r) for c, r, p in zip(*(values[arm] for arm in ARMS), strict=True)

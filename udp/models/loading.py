@@ -89,10 +89,13 @@ def load_model(
             known = ", ".join(FAMILIES)
             raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
         variant = None
+        hushed = quietly if row and row.embedded else nullcontext
         if local.is_dir():
-            check_listed(name, local, getattr(diffusers, kind), WITHOUT.get(kind, {}))
+            with hushed():  # the first look at a pipeline's class imports it, and that too may warn
+                pipeline_class = getattr(diffusers, kind)
+            check_listed(name, local, pipeline_class, WITHOUT.get(kind, {}))
             variant = check_folder(name, local, WITHOUT.get(kind, {}))
-        with quietly() if row and row.embedded else nullcontext():
+        with hushed():
             if single:
                 beside = configuration_beside(local)
                 offline = {"config": str(beside), "local_files_only": True} if beside else {}

@@ -20,14 +20,13 @@ import torch
 from diffusers import AutoencoderTiny
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from benchmarks.transfer import direct_attack, effect, encoder_of, load
+from udp.models.encoders import Encoder
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model
 from udp.photos import list_photos, read_photo
-from udp.protection.pgd import PGD, PGDSettings
 from udp.tensors import fit_square, to_pixels, to_tensor
 
-Encode = Callable[[torch.Tensor], torch.Tensor]  # (N, 3, S, S) in [0, 1] to latents
-STEPS = 40
 SIDES = (128, 256, 512)  # pixels, of the comparison with a teacher
 TEACHER_BUDGET = 8 / 255
 
@@ -42,49 +41,33 @@ def quality(model: LatentDiffusionModel, latents: torch.Tensor, squares: torch.T
     )
 
 
-def attacked(encode: Encode, squares: torch.Tensor, budget: float, start: torch.Tensor) -> torch.Tensor:
-    """`squares` after `STEPS` sign-gradient steps away from their latents by `encode`, from the perturbation `start`."""
-    with torch.no_grad():
-        clean = encode(squares)
-
-    def distance(perturbed: Sequence[torch.Tensor], photos: Sequence[torch.Tensor], step: int) -> torch.Tensor:
-        return (encode(torch.cat(list(perturbed))) - clean).square().mean()
-
-    images = list(squares.split(1))
-    attack = PGD(images, list(start.split(1)), [budget] * len(images), PGDSettings(budget / 8, "ascend", len(images)))
-    attack.run(distance, STEPS)
-    return (squares + torch.cat(attack.perturbations)).clamp(0, 1)
+def attacked(encode: Callable, squares: torch.Tensor, budget: float) -> torch.Tensor:
+    """`squares`, each moved within `budget` to where its latents by `encode` are furthest."""
+    encoder = Encoder("", encode)
+    moves = [direct_attack(encoder, square, budget) for square in squares.split(1)]
+    return (squares + torch.cat(moves)).clamp(0, 1)
 
 
 def beside(model: LatentDiffusionModel, teacher: AutoencoderTiny, photos: Sequence[torch.Tensor]) -> None:
     """Print how the latents of `photos` (1, 3, H, W) differ from the teacher's, and what moves the teacher's."""
-
-    def taught(pixels: torch.Tensor) -> torch.Tensor:
-        return teacher.encode(pixels * 2 - 1).latents
-
+    taught = encoder_of("teacher", teacher).encode
     for side in SIDES:
-        squares = torch.cat([fit_square(photo, side) for photo in photos])
         with torch.no_grad():
-            pairs = [(model.encode(one), taught(one)) for one in squares.split(1)]
+            pairs = [(model.encode(one), taught(one)) for one in (fit_square(photo, side) for photo in photos)]
         apart = np.mean([float((a - b).square().mean().sqrt() / b.std()) for a, b in pairs])
         print(f"{side} px: latents {apart:.2f} standard deviations from the teacher's", flush=True)
     squares = torch.cat([fit_square(photo, model.resolution) for photo in photos])
     signs = torch.randint(0, 2, squares.shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1
-    start = signs * TEACHER_BUDGET
     changes = {
         "nothing": squares,
-        "random signs": (squares + start).clamp(0, 1),
-        "attack on the model": attacked(model.encode, squares, TEACHER_BUDGET, start * 0.5),
-        "attack on the teacher": attacked(taught, squares, TEACHER_BUDGET, start * 0.5),
+        "random signs": (squares + signs * TEACHER_BUDGET).clamp(0, 1),
+        "attack on the model": attacked(model.encode, squares, TEACHER_BUDGET),
+        "attack on the teacher": attacked(taught, squares, TEACHER_BUDGET),
     }
-    with torch.no_grad():
-        clean = taught(squares)
-        for name, changed in changes.items():
-            latents = taught(changed)
-            shift = float((latents - clean).square().mean().sqrt() / clean.std())
-            error = (teacher.decode(latents).sample / 2 + 0.5).clamp(0, 1) - squares
-            decoded = float((-10 * error.square().mean((1, 2, 3)).log10()).mean())
-            print(f"teacher, {name}: shift {shift:.2f}, decoded {decoded:.1f} dB", flush=True)
+    for name, changed in changes.items():
+        effects = [effect(teacher, *pair) for pair in zip(squares.split(1), changed.split(1), strict=True)]
+        shift, decoded = np.mean(effects, 0)
+        print(f"teacher, {name}: shift {shift:.2f}, decoded {decoded:.1f} dB", flush=True)
 
 
 def main() -> None:
@@ -114,11 +97,10 @@ def main() -> None:
     for levels in (4, 8, 16):
         signs = torch.cat([torch.randint(0, 2, i.shape, generator=generator) * 2.0 - 1 for i in squares.split(1)])
         noise = signs * levels / 255
-        attack = attacked(model.encode, squares, levels / 255, noise * 0.5)
+        attack = attacked(model.encode, squares, levels / 255)
         print(f"| {levels}/255 | {measure(attack)} | {measure((squares + noise).clamp(0, 1))} |", flush=True)
     if options.teacher:
-        teacher = AutoencoderTiny.from_pretrained(options.teacher, dtype=torch.float32).float().requires_grad_(False)
-        beside(model, teacher.eval(), photos)
+        beside(model, load(options.teacher), photos)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ from udp.tensors import fit_square, to_pixels, to_tensor
 STEPS = 40
 
 
-def load(folder: Path) -> AutoencoderTiny:
-    """A published autoencoder, frozen, in float32."""
+def load(folder: Path | str) -> AutoencoderTiny:
+    """A published autoencoder, frozen, in float32, from a folder or the Hub."""
     model = AutoencoderTiny.from_pretrained(folder, dtype=torch.float32).float().eval().requires_grad_(False)
     return model.to(memory_format=torch.channels_last)
 

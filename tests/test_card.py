@@ -41,12 +41,16 @@ def test_a_card_holds_pictures_verdict_and_settings() -> None:
 def test_what_a_set_was_made_against_is_said_beside_it(tmp_path: Path) -> None:
     saved = SavedProtection((), EUDP(), 1.0, tmp_path, "a photo of sks", 0, model="mini")
     said = reached(saved)
-    assert "Made against: Embedded model, 128 px." in said and "Not made against other models" in said
+    assert "Made against: Embedded model, 128 px." in said
+    assert "Not made against Stable Diffusion 1.x and 2.x, SDXL, SD3, FLUX.1:" in said
     assert "latents of Stable" not in said and "autoencoders" not in said
-    further = replace(saved, method=EUDP(reach="512+1024", encoders="sdxl,/srv/private/own"))
+    assert "没有针对 Stable Diffusion" in said
+    further = replace(saved, method=EUDP(reach="512+1024", encoders="taesdxl,/srv/private/own"))
     said = reached(further)
-    assert "at 512+1024 px" in said and "autoencoders: sdxl, own." in said and "/srv" not in said
-    assert "没有针对其他模型" in said
-    assert "/srv" not in reached(replace(saved, model="/srv/models/mine")) and "made against no model" in reached(
-        replace(saved, method=RandomNoise())
-    )
+    assert "at 512+1024 px, through" in said and "autoencoders of SDXL, own." in said and "/srv" not in said
+    assert "Not made against Stable Diffusion 1.x and 2.x, SD3, FLUX.1:" in said
+    said = reached(replace(saved, method=EUDP(encoders="published")))
+    assert "of Stable Diffusion 1.x and 2.x, SDXL, SD3, FLUX.1." in said and "any other model" in said
+    own = reached(replace(saved, model="/srv/models/mine", method=EUDP(reach="1024")))
+    assert "/srv" not in own and "Also at 1024 px." in own and "small copy" not in own and "any other model" in own
+    assert "made against no model" in reached(replace(saved, method=RandomNoise()))

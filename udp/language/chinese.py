@@ -91,11 +91,14 @@ TEXTS: dict[str, Entry] = {
     # which models a set was made against
     "reach.nothing": "随机噪声不针对任何模型：它是保护方法必须胜过的对照。",
     "reach.model": "针对的模型：{model}。",
-    "reach.latents": "还针对 Stable Diffusion 1.x 在 {sides} 像素下的潜变量，通过其编码器的小型复制品。",
-    "reach.encoders": "还针对已发布的自编码器：{names}。",
-    "reach.others": (
-        "没有针对其他模型，例如 SDXL、SD 3 和 FLUX：在那里效果可能不超过随机噪声。JPEG 和缩放会削弱它，“稳健性”标签页可测出削弱多少。请原样保存 PNG。"
+    "reach.latents": (
+        "还针对 Stable Diffusion 1.x 在 {sides} 像素下的潜变量，通过其编码器的小型复制品；据我们测量，位移仅略大于随机噪声。"
     ),
+    "reach.sides": "还针对 {sides} 像素。",
+    "reach.encoders": "还针对以下模型已发布的自编码器：{names}。",
+    "reach.others": "没有针对 {models}：在那里效果可能不超过随机噪声。",
+    "reach.rest": "没有针对其他任何模型：在那里效果可能不超过随机噪声。",
+    "reach.keep": "JPEG 和缩放会削弱它，“稳健性”标签页可测出削弱多少。请原样保存 PNG。",
     "protect.attack": "下一步：看看模仿者得到什么",
     # the tab Attack
     "attack.photos": "1. 照片",

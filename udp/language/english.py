@@ -101,12 +101,15 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     # which models a set was made against
     "reach.nothing": "Random noise is made against no model: it is the control that a protection has to beat.",
     "reach.model": "Made against: {model}.",
-    "reach.latents": "Also against the latents of Stable Diffusion 1.x at {sides} px, through a small copy of its encoder.",
-    "reach.encoders": "Also against the published autoencoders: {names}.",
-    "reach.others": (
-        "Not made against other models, such as SDXL, SD 3 and FLUX: there it may do no more than random noise. JPEG and "
-        "resizing weaken it: the tab Robustness shows how far. Keep the PNGs as they are."
+    "reach.latents": (
+        "Also against the latents of Stable Diffusion 1.x at {sides} px, through a small copy of its encoder; as we measured "
+        "it, that moves them little further than random noise does."
     ),
+    "reach.sides": "Also at {sides} px.",
+    "reach.encoders": "Also against the published autoencoders of {names}.",
+    "reach.others": "Not made against {models}: there it may do no more than random noise.",
+    "reach.rest": "Not made against any other model: there it may do no more than random noise.",
+    "reach.keep": "JPEG and resizing weaken it: the tab Robustness shows how far. Keep the PNGs as they are.",
     # the tab Attack
     "attack.photos": "1. Photos",
     "attack.photos.help": "What the imitator gets hold of: your photos as they were, and as you protected them.",

@@ -131,9 +131,10 @@ def load_model(
             ) from error
         raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
     parts = {key: part for key, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
-    check_present(name, parts)
     if local.is_dir():
         check_complete(name, local, parts)
+    else:
+        check_present(name, parts)
     pipeline.set_progress_bar_config(disable=True)
     with enough_memory(f"the model {name!r}", "A smaller model needs less."):
         pipeline.to(device)

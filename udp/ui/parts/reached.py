@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from udp.language import Text, text
+from udp.models.encoders import PUBLISHED, parse_encoders
+from udp.models.registry import MODELS
 from udp.protection.methods import RandomNoise
 from udp.ui.say import spoken
 from udp.ui.state.owner import title
@@ -23,9 +25,12 @@ def _said(saved: SavedProtection) -> list[Text]:
         return [text("reach.nothing")]
     said = [text("reach.model", model=title(Path(saved.model).name))]
     sides, encoders = (getattr(saved.method, name, OFF) for name in ("reach", "encoders"))
+    ours, names = saved.model in MODELS and MODELS[saved.model].embedded, parse_encoders(encoders)
     if sides != OFF:
-        said.append(text("reach.latents", sides=sides))
-    if encoders != OFF:
-        names = ", ".join(Path(name.strip()).name for name in encoders.split(","))
-        said.append(text("reach.encoders", names=names))
-    return [*said, text("reach.others")]
+        said.append(text("reach.latents" if ours else "reach.sides", sides=sides))
+    if names:
+        said.append(text("reach.encoders", names=", ".join(PUBLISHED.get(n, ("", Path(n).name))[1] for n in names)))
+    # Of somebody's own model we do not know which of these it is.
+    left = [kind for name, (_, kind) in PUBLISHED.items() if name not in names] if ours else []
+    others = text("reach.others", models=", ".join(left)) if left else text("reach.rest")
+    return [*said, others, text("reach.keep")]

@@ -105,8 +105,8 @@ def write_kept(
 ) -> None:
     """Write one run into `folder`: a protected photo, the pictures of the first seeds, and run.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+    for old in folder.glob("*-*.jpg"):
+        old.unlink()  # of an earlier run, whose seeds may have been others
     write_png(folder / PROTECTED, made.protected[0])
     seeds = report.trial.picture_seeds(0)[:SEEDS]
     for arm in report.arms:

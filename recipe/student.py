@@ -48,9 +48,7 @@ HUBER = 0.3  # latent errors below this many standard deviations count by their 
 LATENT_NOISE = 0.3  # standard deviations at most, on half of what the decoder gets
 BANK = 2400  # latents that the decoder learns from
 LATENT_SIDE = 16  # of each: squares of 128 px are the decoder's work
-BLOCKWISE = (
-    0.85  # of the decoder's training; end to end after that, which makes pictures cleaner and, done longer, smoother
-)
+BLOCKWISE = 0.85  # of the decoder's training; end to end after that: cleaner, but smoother the longer
 FEATURE_WEIGHT = 0.1  # of the teacher's features of the result, beside values of about 0.05
 
 
@@ -349,9 +347,9 @@ def train_decoder(
         value = value.contiguous(memory_format=torch.channels_last)
         with half_precision(value.device):
             with torch.no_grad():
-                target = chain(guide, value)[-1].float().clamp(0, 1)
+                target = teacher.decoder.layers(value).float().clamp(0, 1)
                 seen = chain(eye, target)
-            got = chain(own, value)[-1]
+            got = decoder.layers(value)
             look = chain(eye, got)
         alike = sum(((a.float() - b.float()) / s).abs().mean() for a, b, s in zip(look, seen, spreads, strict=True))
         return reconstruction_loss(got.float(), target) + FEATURE_WEIGHT * alike / len(look)

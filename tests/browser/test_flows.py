@@ -44,7 +44,7 @@ def test_the_one_click_demo_runs_from_photos_to_verdict(visit: Visit) -> None:
         with page.expect_download() as download:
             page.get_by_text(name).locator("visible=true").click()
         assert Path(download.value.path()).read_bytes().startswith(start)
-    expect(page.get_by_text("Not made against other models").locator("visible=true")).to_have_count(1)
+    expect(page.get_by_text("Not made against any other model").locator("visible=true")).to_have_count(1)
     button(page, "Next: does it survive cleaning?").click()
     expect(button(page, "Test the protection")).to_be_visible()
 

@@ -1,14 +1,15 @@
 """An autoencoder that speaks Stable Diffusion 1.x's latents: a student of the published `taesd`, trained here.
 
 The teacher (Ollin Boer Bohan, MIT) is itself distilled from Stable Diffusion's own autoencoder. Half of its encoder's
-arithmetic is spent at full resolution, on one residual block; the student's encoder has none there.
+arithmetic is spent at full resolution, on one residual block; the student's encoder has none there, and one more at half
+the size.
 
 Encoder. It learns the teacher's latents on clean, noisy **and attacked** pictures. A perturbation that moves the student
 is worth something only where it moves the teacher too, so the pictures are perturbed by sign-gradient steps against the
 student of the moment, the teacher, or both, inside 2 to 16 / 255. Attacked pictures are kept in a pool and moved a step
-further at every visit, so that attacks of twenty steps cost one step each. Two kinds of hints speed it up: the student's
-features at every halving of the size follow the teacher's (Romero et al. 2015, arXiv 1412.6550), and each stage also
-gets the teacher's features as its input (blockwise distillation), so that late stages need not wait for early ones.
+further at every visit, so that attacks of twenty steps cost one step each. At first every block learns by itself what the
+teacher's block makes of the teacher's own features (blockwise distillation; hints, Romero et al. 2015, arXiv 1412.6550),
+then the whole encoder makes up for what errors add up to.
 
 Decoder. It has the teacher's blocks and learns what the teacher's makes of latents: a function of the latents alone, which
 can be learned without the blur that pictures would teach, because latents do not determine them. For most of the time
@@ -36,7 +37,7 @@ from udp.models.training import Trainer, TrainingSettings
 
 WIDTH = 64
 LATENT_CHANNELS = 4
-ENCODER_BLOCKS = (0, 3, 3, 3)  # the teacher's are (1, 3, 3, 3): the first, at full size, is half of its arithmetic
+ENCODER_BLOCKS = (0, 4, 3, 3)  # the teacher's are (1, 3, 3, 3): the block at full size is half of its arithmetic
 DECODER_BLOCKS = (3, 3, 3, 1)  # as the teacher's: without the last one, eyes and print are smeared
 REPORT_EVERY = 100  # steps between lines of the log
 POOL = 48  # batches under attack at a time
@@ -48,7 +49,8 @@ HUBER = 0.3  # latent errors below this many standard deviations count by their 
 LATENT_NOISE = 0.3  # standard deviations at most, on half of what the decoder gets
 BANK = 2400  # latents that the decoder learns from
 LATENT_SIDE = 16  # of each: squares of 128 px are the decoder's work
-BLOCKWISE = 0.85  # of the decoder's training; end to end after that: cleaner, but smoother the longer
+ENCODER_BLOCKWISE = 0.6  # of its training; end to end after that, so that what fools one fools the other
+DECODER_BLOCKWISE = 0.85  # of its training; end to end after that: cleaner, but smoother the longer
 FEATURE_WEIGHT = 0.1  # of the teacher's features of the result, beside values of about 0.05
 
 
@@ -85,6 +87,38 @@ def stages(encoder: torch.nn.Module) -> list[torch.nn.Sequential]:
     return [torch.nn.Sequential(*part) for part in (*parts, [encoder.layers[-1]])]
 
 
+def aligned(
+    teacher: torch.nn.Module, student: torch.nn.Module
+) -> tuple[list[torch.nn.Sequential], list[torch.nn.Sequential]]:
+    """The layers of two `EncoderTiny`s in as many parts, the first at least down to half the size, each of the others one block.
+
+    What the student has more or fewer of than the teacher, at full and at half size, is in its first part, which ends where the
+    teacher's does. Raises `ValueError` if their blocks differ elsewhere.
+    """
+    cut = [_cut_from_half_size(encoder) for encoder in (teacher, student)]
+    surplus = [len(parts) - min(map(len, cut)) for parts in cut]
+    found = []
+    for parts, more in zip(cut, surplus, strict=True):
+        first = [layer for part in parts[: more + 1] for layer in part]
+        found.append([torch.nn.Sequential(*part) for part in (first, *parts[more + 1 :])])
+    kinds = [[[type(layer) for layer in part] for part in parts[1:]] for parts in found]
+    if kinds[0] != kinds[1]:
+        raise ValueError("expected encoders whose blocks are alike from a quarter of the size on, got others")
+    return found[0], found[1]
+
+
+def _cut_from_half_size(encoder: torch.nn.Module) -> list[list[torch.nn.Module]]:
+    """Its layers, cut behind every residual block that comes after the first halving."""
+    parts: list[list[torch.nn.Module]] = [[]]
+    halved = False
+    for layer in encoder.layers:
+        halved = halved or (isinstance(layer, torch.nn.Conv2d) and layer.stride == (2, 2))
+        parts[-1].append(layer)
+        if halved and isinstance(layer, AutoencoderTinyBlock):
+            parts.append([])
+    return parts
+
+
 def blocks(decoder: torch.nn.Module) -> list[torch.nn.Sequential]:
     """The layers of a `DecoderTiny`, cut behind every residual block but the last, whose result is the picture."""
     parts: list[list[torch.nn.Module]] = [[]]
@@ -94,11 +128,6 @@ def blocks(decoder: torch.nn.Module) -> list[torch.nn.Sequential]:
             parts.append([])
     *whole, last, head = parts
     return [torch.nn.Sequential(*part) for part in (*whole, [*last, *head])]
-
-
-def features(encoder: torch.nn.Module, pixels: torch.Tensor) -> list[torch.Tensor]:
-    """What every stage makes of `pixels` (N, 3, H, W) in [0, 1]; the last are the latents."""
-    return chain(stages(encoder), pixels)
 
 
 def chain(parts: list[torch.nn.Sequential], value: torch.Tensor) -> list[torch.Tensor]:
@@ -227,38 +256,46 @@ class Training:
 
 
 def train_encoder(
-    teacher: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 6,
-    size: int = 80,
+    teacher: AutoencoderTiny, folders: list[Path], checkpoint: Path, minutes: float, seed: int = 0, batch: int = 8,
+    size: int = 96,
 ) -> AutoencoderTiny:  # fmt: skip
     """A student whose encoder follows `teacher`, after `minutes` of wall clock, going on from `checkpoint` if it exists."""
     torch.manual_seed(seed)  # initial weights only
     student, crops = build(), Crops(folders, size, seed)
     encoder, guide = student.encoder, teacher.encoder
-    training = Training("encoder", encoder, 2.5e-3, checkpoint)
+    training = Training("encoder", encoder, 3e-3, checkpoint)
     generator = torch.Generator().manual_seed(seed + training.trainer.step)
+    theirs, ours = aligned(guide, encoder)
     with torch.no_grad():
-        known = features(guide, crops.draw(64))
-        spreads = [value.std((0, 2, 3), keepdim=True) + 1e-3 for value in known]
+        spreads = [value.std((0, 2, 3), keepdim=True) for value in chain(theirs, crops.draw(64))]
+        # A channel that is almost always zero must not be all that a part learns.
+        spreads = [torch.maximum(spread, 0.3 * spread.mean()) for spread in spreads]
     attacker = Attacker(encoder, guide, spreads[-1], crops, batch, generator)
 
-    def loss(step: int) -> torch.Tensor:
+    def draw() -> torch.Tensor:
         attack = training.share > ATTACKS_FROM and float(torch.rand((), generator=generator)) < ATTACKED_SHARE
         pixels = attacker.draw() if attack else noisy(crops.draw(batch), generator)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def blockwise(pixels: torch.Tensor, wanted: list[torch.Tensor]) -> torch.Tensor:
+        errors = []
+        for part, value, goal, spread in zip(ours, [pixels, *wanted[:-1]], wanted, spreads, strict=True):
+            errors.append(((part(value).float() - goal) / spread).square().mean())
+        return sum(errors)
+
+    def end_to_end(pixels: torch.Tensor, wanted: list[torch.Tensor]) -> torch.Tensor:
+        got = chain(ours, pixels)
+        error = (got[-1].float() - wanted[-1]) / spreads[-1]
+        latents = torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=HUBER)
+        hints = [((a.float() - b) / s).square().mean() for a, b, s in zip(got, wanted, spreads, strict=True)]
+        return latents + sum(hints) / len(hints)
+
+    def loss(step: int) -> torch.Tensor:
+        pixels = draw()
         with half_precision(pixels.device):
             with torch.no_grad():
-                wanted = [value.float() for value in features(guide, pixels)]
-            got = features(encoder, pixels)
-            # Each stage but the first also learns from what the teacher's stage before it says.
-            forced = [stage(value) for stage, value in zip(stages(encoder)[1:], wanted[:-1], strict=True)]
-        error = (got[-1].float() - wanted[-1]) / spreads[-1]
-        hints = [
-            ((a.float() - b) / spread).square().mean()
-            for a, b, spread in zip([got[0], *forced], wanted, spreads, strict=True)
-        ]
-        hint = max(0.1, 1 - training.share)
-        latents = torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=HUBER)
-        return latents + hint * (hints[0] + 0.5 * sum(hints[1:]))
+                wanted = [value.float() for value in chain(theirs, pixels)]
+            return (blockwise if training.share < ENCODER_BLOCKWISE else end_to_end)(pixels, wanted)
 
     training.run(loss, minutes)
     return student.requires_grad_(False).eval()
@@ -355,7 +392,7 @@ def train_decoder(
         return reconstruction_loss(got.float(), target) + FEATURE_WEIGHT * alike / len(look)
 
     def loss(step: int) -> torch.Tensor:
-        return blockwise() if training.share < BLOCKWISE else end_to_end()
+        return blockwise() if training.share < DECODER_BLOCKWISE else end_to_end()
 
     training.run(loss, minutes)
     student.requires_grad_(False).eval()

@@ -66,11 +66,26 @@ def test_plain_folder_is_fine_tuned_alone(photo_files: list[Path], tiny_model_fo
         (["protect", "PHOTOS", "--out", "out", "--budget", "99/255"], "between 2/255 and 32/255"),
         (["protect", "PHOTOS", "--out", "out", "--model", "no/such-model"], "expected a network or"),
         (["attack", "--instance", "missing", "--out", "out"], "which does not exist"),
-        (["protect", "PHOTOS", "--out", "PHOTOS"], "expected --out to be another folder than that of the photos"),
-        (["protect", "PHOTOS/view_0.png", "--out", "PHOTOS"], "expected --out to be another folder"),
-        (["attack", "--instance", "PHOTOS", "--out", "PHOTOS"], "expected --out to be another folder"),
-        (["protect", "PHOTOS", "--out", "PHOTOS/view_0.png/here"], "expected --out to be a folder, new or old"),
-        (["evaluate", "PHOTOS", "--out", "PHOTOS/view_0.png"], "expected --out to be a folder, new or old"),
+        (
+            ["protect", "PHOTOS", "--out", "PHOTOS"],
+            "expected the output folder (--out) to be another folder than that of the photos",
+        ),
+        (
+            ["protect", "PHOTOS/view_0.png", "--out", "PHOTOS"],
+            "expected the output folder (--out) to be another folder",
+        ),
+        (
+            ["attack", "--instance", "PHOTOS", "--out", "PHOTOS"],
+            "expected the output folder (--out) to be another folder",
+        ),
+        (
+            ["protect", "PHOTOS", "--out", "PHOTOS/view_0.png/here"],
+            "expected the output folder (--out) to be a folder, new or old",
+        ),
+        (
+            ["evaluate", "PHOTOS", "--out", "PHOTOS/view_0.png"],
+            "expected the output folder (--out) to be a folder, new or old",
+        ),
         (
             ["protect", "PHOTOS", "--out", "out", "--method", "random", "--rounds", "3"],
             "expected --rounds with eudp or",

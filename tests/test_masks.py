@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from udp import protect_folder
 from udp.cli import main
 from udp.errors import InvalidInput
 from udp.photo_files import read_masks
@@ -72,3 +73,9 @@ def test_a_mask_that_is_no_picture_is_named(tmp_path: Path, photos: list[Photo])
     heard: list[str] = []
     read_masks(tmp_path, photos, heard.append)
     assert "no mask: 'view_1.xcf' is no image file" in heard
+
+
+@pytest.mark.parametrize("given", [5, True, []])
+def test_masks_that_are_no_folder_are_refused(given: object, tmp_path: Path, photo_files: list[Path]) -> None:
+    with pytest.raises(InvalidInput, match="expected the folder of the masks, a string or a Path, got "):
+        protect_folder(photo_files[0].parent, tmp_path / "out", "mini", "random", masks=given)

@@ -185,11 +185,11 @@ def test_a_folder_that_cannot_be_is_said_so_in_python_too(
     out: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     photos = camera(tmp_path / "in", "a")
-    with pytest.raises(InvalidInput, match="expected --out to be a folder"):
+    with pytest.raises(InvalidInput, match=r"expected the output folder \(--out\) to be a folder"):
         protect_folder(photos, tmp_path / out, "no such model", "random")
     if "\0" not in out:
         assert main(["protect", str(photos), "--out", str(tmp_path / out), "--model", "no such model"]) == 2
-        assert "expected --out to be a folder" in capsys.readouterr().err
+        assert "expected the output folder (--out) to be a folder" in capsys.readouterr().err
 
 
 def test_the_home_folder_is_meant_by_its_sign(

@@ -63,7 +63,9 @@ def probe(out: Path, folders: Sequence[Path] = (), files: Sequence[Path] = ()) -
         parents = (out, *out.absolute().parents)
         nearest = next(place for place in parents if place.exists())
         if not nearest.is_dir():
-            raise InvalidInput(f"expected --out to be a folder, new or old, got the file {str(nearest)!r}")
+            raise InvalidInput(
+                f"expected the output folder (--out) to be a folder, new or old, got the file {str(nearest)!r}"
+            )
         made = [place for place in parents if not place.exists()]
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out) as file:  # without a name, where the system can: a kill leaves none of it
@@ -74,14 +76,14 @@ def probe(out: Path, folders: Sequence[Path] = (), files: Sequence[Path] = ()) -
         if wrong:
             kinds = ("folder", "file") if wrong[0] in folders else ("file", "folder")
             raise InvalidInput(
-                f"expected {wrong[0].name!r} in --out {str(out)!r} to be a {kinds[0]}, new or old, got a {kinds[1]}: choose "
+                f"expected {wrong[0].name!r} in the output folder {str(out)!r} (--out) to be a {kinds[0]}, new or old, got a {kinds[1]}: choose "
                 "another folder for the results"
             )
     except InvalidInput:
         raise
     except (OSError, ValueError) as error:  # a ValueError: a zero byte in the name
         raise InvalidInput(
-            f"expected --out to be a folder that can be written to, got {str(out)[:200]!r}: "
+            f"expected the output folder (--out) to be a folder that can be written to, got {str(out)[:200]!r}: "
             f"{getattr(error, 'strerror', None) or error}"
         ) from error
     finally:

@@ -100,8 +100,10 @@ def find_masks(
     """The files in `folder` that are masks for `photos`, by name; None where there is none.
 
     Case does not matter; `photo.jpg.png` is a mask of `photo.jpg` alone. `say` hears of photos without a mask and of masks
-    without a photo. Raises `InvalidInput` if no file there is named like any photo.
+    without a photo. Raises `InvalidInput` if no file there is named like any photo, or `folder` is no path.
     """
+    if not isinstance(folder, str | Path):
+        raise InvalidInput(f"expected the folder of the masks, a string or a Path, got {type(folder).__name__}")
     paths, others = look_into(folder)
     files: dict[str, Path] = {}
     for path in paths:

@@ -45,7 +45,7 @@ def check_apart(folder: Path, written: Iterable[Path], sources: Iterable[Path]) 
     taken = {place.resolve() for place in written}
     if any(taken & _homes(source) for source in sources):
         raise InvalidInput(
-            f"expected --out to be another folder than that of the photos, got {str(folder)!r} for both: what is written there, "
+            f"expected the output folder (--out) to be another folder than that of the photos, got {str(folder)!r} for both: what is written there, "
             "and in its controls, takes the place of what was"
         )
 
@@ -149,6 +149,6 @@ def check_free(folder: Path) -> None:
         found = [path for path in sorted(place.glob("*")) if path.suffix.lower() in suffixes() and path not in listed]
         if found:
             raise InvalidInput(
-                f"expected --out to be a new folder, or one that `protect` wrote, got {str(place)!r} with other pictures, "
+                f"expected the output folder (--out) to be a new folder, or one that `protect` wrote, got {str(place)!r} with other pictures, "
                 f"such as {found[0].name!r}: choose another folder"
             )

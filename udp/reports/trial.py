@@ -83,7 +83,7 @@ def check_attack_free(folder: Path) -> None:
     found = [folder / MANIFEST] if False in kinds else [] if True in kinds else earlier_results(folder)
     if found:
         raise InvalidInput(
-            f"expected --out to be a new folder, or one that `attack` wrote, got {str(folder)!r}, where {found[0].name!r} of "
+            f"expected the output folder (--out) to be a new folder, or one that `attack` wrote, got {str(folder)!r}, where {found[0].name!r} of "
             "something else would be replaced: choose another folder"
         )
 

@@ -18,7 +18,7 @@ from tests.browser.conftest import SECONDS
 from udp.ui.tabs import protect as protect_tab
 
 Visit = Callable[..., Page]
-LONG = "protect.rounds=100&protect.pgd_steps=50&protect.draws=1"
+LONG = "protect.rounds=100&protect.surrogate_steps=50"
 expect.set_options(timeout=SECONDS * 1000)
 
 

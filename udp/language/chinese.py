@@ -170,6 +170,7 @@ TEXTS: dict[str, Entry] = {
     "job.stopping": "正在停止。",
     "job.stopped": "已停止。此前的结果（如有）仍然保留。",
     "job.stopped.partly": "已停止。已完成的部分仍然保留。",
+    "job.kept": "共 {total} 部分，已完成 {done} 部分，在此页面打开期间保留：用相同的设置再按“{button}”，即可继续其余部分。",
     "job.done": "已完成。",
     "plot.step": "步数",
     "plot.loss": "损失",

@@ -186,6 +186,10 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "job.stopping": "Stopping.",
     "job.stopped": "Stopped. Earlier results, if any, are kept.",
     "job.stopped.partly": "Stopped. What was finished is kept.",
+    "job.kept": (
+        "{done} of {total} parts are finished, and kept while this page is open: “{button}” with the same settings goes on with "
+        "the rest."
+    ),
     "job.done": "Done.",
     "plot.step": "Step",
     "plot.loss": "Loss",

@@ -63,6 +63,7 @@ class AttackTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
     kind = "attack"
+    starts = "attack.start"
     series = show.ARM_SERIES
 
     def __init__(self, context: Context) -> None:
@@ -120,7 +121,7 @@ class AttackTab(JobTab):
             self.recipes.advanced()
             self.inputs.choose("recipe", self.recipes)
             self.link_button()
-        self.buttons("attack.start")
+        self.buttons()
 
     def _results(self) -> None:
         section("attack.results", "attack.results.help")

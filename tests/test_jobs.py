@@ -168,7 +168,7 @@ def test_the_control_may_change_no_more_than_the_method_where_texture_decides(
 ) -> None:
     method, seen = EUDP(perceptual="texture"), {}
     monkeypatch.setattr("udp.ui.state.work.load_model", lambda name: tiny_model)
-    monkeypatch.setattr("udp.ui.state.work.run_trial", lambda arms, *rest: seen.update(arms))
+    monkeypatch.setattr("udp.ui.state.work.run_trial", lambda arms, *rest, **more: seen.update(arms))
     monkeypatch.setattr("udp.ui.state.work.Lab.run", lambda lab, *rest: seen.update(lab=lab.arms["random"]))
     AttackWork(photos, None, method, ("random",), LoRA(), Trial(), "tiny")(lambda progress: None)
     RobustnessWork(photos, photos, method, LoRA(), (), Trial(), "tiny")(lambda progress: None)

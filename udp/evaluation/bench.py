@@ -20,12 +20,15 @@ from udp.evaluation.metrics.pretrained import Pretrained
 from udp.evaluation.metrics.table import measure
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
-from udp.imitation.recipes.base import Recipe
+from udp.imitation.recipes.base import Recipe, Watch
 from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
 from udp.settings import describe_settings, for_model
+
+# Of a fine-tune that is still learning: when, as shares of its steps, and in how many sampling steps a picture is made.
+GLIMPSES, GLIMPSE_STEPS = (1 / 3, 2 / 3), 8
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,17 @@ class Bench:
         recipe: Recipe,
         on_progress: OnProgress = ignore_progress,
         keep: bool = False,
+        filmstrip: bool = False,
     ) -> Arm:
         """Fine-tune a copy of the base on `photos` and sample it; with `keep`, the arm has what was learned as files.
 
-        Raises `NothingLearned` if it changed nothing.
+        With `filmstrip` progress has a `glimpse` of the first seed's picture at `GLIMPSES`; the outcome is the same. Raises `NothingLearned` if it changed nothing.
         """
         trial, seed = self.trial, self.trial.seed + self.run
         trained = recipe.steps / (recipe.steps + trial.sampling_steps)
-        tuned = recipe.fit(photos, self.model, trial.instance_prompt, seed, span(on_progress, 0.0, trained), name)
+        part = span(on_progress, 0.0, trained)
+        watch = self._glimpses(recipe, part, name) if filmstrip else None
+        tuned = recipe.fit(photos, self.model, trial.instance_prompt, seed, part, name, watch)
         images = generate(
             tuned.model,
             tuned.network,
@@ -109,19 +115,34 @@ class Bench:
         learned = recipe.files(tuned) if keep else {}
         return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals, learned)
 
+    def _glimpses(self, recipe: Recipe, on_progress: OnProgress, name: str) -> Watch:
+        trial, moments = self.trial, {round(share * recipe.steps) for share in GLIMPSES}
+        steps = min(GLIMPSE_STEPS, trial.sampling_steps)
+
+        def watch(step: int, network: torch.nn.Module, words: DiffusionModel) -> None:
+            if step in moments:
+                seeds = trial.picture_seeds(self.run)[:1]
+                (image,) = generate(words, network, trial.prompt, seeds, steps, trial.guidance)
+                if words is not self.model:
+                    words.forget_prompts()  # the next step changes what they mean
+                on_progress(Progress(Stage.FINE_TUNING, step, recipe.steps, None, name, glimpse=image))
+
+        return watch
+
 
 @dataclass(frozen=True)
 class Cells:
     """The parts of a trial that are worth keeping, each made unless `store` has it: base models and trained arms.
 
     `arms` are the photos as they were given, before any cleaning; `reference` names those that figures compare with.
-    Settings that are left to the model's size are filled in already.
+    Settings that are left to the model's size are filled in already; `filmstrip` is for `Bench.train`.
     """
 
     arms: Mapping[str, Sequence[Photo]]
     model: DiffusionModel
     trial: Trial
     store: Store | None = None
+    filmstrip: bool = False
 
     @property
     def reference(self) -> str:
@@ -169,7 +190,7 @@ class Cells:
         if self.store and (kept := self.store.load(cell, key)):
             on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, kept.images))
             return kept
-        arm = bench.train(name, cleaned(name), recipe, on_progress, keep)
+        arm = bench.train(name, cleaned(name), recipe, on_progress, keep, self.filmstrip)
         if self.store:
             self.store.save(cell, key, arm)
         return arm
@@ -208,20 +229,21 @@ def run_trial(
     on_progress: OnProgress = ignore_progress,
     pretrained: Pretrained | None = None,
     store: Store | None = None,
+    filmstrip: bool = False,
 ) -> Report:
     """Fine-tune a copy of `model` on every arm's photos and sample each, with the same seeds, steps and prompts.
 
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
     `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
     (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. What `store` has of
-    this very trial is not made again. Raises `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    this very trial is not made again. With `filmstrip` progress shows what each arm has learned so far. Raises `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
     recipe, trial = for_model(recipe, model.small), for_model(trial or Trial(), model.small)
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")
     recipe.check_prompts(model, trial.instance_prompt, trial.prompt)
-    cells = Cells(arms, model, trial, store)
+    cells = Cells(arms, model, trial, store, filmstrip)
     reference = arms[cells.reference]
     beside = PretrainedReference.of(pretrained, model, reference, trial.prompt) if pretrained else None
     unit = recipe.steps + trial.sampling_steps

@@ -122,7 +122,8 @@ class AttackWork:
     """Fine-tune on every arm; where `protected` is None and an arm needs it, protect first, with `method`.
 
     The result is the report and the protection, if it was made here. The random arm is the control of `method`.
-    With `pretrained`, the report has figures of CLIP and DINOv2 as well.
+    With `pretrained`, the report has figures of CLIP and DINOv2 as well; with `filmstrip`, progress has pictures of what
+    each arm has learned so far.
     """
 
     clean: Sequence[Photo]
@@ -135,6 +136,7 @@ class AttackWork:
     protection_prompt: str = PROMPT
     protection_seed: int = 0
     pretrained: bool = False
+    filmstrip: bool = False
 
     @functools.cached_property
     def key(self) -> str:
@@ -169,7 +171,8 @@ class AttackWork:
                 photos[arm] = noise(self.clean, model, self.protection_prompt, self.trial.seed)
             else:
                 photos[arm] = self.clean if arm == ArmName.CLEAN else protected
-        report = run_trial(photos, model, self.recipe, self.trial, span(on_progress, share, 1.0), beside, store)
+        listener = span(on_progress, share, 1.0)
+        report = run_trial(photos, model, self.recipe, self.trial, listener, beside, store, self.filmstrip)
         return report, made
 
     def plan(self) -> dict[str, float]:

@@ -58,6 +58,8 @@ TEXTS: dict[str, Entry] = {
     "kept.learned": lambda made, protected, random: (
         f"用受保护的照片学到原照片所含内容的 {_lesson(protected)}，用随机噪声则为 {_lesson(random)}。这是 {made} 在本页小模型上的一次运行：仅为示例，不是证据。"
     ),
+    "kept.enlarge": "放大：{alt}",
+    "kept.close": "关闭",
     "kept.made": "这是 {made} 在本页小模型上的一次运行：仅为示例，不是证据。",
     "kept.live": "亲自实时运行",
     "kept.own": "保护我自己的照片",
@@ -117,6 +119,14 @@ TEXTS: dict[str, Entry] = {
     "attack.start": "攻击",
     "attack.results": "模仿者得到的结果",
     "attack.results.help": "同一列的图片使用相同的随机种子。",
+    "film.title": "一步一步学到了什么",
+    "film.help": "用第一个种子、较少采样步数生成的图片；下方是训练步数。",
+    "compare.title": "比较同一种子的两张图片",
+    "compare.help": "拖动滑块。两张图片从同样的噪声开始；不同的只有模仿者拿到的照片。",
+    "compare.left": "左",
+    "compare.right": "右",
+    "compare.picture": "图片",
+    "compare.slider": "左 | 右",
     "attack.download": "全部下载（ZIP）",
     "attack.card": "下载结果卡片（PNG）",
     "attack.keep": "下载受保护的照片（ZIP）",

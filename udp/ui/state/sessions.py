@@ -147,7 +147,7 @@ class Session:
 
     `uploads` are the files that gradio stored for it, `files` what the upload boxes held at the last run, `jobs` the
     latest job of every tab, `unfinished` what the latest one has made so far, by tab, with the key of its work, and `secret`
-    what the browser shows to be let in again. Runs are numbered by tab, in the order in which they were asked for.
+    what the browser shows to be let in again. `pictures` are those of the last finished attack, by arm. Runs are numbered by tab, in the order in which they were asked for.
     """
 
     folder: Path
@@ -156,6 +156,7 @@ class Session:
     files: dict[str, list[str]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     unfinished: dict[str, tuple[str, MemoryStore]] = field(default_factory=dict)
+    pictures: dict[str, list[Path]] = field(default_factory=dict)
     protection: SavedProtection | None = None
     example: SavedProtection | None = None
     last_used: float = field(default_factory=time.monotonic)

@@ -1,27 +1,27 @@
 """Starts the app: `python app.py`, locally or on a Hugging Face Space."""
 
-import functools
 import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 try:
-    import spaces  # only on ZeroGPU, and before anything touches CUDA
+    import spaces  # only on Spaces, and before anything touches CUDA
 except ImportError:
     spaces = None
 
 from udp.errors import UDPError
+from udp.models.loading import load_model
 from udp.ui.page import build, launch_options
+from udp.ui.state.gpu import LentGpu, is_lent
 from udp.ui.state.owner import owner_from
-from udp.ui.state.work import gpu_seconds, run_here, run_streamed, stream
-
-runner = run_here
-if spaces is not None:
-    # The visitor's quota is asked for what the work is expected to need.
-    runner = functools.partial(run_streamed, spaces.GPU(duration=gpu_seconds)(stream))
+from udp.ui.state.work import run_here
 
 try:
-    demo = build(owner_from(os.environ), runner)
+    owner, runner = owner_from(os.environ), run_here
+    if spaces is not None and is_lent(os.environ):
+        runner = LentGpu(spaces.GPU)
+        load_model(owner.model)  # once, before any call: the processes that work on a GPU are forked from this one
+    demo = build(owner, runner)
 except UDPError as error:
     raise SystemExit(f"error: {error}") from None
 

@@ -24,14 +24,18 @@ VERDICT = Verdict(
 )
 
 
+def noise(arm: int) -> tuple[np.ndarray, ...]:
+    """Pictures that no other arm has."""
+    return tuple(np.random.default_rng([arm, seed]).integers(0, 256, (128, 128, 3), np.uint8) for seed in range(4))
+
+
 def make_runs(place: Path) -> None:
-    """One run of each example in `place`, with pictures of gradients and photos that nothing has changed."""
+    """One run of each example in `place`, with pictures of noise and photos that nothing has changed."""
     for name in EXAMPLE_PRESETS:
         work = example_work(name)
         made = Protection(work.clean, work.clean, work.clean, work.method, MODEL, work.protection_prompt, 0)
-        images = tuple(np.random.default_rng(seed).integers(0, 256, (128, 128, 3), np.uint8) for seed in range(4))
-        arms = tuple(Arm(str(arm), images, (), {"clean_loss": 0.5}) for arm in TRAINED)
+        arms = tuple(Arm(str(arm), noise(index), (), {"clean_loss": 0.5}) for index, arm in enumerate(TRAINED, 1))
         report = Report(
-            Arm("base", images, (), {}), arms, VERDICT, recipe=work.recipe, trial=for_model(work.trial, True)
+            Arm("base", noise(0), (), {}), arms, VERDICT, recipe=work.recipe, trial=for_model(work.trial, True)
         )
         write_kept(place / name, name, work, made, report, "2026-01-02", 61.4)

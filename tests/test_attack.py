@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from udp.errors import InvalidInput, NothingLearned, Stopped
-from udp.evaluation.bench import imitator_photos, run_trial
+from udp.evaluation.bench import Bench, imitator_photos, run_trial
 from udp.evaluation.trial import Trial
-from udp.imitation.recipes import RECIPES, LoRA
+from udp.imitation.recipes import RECIPES, DreamBooth, LoRA, TextualInversion
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 from udp.progress import Progress
 from udp.protection.methods import RandomNoise
+from udp.settings import for_model
 
 TABLE: dict[str, Recipe] = {name: kind(steps=30, batch_size=3, learning_rate=2e-3) for name, kind in RECIPES.items()}
 each_recipe = pytest.mark.parametrize("recipe", TABLE.values(), ids=TABLE)
@@ -148,3 +149,33 @@ def test_cleaning_meets_every_arm_alike(tiny_model: DiffusionModel, photos: list
 def test_a_bad_trial_is_refused(trial: Trial, words: str, tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     with pytest.raises(InvalidInput, match=words):
         run_trial({"clean": photos}, tiny_model, LoRA(steps=10), trial)
+
+
+@pytest.mark.parametrize("settings", [{}, {"train_text_encoder": True}], ids=["frozen text", "text that learns"])
+def test_a_filmstrip_shows_what_is_learned_and_changes_nothing(
+    tiny_model: DiffusionModel, photos: list[Photo], settings: dict[str, bool]
+) -> None:
+    recipe, seen, film = DreamBooth(steps=12, batch_size=2, **settings), [], []
+    trial = dataclasses.replace(SMALL, prompt="a photo of sks")
+    plain = run_trial({"clean": photos, "random": photos[:2]}, tiny_model, recipe, trial, seen.append)
+    filmed = run_trial({"clean": photos, "random": photos[:2]}, tiny_model, recipe, trial, film.append, filmstrip=True)
+    for one, other in zip(plain.arms, filmed.arms, strict=True):
+        assert one.losses == other.losses and one.metrics == other.metrics
+        assert all(np.array_equal(a, b) for a, b in zip(one.images, other.images, strict=True))
+    glimpses = [progress for progress in film if progress.glimpse is not None]
+    assert [(p.arm, p.done, p.total) for p in glimpses] == [
+        (arm, at, 12) for arm in ("clean", "random") for at in (4, 8)
+    ]
+    early, late, *_ = (progress.glimpse for progress in glimpses)
+    assert early.dtype == np.uint8 and early.shape == plain.arms[0].images[0].shape and not np.array_equal(early, late)
+    assert not any(progress.glimpse is not None for progress in seen)
+    shares = [progress.overall for progress in film]
+    assert shares == sorted(shares)
+
+
+def test_the_filmstrip_draws_nothing_from_the_global_state(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    bench = Bench.start(tiny_model, photos, for_model(SMALL, True))
+    bench.train("clean", photos, for_model(TextualInversion(steps=10), True), filmstrip=True)
+    assert torch.equal(torch.get_rng_state(), before)

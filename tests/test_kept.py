@@ -108,6 +108,22 @@ def test_the_first_screen_says_what_came_out_in_every_language(kept: Path) -> No
     assert "clean arm failed to learn" in outcome(unlearned)
 
 
+def test_every_picture_of_the_first_screen_opens_large_and_its_run_can_be_compared(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = outcome(read_kept("subject", kept))
+    assert shown.count('class="kept-picture"') == 9 and shown.count("<dialog") == 1
+    assert shown.count('aria-label="Enlarge: What the imitator got') == 9
+    monkeypatch.setattr(example, "read_kept", lambda name: read_kept(name, kept))
+    with gr.Blocks():
+        tab = ExampleTab(Context(Sessions(tmp_path), Owner(), run_here))
+    for name in EXAMPLE_PRESETS:
+        updates = tab.compare.show(tab._pictures(name))
+        assert updates[tab.compare.box].visible and len(updates[tab.compare.picture].choices) == 3
+        for picture, arm in zip(updates[tab.compare.slider], ("clean", "protected"), strict=True):
+            assert np.array_equal(np.asarray(picture), np.asarray(Image.open(kept / name / f"{arm}-0.jpg")))
+
+
 def test_the_page_works_without_kept_runs(monkeypatch: pytest.MonkeyPatch, kept: Path) -> None:
     def first() -> str:
         tabs = [block for block in build().blocks.values() if isinstance(block, gr.Tab)]

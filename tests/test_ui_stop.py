@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 
 from udp.errors import Stopped
+from udp.evaluation.cells import Store
 from udp.language import ENGLISH
 from udp.photos import PhotoSet
 from udp.progress import OnProgress
@@ -26,7 +27,7 @@ from udp.ui.tabs.protect import ProtectTab
 VISITOR = SimpleNamespace(session_hash="a")
 
 
-def not_to_be_run(work: Work, on_progress: OnProgress) -> None:
+def not_to_be_run(work: Work, on_progress: OnProgress, store: Store) -> None:
     raise AssertionError("a stopped run was begun")
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
+from PIL import Image
 
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm, Report
@@ -15,17 +18,20 @@ from udp.evaluation.verdict import RULE, Verdict, VerdictId
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES, LoRA
 from udp.language import ENGLISH, text
+from udp.progress import OnProgress, Progress
 from udp.protection.methods import EUDP
+from udp.ui.parts.compare import Compare
 from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.link import settings_query, settings_updates
 from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.tables import cleaning_title
 from udp.ui.say import spoken, word
 from udp.ui.state.context import Context
+from udp.ui.state.jobs import Job
 from udp.ui.state.owner import Owner
 from udp.ui.state.sessions import Session, Sessions
 from udp.ui.state.source import Source
-from udp.ui.state.work import run_here
+from udp.ui.state.work import AttackWork, run_here
 from udp.ui.tabs.attack import AttackTab, Saved
 from udp.ui.tabs.base import Page
 from udp.ui.tabs.protect import ProtectTab
@@ -135,6 +141,95 @@ def test_an_attack_on_own_sets_still_says_so_when_it_is_over(tmp_path: Path) -> 
     assert "Nothing is protected" in attack.restored(session)[attack.source]
     saved = Saved(report, Trial(), {}, tmp_path, True, (text("", "1 of 3 photos (<b>) are odd"),))
     assert "1 of 3 photos (&lt;b&gt;) are odd" in attack.finished(session, saved)[1][attack.verdict]
+
+
+def pictures_in(folder: Path, arms: tuple[str, ...], count: int) -> dict[str, list[Path]]:
+    found = {arm: [folder / f"{arm}-{index}.png" for index in range(count)] for arm in arms}
+    for index, path in enumerate(path for row in found.values() for path in row):
+        Image.fromarray(np.full((8, 8, 3), 10 * index, np.uint8)).save(path)
+    return found
+
+
+def test_two_arms_are_compared_seed_by_seed_and_without_loss(tmp_path: Path) -> None:
+    found = pictures_in(tmp_path, ("base", "clean", "random", "protected"), 2)
+    with gr.Blocks() as demo:
+        compare = Compare()
+        compare.connect(lambda request: found)
+    updates = compare.show(found)
+    assert [arm for _, arm in updates[compare.left].choices] == list(found)
+    assert (updates[compare.left].value, updates[compare.right].value) == ("clean", "protected")
+    assert [index for _, index in updates[compare.picture].choices] == [0, 1]
+    assert updates[compare.slider] == (str(found["clean"][0]), str(found["protected"][0]))
+    (handler,) = (fn for fn in demo.fns.values() if compare.slider in fn.outputs)
+    assert handler.fn(SimpleNamespace(), "random", "base", 1) == (str(found["random"][1]), str(found["base"][1]))
+    sent = compare.slider.postprocess(handler.fn(SimpleNamespace(), "random", "base", 1))
+    for file, path in zip(sent.root, (found["random"][1], found["base"][1]), strict=True):
+        assert Path(file.path).read_bytes() == path.read_bytes()
+    opened = compare.slider.postprocess(tuple(Image.open(found[arm][1]) for arm in ("clean", "protected")))
+    for file, arm in zip(opened.root, ("clean", "protected"), strict=True):
+        assert np.array_equal(np.asarray(Image.open(file.path)), np.asarray(Image.open(found[arm][1])))
+    for stale in (
+        ("clean", "nobody", 0),
+        ("clean", "protected", 2),
+        (None, "protected", 0),
+        ("clean", "protected", None),
+    ):
+        assert handler.fn(SimpleNamespace(), *stale) is None
+
+
+@pytest.mark.parametrize(
+    ("arms", "pair"),
+    [
+        (("base", "protected"), ("base", "protected")),
+        (("base", "clean"), ("clean", "base")),
+        (("base", "random"), ("base", "random")),
+        (("base",), None),
+        ((), None),
+    ],
+)
+def test_what_there_is_is_compared(tmp_path: Path, arms: tuple[str, ...], pair: tuple[str, str] | None) -> None:
+    with gr.Blocks():
+        compare = Compare()
+    updates = compare.show(pictures_in(tmp_path, arms, 1))
+    assert updates[compare.box].visible is bool(pair)
+    if pair:
+        assert {updates[compare.left].value, updates[compare.right].value} == set(pair)
+
+
+def test_the_filmstrip_has_a_row_an_arm_from_the_base_to_the_end(tmp_path: Path) -> None:
+    def gray(level: int) -> np.ndarray:
+        return np.full((8, 8, 3), level, np.uint8)
+
+    def run(on_progress: OnProgress) -> None:
+        on_progress(Progress("finished", 1, 1, None, "base", images=(gray(0), gray(1))))
+        for step in (10, 20):
+            on_progress(Progress("fine-tuning", step, 30, None, "clean", glimpse=gray(step)))
+        on_progress(Progress("finished", 1, 1, None, "clean", images=(gray(30), gray(31))))
+        on_progress(Progress("fine-tuning", 10, 30, None, "random", glimpse=gray(110)))
+
+    context = Context(Sessions(tmp_path), Owner(), run_here)
+    with gr.Blocks():
+        attack = AttackTab(context)
+    session = context.sessions.get("a")
+    job = Job(run, AttackWork([], [], EUDP(), ("clean", "random"), LoRA(steps=30), Trial(), "mini"))
+    assert not attack.live(session, job)[attack.film.box].visible
+    job.run()
+    assert all(progress.glimpse is None for progress in job.history)  # the page reads these again and again
+    updates = attack.live(session, job)
+    assert updates[attack.film.box].visible and updates[attack.film.box].open
+    for arm, steps, levels in (("clean", (0, 10, 20, 30), (0, 10, 20, 30)), ("random", (0, 10), (0, 110))):
+        column, gallery = attack.film.rows[arm]
+        shown = updates[gallery].value
+        assert updates[column].visible and [item["caption"] for item in shown] == [f"{step} / 30" for step in steps]
+        for item, level in zip(shown, levels, strict=True):
+            path = Path(item["image"]["path"])
+            assert path.suffix == ".png" and np.array_equal(np.asarray(Image.open(path)), gray(level))
+    assert not updates[attack.film.rows["protected"][0]].visible
+    session.add_job("attack", job)
+    report = Report(Arm("base", (), (), {}), (), Verdict(VerdictId.NO_CONTROL, 1))
+    _, updates = attack.finished(session, Saved(report, Trial(), {}, tmp_path, True))
+    assert updates[attack.film.box].visible and not updates[attack.film.box].open
+    assert not updates[attack.compare.box].visible
 
 
 def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:

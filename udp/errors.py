@@ -55,5 +55,9 @@ class UnusableGradient(UDPError):
     """A photo's gradient is not finite or zero everywhere, so that its sign says nothing."""
 
 
+class OutOfTime(UDPError):
+    """A machine that is lent by the minute is not lent now, or was taken back; what was finished before is kept."""
+
+
 class Stopped(UDPError):
     """The user asked to stop."""

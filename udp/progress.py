@@ -32,7 +32,8 @@ class Progress:
     """Where a long piece of work stands: `done` of `total` units in `stage`, with the last loss and the arm's name.
 
     `stage` is a `Stage`, or any words. `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is
-    done / total. `images` are finished pictures worth showing already.
+    done / total. `images` are finished pictures worth showing already, `glimpse` is one (uint8, S x S x 3) of what an arm has
+    learned after `done` training steps.
     """
 
     stage: str
@@ -42,6 +43,7 @@ class Progress:
     arm: str = ""
     fraction: float | None = None
     images: tuple[np.ndarray, ...] = ()
+    glimpse: np.ndarray | None = None
 
     @property
     def overall(self) -> float:

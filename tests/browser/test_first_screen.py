@@ -20,7 +20,7 @@ def test_the_outcome_fits_the_first_screen(visit: Callable[..., Page], size: dic
     seen = [
         page.get_by_role("heading", name="Unlearnable photos"),
         page.locator(".kept-slider:visible"),
-        *(page.locator(f".kept-{arm}:visible > img") for arm in ("clean", "random", "protected")),
+        *(page.locator(f".kept-{arm}:visible > button img") for arm in ("clean", "random", "protected")),
         page.locator(".kept-verdict:visible p"),
         page.get_by_role("button", name="Run it yourself, live"),
     ]
@@ -45,6 +45,25 @@ def test_the_other_example_is_a_choice_away(visit: Callable[..., Page]) -> None:
     page.get_by_label("a style").check()
     expect(page.locator(".kept-arms:visible")).to_have_count(1)
     expect(page.locator(".kept-slider:visible img").first).not_to_have_attribute("src", first)
+
+
+def test_two_sets_are_compared_and_a_picture_opens_large(visit: Callable[..., Page]) -> None:
+    page = visit("")
+    slider = page.locator(".compare:visible img")
+    expect(slider.first).to_be_visible()
+    before = [str(image.get_attribute("src")) for image in slider.all()]
+    assert all(source.split("?")[0].endswith(".png") for source in before) and len(set(before)) == 2
+    page.get_by_role("radio", name="2", exact=True).locator("visible=true").check()
+    expect(slider.first).not_to_have_attribute("src", before[0])
+    page.get_by_label("Right").locator("visible=true").click()
+    page.get_by_role("option", name="Random noise").click()
+    expect(page.get_by_label("Right").locator("visible=true")).to_have_value("Random noise")
+    page.locator(".kept-picture:visible").first.press("Enter")
+    large = page.locator("dialog[open] img")
+    expect(large).to_be_visible()
+    assert large.bounding_box()["width"] > 300
+    page.keyboard.press("Escape")
+    expect(large).to_have_count(0)
 
 
 def test_own_photos_are_a_click_away(visit: Callable[..., Page]) -> None:

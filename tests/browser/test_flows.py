@@ -39,7 +39,13 @@ def test_the_one_click_demo_runs_from_photos_to_verdict(visit: Visit) -> None:
     button(page, "Next: see what an imitator gets").click()
     button(page, "Attack").click()
     expect(page.locator(".verdict")).to_be_visible()
-    expect(page.locator(".arm:visible h3")).to_have_text(["Before fine-tuning", "Clean", "Random noise", "Protected"])
+    expect(page.locator(".arm:not(.film .arm):visible h3")).to_have_text(
+        ["Before fine-tuning", "Clean", "Random noise", "Protected"]
+    )
+    expect(page.locator(".compare:visible img")).to_have_count(2)
+    page.get_by_text("What it learns, step by step").click()
+    captions = ["0 / 10", "3 / 10", "7 / 10", "10 / 10"]
+    expect(page.locator(".film .arm").first.locator(".caption-label")).to_have_text(captions)
     for name, start in (("Download a result card (PNG)", b"\x89PNG"), ("Download the protected photos (ZIP)", b"PK")):
         with page.expect_download() as download:
             page.get_by_text(name).locator("visible=true").click()

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from udp.digests import digest, photos_digest, weights_digest
 from udp.errors import InvalidInput, NothingLearned
 from udp.evaluation.arms import Arm, Report, make_report
+from udp.evaluation.cells import Store, base_name, cell_name
 from udp.evaluation.metrics.figures import Imitation, Reference
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
 from udp.evaluation.metrics.pretrained import Pretrained
 from udp.evaluation.metrics.table import measure
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
-from udp.imitation.recipes.base import Recipe
+from udp.imitation.recipes.base import Recipe, Watch
 from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
-from udp.settings import for_model
+from udp.settings import describe_settings, for_model
+
+# Of a fine-tune that is still learning: when, as shares of its steps, and in how many sampling steps a picture is made.
+GLIMPSES, GLIMPSE_STEPS = (1 / 3, 2 / 3), 8
 
 
 @dataclass(frozen=True)
@@ -76,14 +83,17 @@ class Bench:
         recipe: Recipe,
         on_progress: OnProgress = ignore_progress,
         keep: bool = False,
+        filmstrip: bool = False,
     ) -> Arm:
         """Fine-tune a copy of the base on `photos` and sample it; with `keep`, the arm has what was learned as files.
 
-        Raises `NothingLearned` if it changed nothing.
+        With `filmstrip` progress has a `glimpse` of the first seed's picture at `GLIMPSES`; the outcome is the same. Raises `NothingLearned` if it changed nothing.
         """
         trial, seed = self.trial, self.trial.seed + self.run
         trained = recipe.steps / (recipe.steps + trial.sampling_steps)
-        tuned = recipe.fit(photos, self.model, trial.instance_prompt, seed, span(on_progress, 0.0, trained), name)
+        part = span(on_progress, 0.0, trained)
+        watch = self._glimpses(recipe, part, name) if filmstrip else None
+        tuned = recipe.fit(photos, self.model, trial.instance_prompt, seed, part, name, watch)
         images = generate(
             tuned.model,
             tuned.network,
@@ -104,6 +114,92 @@ class Bench:
         on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, tuple(images)))
         learned = recipe.files(tuned) if keep else {}
         return Arm(name, tuple(images), tuned.losses, figures, (figures,), intervals, learned)
+
+    def _glimpses(self, recipe: Recipe, on_progress: OnProgress, name: str) -> Watch:
+        trial, moments = self.trial, {round(share * recipe.steps) for share in GLIMPSES}
+        steps = min(GLIMPSE_STEPS, trial.sampling_steps)
+
+        def watch(step: int, network: torch.nn.Module, words: DiffusionModel) -> None:
+            if step in moments:
+                seeds = trial.picture_seeds(self.run)[:1]
+                (image,) = generate(words, network, trial.prompt, seeds, steps, trial.guidance)
+                if words is not self.model:
+                    words.forget_prompts()  # the next step changes what they mean
+                on_progress(Progress(Stage.FINE_TUNING, step, recipe.steps, None, name, glimpse=image))
+
+        return watch
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The parts of a trial that are worth keeping, each made unless `store` has it: base models and trained arms.
+
+    `arms` are the photos as they were given, before any cleaning; `reference` names those that figures compare with.
+    Settings that are left to the model's size are filled in already; `filmstrip` is for `Bench.train`.
+    """
+
+    arms: Mapping[str, Sequence[Photo]]
+    model: DiffusionModel
+    trial: Trial
+    store: Store | None = None
+    filmstrip: bool = False
+
+    @property
+    def reference(self) -> str:
+        """The arm "clean", and without it the first one."""
+        return "clean" if "clean" in self.arms else next(iter(self.arms))
+
+    @functools.cached_property
+    def _fingerprint(self) -> dict[str, Any]:
+        trial = {key: value for key, value in describe_settings(self.trial).items() if key not in ("seeds", "cleaning")}
+        photos = {name: photos_digest(photos) for name, photos in self.arms.items()}
+        return {
+            "trial": trial,
+            "photos": photos,
+            "model": self.model.name,
+            "weights": weights_digest(self.model.modules),
+        }
+
+    def bench(self, run: int, on_progress: OnProgress = ignore_progress) -> tuple[Bench, Arm]:
+        """The bench of one run, and the base model as an arm."""
+        name, photos = base_name(run), self.arms[self.reference]
+        key = digest({**self._fingerprint, "arm": "base", "run": run}) if self.store else ""
+        kept = self.store.load(name, key) if self.store else None
+        if kept:
+            on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", 1.0, kept.images))
+            return Bench.resume(self.model, photos, self.trial, run, kept.images), kept
+        bench = Bench.start(self.model, photos, self.trial, run, on_progress)
+        base = bench.base()
+        if self.store:
+            self.store.save(name, key, base)
+        return bench, base
+
+    def arm(
+        self,
+        bench: Bench,
+        name: str,
+        cleaned: Callable[[str], Sequence[Photo]],
+        recipe: Recipe,
+        cleaning: str,
+        on_progress: OnProgress = ignore_progress,
+        keep: bool = False,
+    ) -> Arm:
+        """One arm of the run of `bench`, on what `cleaned` makes of its photos by `cleaning`; see `Bench.train`."""
+        key = self._key(bench, name, recipe, cleaning) if self.store else ""
+        cell = cell_name(recipe.name, cleaning, name, bench.run)
+        if self.store and (kept := self.store.load(cell, key)):
+            on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, kept.images))
+            return kept
+        arm = bench.train(name, cleaned(name), recipe, on_progress, keep, self.filmstrip)
+        if self.store:
+            self.store.save(cell, key, arm)
+        return arm
+
+    def _key(self, bench: Bench, name: str, recipe: Recipe, cleaning: str) -> str:
+        # Other arms' photos must not make this cell stale; the reference's decide its figures and may stand in for some.
+        photos = {arm: self._fingerprint["photos"][arm] for arm in (self.reference, name)}
+        made_by = {"recipe": [recipe.name, describe_settings(recipe)], "cleaning": repr(parse_cleaning(cleaning))}
+        return digest({**self._fingerprint, "photos": photos, "arm": name, "run": bench.run, **made_by})
 
 
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
@@ -132,20 +228,23 @@ def run_trial(
     trial: Trial | None = None,
     on_progress: OnProgress = ignore_progress,
     pretrained: Pretrained | None = None,
+    store: Store | None = None,
+    filmstrip: bool = False,
 ) -> Report:
     """Fine-tune a copy of `model` on every arm's photos and sample each, with the same seeds, steps and prompts.
 
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
     `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
-    (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. Raises `InvalidInput`
-    for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. What `store` has of
+    this very trial is not made again. With `filmstrip` progress shows what each arm has learned so far. Raises `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
     recipe, trial = for_model(recipe, model.small), for_model(trial or Trial(), model.small)
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")
     recipe.check_prompts(model, trial.instance_prompt, trial.prompt)
-    reference = arms.get("clean") or next(iter(arms.values()))
+    cells = Cells(arms, model, trial, store, filmstrip)
+    reference = arms[cells.reference]
     beside = PretrainedReference.of(pretrained, model, reference, trial.prompt) if pretrained else None
     unit = recipe.steps + trial.sampling_steps
     total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
@@ -156,10 +255,11 @@ def run_trial(
         return span(on_progress, done / total, (done + size) / total)
 
     for run in range(trial.seeds):
-        bench = Bench.start(model, reference, trial, run, within(trial.sampling_steps))
-        base.append(bench.base())
+        bench, before = cells.bench(run, within(trial.sampling_steps))
+        base.append(before)
         done += trial.sampling_steps
-        for name, photos in found.items():
-            runs[name].append(bench.train(name, photos, recipe, within(unit), keep=run == 0))
+        for name in found:
+            keep = run == 0
+            runs[name].append(cells.arm(bench, name, found.get, recipe, trial.cleaning, within(unit), keep))
             done += unit
     return make_report(base, list(runs.values()), [bench.reference.basis(trial.pictures)], beside, recipe, trial)

@@ -1,11 +1,11 @@
-"""Finished cells of the lab on disk, each with the digest of the settings that made it."""
+"""Finished cells of a trial or the lab, each with the digest of the settings that made it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,13 +19,39 @@ from udp.photos import write_picture
 
 
 class Store(Protocol):
-    """Where finished cells are kept, so that a killed run repeats nothing."""
+    """Where finished cells are kept, so that a run that was broken off repeats nothing."""
 
-    def load(self, name: str, key: str) -> Arm | None:
+    def load(self, name: str, key: str) -> Any | None:
         """The cell, if it was finished with exactly these settings (`key`)."""
 
-    def save(self, name: str, key: str, arm: Arm) -> None:
-        """Keep a finished cell."""
+    def save(self, name: str, key: str, cell: Any) -> None:
+        """Keep a finished cell. It may raise, to end the run there."""
+
+
+def base_name(run: int) -> str:
+    """What a store calls the base model's pictures of one run."""
+    return f"base-run{run}"
+
+
+def cell_name(recipe: str, cleaning: str, arm: str, run: int) -> str:
+    """What a store calls one arm of one recipe under one cleaning."""
+    return f"{recipe}-{cleaning}-{arm}-run{run}"
+
+
+@dataclass
+class MemoryStore:
+    """A `Store` for as long as the process lives: `cells` are (key, cell) by name, in the order they were finished."""
+
+    cells: dict[str, tuple[str, Any]] = field(default_factory=dict)
+
+    def load(self, name: str, key: str) -> Any | None:
+        """See `Store.load`."""
+        kept, cell = self.cells.get(name, ("", None))
+        return cell if kept == key else None
+
+    def save(self, name: str, key: str, cell: Any) -> None:
+        """See `Store.save`."""
+        self.cells[name] = key, cell
 
 
 @dataclass(frozen=True)

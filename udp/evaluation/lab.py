@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from udp.digests import digest, photos_digest, weights_digest
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm, Report, make_report
-from udp.evaluation.bench import Bench, imitator_photos
+from udp.evaluation.bench import Cells, imitator_photos
 from udp.evaluation.cells import Store
 from udp.evaluation.interval import Figures, Interval
 from udp.evaluation.metrics.figures_pretrained import PretrainedReference
@@ -20,8 +18,8 @@ from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
-from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
-from udp.settings import describe_settings, for_model
+from udp.progress import OnProgress, ignore_progress, span
+from udp.settings import for_model
 
 DEFAULT_CLEANINGS = ("none", "jpeg75", "half")
 
@@ -83,11 +81,10 @@ class Lab:
 
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
         count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)
-        fingerprint = self._fingerprint()
-        benches, bases = [], []
+        cells, benches, bases = Cells(self.arms, self.model, self.trial, store), [], []
         for run in range(self.trial.seeds):
             count.next()
-            bench, base = self._bench(run, fingerprint, store, count.listener("base model", on_progress))
+            bench, base = cells.bench(run, count.listener("base model", on_progress))
             benches.append(bench)
             bases.append(base)
         basis, beside = [benches[0].reference.basis(self.trial.pictures)], None
@@ -102,8 +99,7 @@ class Lab:
                     for name in self.arms:
                         count.next()
                         listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
-                        cell = _Cell(recipe, cleaning, name)
-                        runs[name].append(cell.run(bench, photos, fingerprint, store, listener))
+                        runs[name].append(cells.arm(bench, name, photos.of, recipe, cleaning, listener))
                 trial = replace(self.trial, cleaning=cleaning)
                 reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis, beside, recipe, trial)
         rows = [
@@ -125,64 +121,12 @@ class Lab:
         names = [recipe.name for recipe in self.recipes]
         if len(set(names)) < len(names):
             raise InvalidInput(f"expected every recipe once, got {', '.join(names)}")
-        return list(dict.fromkeys(["none", *(parse_cleaning(text).name for text in self.cleanings)]))
-
-    def _bench(
-        self, run: int, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress
-    ) -> tuple[Bench, Arm]:
-        name, key = f"base-run{run}", digest({**fingerprint, "arm": "base", "run": run})
-        kept = store.load(name, key) if store else None
-        if kept:
-            on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", 1.0, kept.images))
-            return Bench.resume(self.model, self.arms["clean"], self.trial, run, kept.images), kept
-        bench = Bench.start(self.model, self.arms["clean"], self.trial, run, on_progress)
-        base = bench.base()
-        if store:
-            store.save(name, key, base)
-        return bench, base
-
-    def _fingerprint(self) -> dict[str, Any]:
-        trial = {key: value for key, value in describe_settings(self.trial).items() if key not in ("seeds", "cleaning")}
-        photos = {name: photos_digest(photos) for name, photos in self.arms.items()}
-        return {
-            "trial": trial,
-            "photos": photos,
-            "model": self.model.name,
-            "weights": weights_digest(self.model.modules),
-        }
+        return all_cleanings(self.cleanings)
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """One arm of one recipe under one cleaning."""
-
-    recipe: Recipe
-    cleaning: str
-    arm: str
-
-    def run(
-        self, bench: Bench, photos: _Once, fingerprint: dict[str, Any], store: Store | None, on_progress: OnProgress
-    ) -> Arm:
-        # Other arms' photos must not make this cell stale; the clean ones are its reference and may stand in for some.
-        found = {name: fingerprint["photos"][name] for name in ("clean", self.arm)}
-        key = digest(
-            {
-                **fingerprint,
-                "photos": found,
-                "arm": self.arm,
-                "run": bench.run,
-                "recipe": [self.recipe.name, describe_settings(self.recipe)],
-                "cleaning": repr(parse_cleaning(self.cleaning)),
-            }
-        )
-        name = f"{self.recipe.name}-{self.cleaning}-{self.arm}-run{bench.run}"
-        if store and (kept := store.load(name, key)):
-            on_progress(Progress(Stage.FINISHED, 1, 1, None, self.arm, 1.0, kept.images))
-            return kept
-        arm = bench.train(self.arm, photos.of(self.arm), self.recipe, on_progress)
-        if store:
-            store.save(name, key, arm)
-        return arm
+def all_cleanings(cleanings: Sequence[str]) -> list[str]:
+    """The names of `cleanings`, each once, after "none". Raises `InvalidInput` for one that is unknown."""
+    return list(dict.fromkeys(["none", *(parse_cleaning(text).name for text in cleanings)]))
 
 
 class _Once:

@@ -65,6 +65,8 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         f"From the protected photos it learned {_lesson(protected)} of what the clean ones teach, from random noise "
         f"{_lesson(random)}. One run of {made} on this page's small model: an example, not evidence."
     ),
+    "kept.enlarge": "Enlarge: {alt}",
+    "kept.close": "Close",
     "kept.made": "One run of {made} on this page's small model: an example, not evidence.",
     "kept.live": "Run it yourself, live",
     "kept.own": "Protect my own photos",
@@ -127,6 +129,14 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "attack.start": "Attack",
     "attack.results": "What the imitator gets",
     "attack.results.help": "Pictures in one column start from the same seed.",
+    "film.title": "What it learns, step by step",
+    "film.help": "The first seed's picture, made in a few sampling steps; below it the training step.",
+    "compare.title": "Compare two pictures of the same seed",
+    "compare.help": "Drag the handle. Both started from the same noise; only the photos that the imitator had are different.",
+    "compare.left": "Left",
+    "compare.right": "Right",
+    "compare.picture": "Picture",
+    "compare.slider": "Left | right",
     "attack.download": "Download everything (ZIP)",
     "attack.card": "Download a result card (PNG)",
     "attack.keep": "Download the protected photos (ZIP)",
@@ -186,6 +196,10 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "job.stopping": "Stopping.",
     "job.stopped": "Stopped. Earlier results, if any, are kept.",
     "job.stopped.partly": "Stopped. What was finished is kept.",
+    "job.kept": (
+        "{done} of {total} parts are finished, and kept while this page is open: “{button}” with the same settings goes on with "
+        "the rest."
+    ),
     "job.done": "Done.",
     "plot.step": "Step",
     "plot.loss": "Loss",

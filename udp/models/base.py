@@ -155,6 +155,10 @@ class DiffusionModel(abc.ABC):
         """The conditioning for one prompt. Computed once for each of the latest prompts."""
         return recall(self._prompts, prompt, lambda: self.encode_prompt(prompt), MOST_PROMPTS)
 
+    def forget_prompts(self) -> None:
+        """Let `embed` compute anew, after the text encoders have changed."""
+        self._prompts.clear()
+
     def embed_nothing(self) -> Conditioning:
         """The conditioning that classifier-free guidance steers away from."""
         return self.embed("")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
@@ -35,6 +35,11 @@ class FineTuned:
     losses: tuple[float, ...]
     weight_change: float
     model: DiffusionModel
+
+
+# Is shown a fine-tune after a training step: the step, the network, and the model with the text that it learns with. It may
+# change neither, nor draw from torch's global state.
+Watch = Callable[[int, torch.nn.Module, DiffusionModel], None]
 
 
 @dataclass(frozen=True)
@@ -112,16 +117,17 @@ class Recipe(abc.ABC):
         seed: int = 0,
         on_progress: OnProgress = ignore_progress,
         arm: str = "",
+        watch: Watch | None = None,
     ) -> FineTuned:
         """Fine-tune on `photos` (centre crops and their mirror images) under the instance prompt.
 
         Settings that are left to the model's size are filled in here. Batches, timesteps and noise depend on `seed` alone,
-        so arms of a comparison see the same draws. Raises `InvalidInput` for bad settings, `NothingLearned` if the
+        so arms of a comparison see the same draws; `watch` is shown the fine-tune after each step. Raises `InvalidInput` for bad settings, `NothingLearned` if the
         weights did not move, `OutOfMemory`.
         """
         own = for_model(self, model.small)
         if own is not self:
-            return own.fit(photos, model, prompt, seed, on_progress, arm)
+            return own.fit(photos, model, prompt, seed, on_progress, arm, watch)
         check_settings(self)
         if not photos:
             raise InvalidInput("expected at least one photo to fine-tune on, got none")
@@ -158,6 +164,8 @@ class Recipe(abc.ABC):
 
         def report(step: int, value: float) -> None:
             on_progress(Progress(Stage.FINE_TUNING, step, self.steps, value, arm))
+            if watch:
+                watch(step, network, words)
 
         parameters = [p for m in (network, *(words.modules if words is not model else ())) for p in m.parameters()]
         trainer = Trainer(

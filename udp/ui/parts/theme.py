@@ -120,6 +120,13 @@ footer .divider { display: none; }
   grid-template-rows: subgrid; grid-row: span 3; gap: .35rem; align-content: start; }
 .kept-arms figcaption { font-weight: 700; line-height: 1.3; }
 .kept-arms img { display: block; width: 100%; height: auto; border-radius: 6px; }
+.kept-picture { display: block; width: 100%; margin: 0 !important; padding: 0; border: 0; background: none; cursor: zoom-in; border-radius: 6px; }
+.kept-arms dialog { margin: auto; padding: 1rem; border: 0; border-radius: 10px; text-align: center; color: inherit;
+  background: var(--block-background-fill); max-width: min(94vw, 38rem); }
+.kept-arms dialog::backdrop { background: rgb(0 0 0 / .6); }
+.kept-arms dialog img { width: min(86vw, 70vh, 34rem); cursor: zoom-out; }
+.kept-arms dialog button { margin-top: .8rem; padding: .4rem 1.2rem; border: 1px solid var(--border-color-primary); border-radius: 6px; }
+.compare { margin-top: 1rem; }
 .kept-more { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .35rem; }
 .kept-verdict { border-left: 4px solid var(--color-accent); padding: .1rem 0 .1rem .8rem; margin-top: .7rem; }
 .kept-verdict p { font-size: 1.05rem; line-height: 1.4; font-weight: 700; margin: 0; }
@@ -147,6 +154,8 @@ footer .divider { display: none; }
 .fill img { width: 100% !important; height: auto !important; max-height: 460px; object-fit: contain; }
 .arm { gap: .35rem !important; }
 .arm .grid-container { grid-template: none / repeat(max(4, var(--grid-cols)), minmax(0, 1fr)) !important; grid-auto-rows: auto !important; }
+.film .arm .grid-container { grid-template: none / repeat(4, minmax(0, 9rem)) !important; }
+.film .caption-label { font-size: .75rem; padding: 0 .3rem; }
 .arm h3 { font-size: 1rem; font-weight: 700; margin: 0; padding-left: .6rem; border-left: 4px solid var(--neutral-400); }
 .figures { overflow-x: auto; width: 0; min-width: 100%; }
 .figures table { border-collapse: collapse; width: 100%; font-size: .95rem; font-variant-numeric: tabular-nums; }
@@ -185,6 +194,8 @@ footer .divider { display: none; }
   .kept .row { gap: .5rem !important; } .kept h2 { font-size: 1.05rem; }
   .kept-verdict { margin-top: .4rem; } .kept-verdict p { font-size: .98rem; } .kept-verdict small { font-size: .82rem; line-height: 1.35; }
   .arm .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }
+  .film .arm .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; gap: .3rem; padding: .3rem; }
+  .film .caption-label { font-size: .65rem; }
   .figures table { font-size: .82rem; }
   .figures small { font-size: .78rem; }
   .figures th, .figures td { padding: .5rem .25rem !important; }

@@ -45,16 +45,21 @@ class Context:
     def submit(self, session: Session, kind: str, work: Work, save: Callable[[Any], Any]) -> Job:
         """Start work in the background; the job's result is what `save` makes of the work's.
 
-        Saving is part of the job, so that results are complete even if nobody watches. Raises `InvalidInput` if too
-        much is running already.
+        Saving is part of the job, so that results are complete even if nobody watches. What was finished of a run that did
+        not get to its end stays in the session, and the same work goes on there. Raises `InvalidInput` if too much is
+        running already.
         """
 
         def run(on_progress: OnProgress) -> Any:
-            start = time.monotonic()
-            result = self.runner(work, limited(on_progress, self.owner.most_minutes))
-            self.pace.note(work.model_name, work.units(), time.monotonic() - start)
+            start, store = time.monotonic(), session.store(kind, work.key)
+            whole = not store.cells
+            result = self.runner(work, limited(on_progress, self.owner.most_minutes), store)
+            if whole:  # the rest of a run says nothing about a run
+                self.pace.note(work.model_name, work.units(), time.monotonic() - start)
             on_progress(Progress(Stage.SAVING, 1, 1, fraction=1.0))
-            return save(result)
+            saved = save(result)
+            session.unfinished.pop(kind, None)
+            return saved
 
         job: Job[Any] = Job(run, work)
         self.line.submit(job)

@@ -43,7 +43,7 @@ class Job(Generic[Result]):
     """A piece of work, its progress so far, and in the end its result.
 
     `id` cannot be guessed. `history` only grows, so a watcher that comes late reads it from the start; `images` are
-    the latest finished pictures by arm, `about` whatever whoever submitted it wants to find again. Only the line that
+    the latest finished pictures by arm, `glimpses` those of arms that still learn with the training step of each, `about` whatever whoever submitted it wants to find again. Only the line that
     runs the job changes it; anybody may `stop` it.
     """
 
@@ -52,6 +52,7 @@ class Job(Generic[Result]):
         self.id = secrets.token_urlsafe(18)
         self.history: list[Progress] = []
         self.images: dict[str, tuple[np.ndarray, ...]] = {}
+        self.glimpses: dict[str, list[tuple[int, np.ndarray]]] = {}
         self.state = State.WAITING
         self.seconds = 0.0
         self._work = work
@@ -111,6 +112,9 @@ class Job(Generic[Result]):
         if progress.images:
             self.images[progress.arm] = progress.images
             progress = replace(progress, images=())
+        if progress.glimpse is not None:
+            self.glimpses.setdefault(progress.arm, []).append((progress.done, progress.glimpse))
+            progress = replace(progress, glimpse=None)
         self._time_left.note(progress.overall, time.monotonic())
         self.history.append(progress)
 

@@ -27,12 +27,17 @@ class Pace:
             self._found.setdefault(model, []).append(seconds / max(1.0, units))
             del self._found[model][:-MEMORY]
 
-    def estimate(self, model: str, units: float) -> Text:
-        """An estimate for people, and what it rests on."""
+    def rate(self, model: str) -> float | None:
+        """Seconds that a unit took in the last runs with `model`; None before the first."""
         with self._lock:
             found = self._found.get(model)
-        if found:
-            return text("pace.known", time=duration(units * sum(found) / len(found)))
+            return sum(found) / len(found) if found else None
+
+    def estimate(self, model: str, units: float) -> Text:
+        """An estimate for people, and what it rests on."""
+        rate = self.rate(model)
+        if rate is not None:
+            return text("pace.known", time=duration(units * rate))
         if model == "mini" and not torch.cuda.is_available():
             return text("pace.guessed", time=duration(units * CPU_SECONDS_A_UNIT))
         return text("pace.unknown")

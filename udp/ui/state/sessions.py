@@ -22,6 +22,7 @@ except ImportError:  # not on Windows, where nothing is taken for an orphan
     fcntl = None
 
 from udp.errors import InvalidInput, Stopped
+from udp.evaluation.cells import MemoryStore
 from udp.ui.state.jobs import Job
 from udp.ui.state.results import SavedProtection
 
@@ -145,8 +146,8 @@ class Session:
     """One browser tab, or one API client; after a reload, the same tab again.
 
     `uploads` are the files that gradio stored for it, `files` what the upload boxes held at the last run, `jobs` the
-    latest job of every tab, and `secret` what the browser shows to be let in again. Runs are numbered by tab, in the order
-    in which they were asked for.
+    latest job of every tab, `unfinished` what the latest one has made so far, by tab, with the key of its work, and `secret`
+    what the browser shows to be let in again. `pictures` are those of the last finished attack, by arm. Runs are numbered by tab, in the order in which they were asked for.
     """
 
     folder: Path
@@ -154,6 +155,8 @@ class Session:
     uploads: set[Path] = field(default_factory=set)
     files: dict[str, list[str]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    unfinished: dict[str, tuple[str, MemoryStore]] = field(default_factory=dict)
+    pictures: dict[str, list[Path]] = field(default_factory=dict)
     protection: SavedProtection | None = None
     example: SavedProtection | None = None
     last_used: float = field(default_factory=time.monotonic)
@@ -180,6 +183,17 @@ class Session:
         self._current[kind] = folder
         if earlier and earlier != folder:
             shutil.rmtree(earlier, ignore_errors=True)
+
+    def store(self, kind: str, key: str) -> MemoryStore:
+        """Where a run keeps its finished parts: with those of an earlier run of the same work that did not get to its end.
+
+        A program's call has nobody who would press again, so it starts empty.
+        """
+        if kind.startswith(CALL):
+            return MemoryStore()
+        earlier, store = self.unfinished.get(kind, ("", MemoryStore()))
+        self.unfinished[kind] = key, store if earlier == key else MemoryStore()
+        return self.unfinished[kind][1]
 
     def press(self, kind: str) -> int:
         """The start button of a tab was pressed: the number of the run that this begins."""

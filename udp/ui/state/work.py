@@ -1,19 +1,20 @@
-"""The long work behind the two tabs, as plain functions that can run in a thread or in another process."""
+"""The long work behind the tabs, as plain values that can run in a thread or, a part at a time, in another process."""
 
 from __future__ import annotations
 
 import functools
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
+from udp.digests import digest, photos_digest
 from udp.errors import InvalidInput
 from udp.evaluation.arm_names import TRAINED, ArmName
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
-from udp.evaluation.lab import Lab, LabReport
+from udp.evaluation.cells import Store, base_name, cell_name
+from udp.evaluation.lab import Lab, LabReport, all_cleanings
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
@@ -24,50 +25,45 @@ from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
 from udp.protection.base import ProtectionMethod
 from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
-from udp.settings import for_model
-from udp.ui.state.jobs import Job
+from udp.settings import describe_settings, for_model
 
 PROMPT = Trial().instance_prompt
 # A PGD step differentiates through encoder and U-Net: about this many fine-tuning steps.
 PROTECTION_STEP_COST = 2.0
-STREAM_SECONDS = 0.2
-# An anonymous visitor has 120 s of ZeroGPU a day. The cost of a unit there is a guess, not a measurement.
-MOST_GPU_SECONDS, LOADING_GPU_SECONDS, GPU_SECONDS_A_UNIT = 115, 30, 0.15
+PROTECTION = "protection"  # what a store calls photos that were protected on the way
 
 
-Work = Callable[[OnProgress], Any]
-Runner = Callable[[Work, OnProgress], Any]
+class Work(Protocol):
+    """What a job does. It asks the store for every part before making it, and gives it every part that it has made.
+
+    `key` is equal for works with equal results, and for no others.
+    """
+
+    model_name: str
+
+    @property
+    def key(self) -> str:
+        """See `Work`."""
+
+    def plan(self) -> dict[str, float]:
+        """The parts that it keeps in the store, in order, and what each costs by itself, in fine-tuning steps.
+
+        After the last comes what cannot be kept in parts: figures, a verdict.
+        """
+
+    def units(self) -> float:
+        """The cost of it all in fine-tuning steps; parts that are made in one go share some of theirs."""
+
+    def __call__(self, on_progress: OnProgress, store: Store | None = None) -> Any:
+        """Run, reporting progress."""
 
 
-def run_here(work: Work, on_progress: OnProgress) -> Any:
+Runner = Callable[[Work, OnProgress, Store], Any]
+
+
+def run_here(work: Work, on_progress: OnProgress, store: Store) -> Any:
     """Run `work` in this thread."""
-    return work(on_progress)
-
-
-def stream(work: Work) -> Iterator[Progress | tuple[Any]]:
-    """Run `work` as a generator of progress, ending with a tuple of its result; for places that take no callbacks."""
-    job: Job[Any] = Job(work)
-    thread = threading.Thread(target=job.run, daemon=True)
-    thread.start()
-    seen = 0
-    try:
-        while thread.is_alive() or seen < len(job.history):
-            thread.join(timeout=STREAM_SECONDS)
-            news = job.history[seen:]
-            seen += len(news)
-            yield from news
-        yield (job.result(),)
-    finally:
-        job.stop()
-
-
-def run_streamed(stream: Callable[[Work], Iterator[Any]], work: Work, on_progress: OnProgress) -> Any:
-    """Run `work` through a generator such as `stream`, perhaps in another process."""
-    for event in stream(work):
-        if isinstance(event, tuple):
-            return event[0]
-        on_progress(event)
-    raise AssertionError("a stream ends with a result or raises")
+    return work(on_progress, store)
 
 
 def limited(on_progress: OnProgress, most_minutes: float | None) -> OnProgress:
@@ -102,12 +98,18 @@ class ProtectWork:
     seed: int
     left_out: Sequence[Text | str] = ()
 
+    key: ClassVar[str] = ""  # it keeps nothing before its end: the photos of a set are protected together
+
+    def plan(self) -> dict[str, float]:
+        """See `Work.plan`."""
+        return {PROTECTION: self.units()}
+
     def units(self) -> float:
-        """Cost in fine-tuning steps."""
+        """See `Work.units`."""
         return protection_units(self.method, len(self.photos))
 
-    def __call__(self, on_progress: OnProgress) -> Protection:
-        """Run, reporting progress."""
+    def __call__(self, on_progress: OnProgress, store: Store | None = None) -> Protection:
+        """See `Work.__call__`."""
         on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         model = load_model(self.model_name)
         return Protection.make(
@@ -120,7 +122,8 @@ class AttackWork:
     """Fine-tune on every arm; where `protected` is None and an arm needs it, protect first, with `method`.
 
     The result is the report and the protection, if it was made here. The random arm is the control of `method`.
-    With `pretrained`, the report has figures of CLIP and DINOv2 as well.
+    With `pretrained`, the report has figures of CLIP and DINOv2 as well; with `filmstrip`, progress has pictures of what
+    each arm has learned so far.
     """
 
     clean: Sequence[Photo]
@@ -133,9 +136,18 @@ class AttackWork:
     protection_prompt: str = PROMPT
     protection_seed: int = 0
     pretrained: bool = False
+    filmstrip: bool = False
 
-    def __call__(self, on_progress: OnProgress) -> tuple[Report, Protection | None]:
-        """Run, reporting progress."""
+    @functools.cached_property
+    def key(self) -> str:
+        """See `Work.key`."""
+        protected = photos_digest(self.protected) if self.protected is not None else ""
+        source = [photos_digest(self.clean), protected, self.protection_prompt, self.protection_seed]
+        settings = map(_described, (self.method, self.recipe, self.trial))
+        return digest([source, *settings, [*map(str, self.arms)], self.model_name, self.pretrained])
+
+    def __call__(self, on_progress: OnProgress, store: Store | None = None) -> tuple[Report, Protection | None]:
+        """See `Work.__call__`."""
         on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         model, beside = load_model(self.model_name), measuring_models(self.pretrained)
         # Before the photos are protected: a prompt that cannot teach anything would be refused only afterwards.
@@ -144,9 +156,13 @@ class AttackWork:
         if protected is None and "protected" in self.arms:
             share = self._protection_units() / self.units()
             listener = span(on_progress, 0.0, share)
-            made = Protection.make(
-                self.clean, self.method, model, self.protection_prompt, self.protection_seed, listener
-            )
+            made = store.load(PROTECTION, self.key) if store else None
+            if made is None:
+                made = Protection.make(
+                    self.clean, self.method, model, self.protection_prompt, self.protection_seed, listener
+                )
+                if store:
+                    store.save(PROTECTION, self.key, made)
             protected = made.protected
         photos: dict[str, Sequence[Photo]] = {}
         for arm in (str(arm) for arm in TRAINED if arm in self.arms):
@@ -155,11 +171,25 @@ class AttackWork:
                 photos[arm] = noise(self.clean, model, self.protection_prompt, self.trial.seed)
             else:
                 photos[arm] = self.clean if arm == ArmName.CLEAN else protected
-        report = run_trial(photos, model, self.recipe, self.trial, span(on_progress, share, 1.0), beside)
+        listener = span(on_progress, share, 1.0)
+        report = run_trial(photos, model, self.recipe, self.trial, listener, beside, store, self.filmstrip)
         return report, made
 
+    def plan(self) -> dict[str, float]:
+        """See `Work.plan`."""
+        trial = for_model(self.trial, taken_for_small(self.model_name))
+        arm = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
+        arm += self.recipe.steps + trial.sampling_steps
+        protection = self._protection_units()
+        found = {PROTECTION: protection} if protection else {}
+        for run in range(trial.seeds):
+            found[base_name(run)] = trial.sampling_steps
+            for name in (name for name in TRAINED if name in self.arms):
+                found[cell_name(self.recipe.name, trial.cleaning, name, run)] = arm
+        return found
+
     def units(self) -> float:
-        """Cost in fine-tuning steps, sampling included."""
+        """See `Work.units`."""
         return self._protection_units() + self._attack_units()
 
     def _attack_units(self) -> float:
@@ -190,8 +220,25 @@ class RobustnessWork:
     protection_prompt: str = PROMPT
     pretrained: bool = False
 
+    @functools.cached_property
+    def key(self) -> str:
+        """See `Work.key`."""
+        source = [photos_digest(self.clean), photos_digest(self.protected), self.protection_prompt]
+        settings = map(_described, (self.method, self.recipe, self.trial))
+        return digest([source, *settings, [*self.cleanings], self.model_name, self.pretrained])
+
+    def plan(self) -> dict[str, float]:
+        """See `Work.plan`."""
+        steps = for_model(self.trial, taken_for_small(self.model_name)).sampling_steps
+        arm = class_sampling(self.recipe, self.model_name, steps) + self.recipe.steps + steps
+        found = {base_name(run): float(steps) for run in range(self.trial.seeds)}
+        for cleaning in all_cleanings(self.cleanings):
+            for run in range(self.trial.seeds):
+                found |= {cell_name(self.recipe.name, cleaning, arm_name, run): arm for arm_name in TRAINED}
+        return found
+
     def units(self) -> float:
-        """Cost in fine-tuning steps, sampling included."""
+        """See `Work.units`."""
         steps = for_model(self.trial, taken_for_small(self.model_name)).sampling_steps
         cells = (1 + len(self.cleanings)) * len(TRAINED)
         before = class_sampling(self.recipe, self.model_name, steps)
@@ -203,12 +250,17 @@ class RobustnessWork:
         beside = measuring_models(self.pretrained and model is not None)
         return Lab(arms, model, [self.recipe], self.cleanings, self.trial, beside)
 
-    def __call__(self, on_progress: OnProgress) -> tuple[LabReport, list[Photo]]:
-        """Run, reporting progress."""
+    def __call__(self, on_progress: OnProgress, store: Store | None = None) -> tuple[LabReport, list[Photo]]:
+        """See `Work.__call__`."""
         on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         model = load_model(self.model_name)
         noise = RandomNoise.beside(self.method)(self.clean, model, self.protection_prompt, self.trial.seed)
-        return self.lab(noise, model).run(None, on_progress), noise
+        return self.lab(noise, model).run(store, on_progress), noise
+
+
+def _described(item: Any) -> list[Any]:
+    """Settings as JSON values, for a key."""
+    return [getattr(item, "name", ""), describe_settings(item)]
 
 
 @functools.lru_cache(maxsize=2)
@@ -231,8 +283,3 @@ def protection_units(method: ProtectionMethod, photos: int) -> float:
     # A window of 512 px weighs about as much as a step of the embedded model's on four squares of 128.
     reaching = 4 * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
     return max(1.0, rounds * steps + reaching)
-
-
-def gpu_seconds(work: ProtectWork | AttackWork | RobustnessWork) -> int:
-    """Seconds of a ZeroGPU to ask for: work that would need more than the most is cut short there."""
-    return round(min(MOST_GPU_SECONDS, LOADING_GPU_SECONDS + work.units() * GPU_SECONDS_A_UNIT))

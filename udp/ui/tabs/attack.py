@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from udp.errors import InvalidInput
 from udp.evaluation.arm_names import TRAINED, ArmName, arm_title
@@ -20,6 +19,8 @@ from udp.models.loading import taken_for_small
 from udp.protection.folder import Protection
 from udp.protection.methods import EUDP
 from udp.ui.parts import progress as show
+from udp.ui.parts.arm_rows import Filmstrip, arm_rows, live_picture
+from udp.ui.parts.compare import Compare
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.layout import MOST_PICTURES, QUICK, file_box, model_box, photo_gallery, section, seed_box
@@ -39,7 +40,6 @@ from udp.ui.state.work import PROMPT, AttackWork
 from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 
-Rows = dict[str, tuple[gr.Column, gr.Gallery]]
 MOST_STEPS = 1000
 
 
@@ -63,6 +63,7 @@ class AttackTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
     kind = "attack"
+    starts = "attack.start"
     series = show.ARM_SERIES
 
     def __init__(self, context: Context) -> None:
@@ -76,7 +77,8 @@ class AttackTab(JobTab):
             with gr.Column(min_width=320):
                 self._imitator()
         self.progress_area("attack.losses", "plot.set")
-        self.live_rows = self._rows()
+        self.film = Filmstrip()
+        self.live_rows = arm_rows(ArmName)
         self.partial = gr.DownloadButton(word("attack.download.partial"), visible=False)
         with gr.Column(visible=False) as self.results:
             self._results()
@@ -120,12 +122,13 @@ class AttackTab(JobTab):
             self.recipes.advanced()
             self.inputs.choose("recipe", self.recipes)
             self.link_button()
-        self.buttons("attack.start")
+        self.buttons()
 
     def _results(self) -> None:
         section("attack.results", "attack.results.help")
         self.verdict = gr.HTML(padding=False)
-        self.rows = self._rows()
+        self.rows = arm_rows(ArmName)
+        self.compare = Compare()
         self.figures = gr.HTML(padding=False)
         with gr.Row():
             self.keep = gr.DownloadButton(word("attack.keep"), variant="primary", size="lg")
@@ -133,17 +136,6 @@ class AttackTab(JobTab):
             self.download = gr.DownloadButton(word("attack.download"), size="lg")
         self.reach = gr.HTML(padding=False)
         self.to_robustness = gr.Button(word("attack.cleaned"), size="md")
-
-    @staticmethod
-    def _rows() -> Rows:
-        """A hidden heading and gallery for each arm."""
-        rows = {}
-        for name in map(str, ArmName):
-            title = word(arm_title(name))
-            with gr.Column(visible=False, elem_classes="arm") as column:
-                gr.HTML(f'<h3 class="arm-{name}">{title}</h3>', padding=False)
-                rows[name] = column, photo_gallery(title, show_label=False, allow_preview=True)
-        return rows
 
     @staticmethod
     def _fill(row: tuple[gr.Column, gr.Gallery], paths: Sequence[Path], trial: Trial) -> Updates:
@@ -173,16 +165,20 @@ class AttackTab(JobTab):
                 opened = button.click(lambda: gr.Tabs(selected=self.kind), None, page.tabs, **QUICK)
                 opened.then(None, None, None, js=show.TO_THE_BAR, **QUICK)
         self.connect_stop()
+        self.compare.connect(lambda request: self.context.session(request).pictures)
         self.to_robustness.click(lambda: gr.Tabs(selected="robustness"), None, page.tabs, **QUICK)
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""
-        rows = [part for row in (*self.live_rows.values(), *self.rows.values()) for part in row]
+        tables = (self.live_rows, self.rows)
+        rows = [part for table in tables for row in table.values() for part in row]
         return [
             self.source,
             self.thumbnails,
             self.partial,
+            *self.film.shown,
             *rows,
+            *self.compare.shown,
             self.results,
             self.verdict,
             self.figures,
@@ -194,7 +190,7 @@ class AttackTab(JobTab):
 
     def live(self, session: Session, job: Job) -> Updates:
         """The pictures of the arms that are finished."""
-        updates: Updates = {self.partial: gr.DownloadButton(visible=False)}
+        updates: Updates = {self.partial: gr.DownloadButton(visible=False), **self.film.show(session, job, open=True)}
         for name, row in self.live_rows.items():
             updates |= self._fill(row, self._save_live(session, job, name), job.about.trial)
         return updates
@@ -212,13 +208,8 @@ class AttackTab(JobTab):
 
     @staticmethod
     def _save_live(session: Session, job: Job, arm: str) -> list[Path]:
-        folder, images = session.folder / f"live-{job.id}", job.images.get(arm, ())
-        folder.mkdir(exist_ok=True)
-        paths = [folder / f"{arm}-{index}.png" for index in range(len(images))]
-        for path, image in zip(paths, images, strict=True):
-            if not path.exists():
-                Image.fromarray(image).save(path)
-        return paths
+        images = job.images.get(arm, ())
+        return [live_picture(session, job, f"{arm}-{index}", image) for index, image in enumerate(images)]
 
     def _name_example(self, example: str) -> Updates:
         return self.preset.choose(EXAMPLE_PRESETS[example])
@@ -267,6 +258,7 @@ class AttackTab(JobTab):
             source.prompt,
             source.seed,
             self.context.owner.pretrained,
+            filmstrip=True,
         )
         return work, source
 
@@ -299,6 +291,7 @@ class AttackTab(JobTab):
             folder = session.new_folder("attack")
             pictures, archive = save_attack(report, work.model_name, known, folder, source.warnings)
             session.keep("attack", folder)
+            session.pictures = pictures
             return Saved(report, work.trial, pictures, archive, not source.known, source.warnings, kept)
 
         for warning in source.warnings:
@@ -307,12 +300,14 @@ class AttackTab(JobTab):
 
     def finished(self, session: Session, saved: Saved) -> tuple[Text, Updates]:
         """See `JobTab.finished`."""
-        made = saved.protection
+        made, job = saved.protection, session.jobs.get(self.kind)
         rows: Updates = {column: gr.Column(visible=False) for column, _ in self.live_rows.values()}
         for name, row in self.rows.items():
             rows |= self._fill(row, saved.pictures.get(name, []), saved.trial)
         return text("job.done"), {
             **({} if saved.own else self._described(session, [], [])),
+            **(self.film.show(session, job, open=False) if job else {}),
+            **self.compare.show(saved.pictures),
             self.partial: gr.DownloadButton(visible=False),
             **rows,
             self.results: gr.Column(visible=True),

@@ -5,17 +5,24 @@ from __future__ import annotations
 import base64
 import html
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from udp.evaluation.arm_names import TRAINED, ArmName
-from udp.language import ENGLISH, text
+from udp.language import ENGLISH, Text, text
+from udp.ui.parts.compare import Compare, Pictures
 from udp.ui.parts.layout import QUICK
 from udp.ui.parts.progress import message
 from udp.ui.say import speech, spoken, word
 from udp.ui.state.context import Context
 from udp.ui.state.kept import EXAMPLE_PRESETS, KeptRun, example_units, read_kept
 from udp.ui.tabs.base import Page, Tab
+
+# The large picture lies in a dialog beside the small ones: the browser brings the focus back, and Escape closes it.
+OPEN = """const large = this.closest('.kept-arms').querySelector('dialog'), small = this.firstElementChild;
+large.firstElementChild.src = small.src; large.firstElementChild.alt = small.alt; large.showModal();"""
 
 
 class ExampleTab(Tab):
@@ -39,6 +46,7 @@ class ExampleTab(Tab):
             visible=len(names) > 1,
             elem_classes="kept-choice",
         )
+        self.compare = Compare()
 
     @classmethod
     def offered(cls) -> bool:
@@ -72,16 +80,24 @@ class ExampleTab(Tab):
     def connect(self, page: Page, item: gr.Tab) -> None:
         """See `Tab.connect`."""
 
-        def show(name: str) -> dict[gr.Column, gr.Column]:
-            return {box: gr.Column(visible=run.name == name) for run, box in zip(self.runs, self.boxes, strict=True)}
+        def show(name: str) -> dict[Any, Any]:
+            boxes = {box: gr.Column(visible=run.name == name) for run, box in zip(self.runs, self.boxes, strict=True)}
+            return {**boxes, **self.compare.show(self._pictures(name))}
 
-        self.choice.change(show, self.choice, self.boxes, **QUICK)
+        self.choice.change(show, self.choice, [*self.boxes, *self.compare.shown], **QUICK)
+        self.compare.connect(lambda request, name: self._pictures(name), [self.choice])
         self.own.click(lambda: gr.Tabs(selected="protect"), None, page.tabs, **QUICK)
         page.examples.append((self.live, self.choice))
 
     def arrived(self, event: gr.events.Dependency) -> None:
         """See `Tab.arrived`: by now it may be known how fast runs are here."""
         event.then(self._expected, self.choice, [self.live, self.estimate], **QUICK)
+        event.then(lambda name: self.compare.show(self._pictures(name)), self.choice, self.compare.shown, **QUICK)
+
+    def _pictures(self, name: str) -> Pictures:
+        """Those of the run called `name`; opened, because gradio serves no file of a folder that the app was not started in."""
+        run = next((run for run in self.runs if run.name == name), self.runs[0])
+        return {arm: [Image.open(path).convert("RGB") for path in paths] for arm, paths in run.pictures.items()}
 
 
 def kept_runs() -> list[KeptRun]:
@@ -98,7 +114,9 @@ def outcome(run: KeptRun) -> str:
         shares = {"protected": learned[ArmName.PROTECTED], "random": learned[ArmName.RANDOM]}
         grounds = text("kept.learned", made=run.made, **shares)
     return (
-        f'<div class="kept-arms">{arms}</div><div class="kept-verdict"><p>{spoken(run.verdict.claim)}</p>'
+        f'<div class="kept-arms">{arms}<dialog onclick="this.close()"><img alt=""><button type="button" autofocus>'
+        f"{spoken(text('kept.close'))}</button></dialog></div>"
+        f'<div class="kept-verdict"><p>{spoken(run.verdict.claim)}</p>'
         f"<small>{spoken(grounds)}</small></div>"
     )
 
@@ -106,13 +124,22 @@ def outcome(run: KeptRun) -> str:
 def _arm(run: KeptRun, arm: ArmName) -> str:
     caption = text(f"kept.{arm}")
     pictures = [
-        f'<img src="{_inline(path)}" width="128" height="128" '
-        f'alt="{html.escape(ENGLISH.say(text("kept.alt", caption=caption, seed=seed)))}">'
+        _picture(path, text("kept.alt", caption=caption, seed=seed))
         for seed, path in zip(run.seeds, run.pictures[str(arm)], strict=True)
     ]
     return (
         f'<figure class="kept-{arm}"><figcaption>{spoken(caption)}</figcaption>{pictures[0]}'
         f'<div class="kept-more">{"".join(pictures[1:])}</div></figure>'
+    )
+
+
+def _picture(path: Path, alt: Text) -> str:
+    """A picture that opens large when it is pressed."""
+    said = html.escape(ENGLISH.say(alt))
+    return (
+        f'<button type="button" class="kept-picture" onclick="{html.escape(OPEN)}" '
+        f'aria-label="{html.escape(ENGLISH.say(text("kept.enlarge", alt=alt)))}">'
+        f'<img src="{_inline(path)}" width="128" height="128" alt="{said}"></button>'
     )
 
 

@@ -54,6 +54,7 @@ class JobTab(Tab):
     """
 
     series: ClassVar[Mapping[str, show.Series]]
+    starts: ClassVar[str]  # the text of the button that starts the work
     preset: PresetMenu
 
     def __init__(self, context: Context) -> None:
@@ -62,10 +63,10 @@ class JobTab(Tab):
         self.sampling: Sampling | None = None
         self.examples: list[gr.Button] = []
 
-    def buttons(self, label: str) -> None:
+    def buttons(self) -> None:
         """Start, and Stop in its place while work runs."""
         self.estimate_line = gr.HTML(padding=False)
-        self.start = gr.Button(word(label), variant="primary", size="lg")
+        self.start = gr.Button(word(self.starts), variant="primary", size="lg")
         self.stop = gr.Button(word("page.stop"), variant="stop", size="lg", visible=False)
         self.job_id = gr.Textbox(visible="hidden", label="job", container=False)
         self.run = gr.Number(0, visible="hidden", label="run", container=False, precision=0)
@@ -244,6 +245,17 @@ class JobTab(Tab):
                     line, updates = self.finished(session, job.result())
                 except Stopped:
                     line, updates = self.stopped(session, job)
+                    return None, {**self.busy(False, show.message(line) + self._kept(session, job)), **updates}
             return None, {**self.busy(False, show.message(line)), **updates}
         except gr.Error as error:
-            return error, self.busy(False, show.message(error.message, "bad"))
+            kept = self._kept(session, job)
+            updates = self.stopped(session, job)[1] if kept else {}
+            return error, {**self.busy(False, show.message(error.message, "bad") + kept), **updates}
+
+    def _kept(self, session: Session, job: Job) -> str:
+        """How much of a run that did not get to its end is kept, and how to go on; nothing if nothing is."""
+        _, store = session.unfinished.get(self.kind, ("", None))
+        if store is None or not store.cells:
+            return ""
+        count = {"done": len(store.cells), "total": len(job.about.plan())}
+        return show.message(text("job.kept", button=text(self.starts), **count))

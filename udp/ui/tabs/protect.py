@@ -43,6 +43,7 @@ class ProtectTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
     kind = "protect"
+    starts = "protect.start"
     series = show.STAGE_SERIES
 
     def __init__(self, context: Context) -> None:
@@ -84,7 +85,7 @@ class ProtectTab(JobTab):
             self.methods.advanced()
             self.inputs.choose("method", self.methods)
             self.link_button()
-        self.buttons("protect.start")
+        self.buttons()
 
     def _results(self) -> None:
         section("protect.results", "protect.results.help")

@@ -54,6 +54,7 @@ class RobustnessTab(JobTab):
     """Builds the tab inside the current layout; `connect` adds the events."""
 
     kind = "robustness"
+    starts = "robustness.start"
     series: dict[str, Series] = {}  # noqa: RUF012  no plot: a loss of every cell would be a tangle
 
     def __init__(self, context: Context) -> None:
@@ -106,7 +107,7 @@ class RobustnessTab(JobTab):
             self.recipes.advanced()
             self.inputs.choose("recipe", self.recipes)
             self.link_button()
-        self.buttons("robustness.start")
+        self.buttons()
 
     def connect(self, page: Page, item: gr.Tab) -> None:
         """See `Tab.connect`; a finished protection and opening this tab refresh the photos named here."""

@@ -39,6 +39,10 @@ class DeploymentFailed(UDPError):
     """The Hub did not take the app."""
 
 
+class UploadFailed(UDPError):
+    """The Hub did not take somebody's photos."""
+
+
 class BudgetExceeded(UDPError):
     """A finished perturbation is larger than its budget: a bug of ours, never returned to a user as a result."""
 

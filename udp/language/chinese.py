@@ -91,6 +91,13 @@ TEXTS: dict[str, Entry] = {
     "protect.after": "保护后",
     "protect.download": "下载 PNG 与设置（ZIP）",
     # which models a set was made against
+    "hub.title": "保存到我的 Hugging Face 账号（可选）",
+    "hub.help": "把受保护的 PNG 及其设置发送到您的一个私有数据集，不发送原图或其他内容。不按此按钮，任何内容都不会离开本服务器。",
+    "hub.token": "访问令牌",
+    "hub.token.help": "需有写入数据集的权限；只用一次，不会保留",
+    "hub.name": "数据集名称",
+    "hub.save": "保存为私有数据集",
+    "hub.saved": "已保存，仅您可见：",
     "reach.nothing": "随机噪声不针对任何模型：它是保护方法必须胜过的对照。",
     "reach.model": "针对的模型：{model}。",
     "reach.latents": (
@@ -120,7 +127,7 @@ TEXTS: dict[str, Entry] = {
     "attack.results": "模仿者得到的结果",
     "attack.results.help": "同一列的图片使用相同的随机种子。",
     "film.title": "一步一步学到了什么",
-    "film.help": "用第一个种子、较少采样步数生成的图片；下方是训练步数。",
+    "film.help": "用第一个种子、较少采样步数生成的图片；数字是训练步数。",
     "compare.title": "比较同一种子的两张图片",
     "compare.help": "拖动滑块。两张图片从同样的噪声开始；不同的只有模仿者拿到的照片。",
     "compare.left": "左",
@@ -426,7 +433,7 @@ TEXTS: dict[str, Entry] = {
     "about.privacy": (
         "照片存放在服务器上您自己的文件夹里，关闭页面 {minutes:g} 分钟后删除。重新加载页面时，凭链接和您的浏览器保存"
         "的密钥可以找回正在运行或已完成的任务；仅凭链接，谁也看不到任何内容。不保留历史记录，不收集统计数据，也不向"
-        "其他服务器请求任何内容。照片的位置和相机信息（EXIF）不会写入受保护的文件。"
+        "其他服务器请求任何内容，除非您把受保护的照片保存到自己的账号。照片的位置和相机信息（EXIF）不会写入受保护的文件。"
     ),
     "about.source": (
         '本应用是 <a href="https://arxiv.org/abs/2306.01902" target="_blank" rel="noopener">arXiv&nbsp;2306.01902'

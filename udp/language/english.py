@@ -100,6 +100,17 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "protect.after": "After",
     "protect.download": "Download PNGs and settings (ZIP)",
     "protect.attack": "Next: see what an imitator gets",
+    # saving to an account on the Hub
+    "hub.title": "Save to my Hugging Face account (optional)",
+    "hub.help": (
+        "Sends the protected PNGs and their settings to a private dataset of yours, and nothing else: not the originals. Without "
+        "this button nothing leaves this server."
+    ),
+    "hub.token": "Access token",
+    "hub.token.help": "One that may write datasets; used once and not kept",
+    "hub.name": "Name of the dataset",
+    "hub.save": "Save as a private dataset",
+    "hub.saved": "Saved, visible to you alone:",
     # which models a set was made against
     "reach.nothing": "Random noise is made against no model: it is the control that a protection has to beat.",
     "reach.model": "Made against: {model}.",
@@ -130,7 +141,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "attack.results": "What the imitator gets",
     "attack.results.help": "Pictures in one column start from the same seed.",
     "film.title": "What it learns, step by step",
-    "film.help": "The first seed's picture, made in a few sampling steps; below it the training step.",
+    "film.help": "The first seed's picture, made in a few sampling steps; the number is the training step.",
     "compare.title": "Compare two pictures of the same seed",
     "compare.help": "Drag the handle. Both started from the same noise; only the photos that the imitator had are different.",
     "compare.left": "Left",
@@ -412,7 +423,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "the page. A "
         "reload finds a running or finished job again, through the link and a secret that your browser keeps; the "
         "link alone shows nobody anything. No history is kept, no statistics are collected, and no other server is "
-        "asked for anything. The location and camera data of your photos (EXIF) are not copied into the protected "
+        "asked for anything, unless you save a protected set to an account of yours. The location and camera data of your photos (EXIF) are not copied into the protected "
         "files."
     ),
     "about.source": (

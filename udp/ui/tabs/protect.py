@@ -14,6 +14,7 @@ from udp.protection.folder import Protection
 from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
+from udp.ui.parts.hub_box import HubBox
 from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
 from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.reached import reached
@@ -109,6 +110,7 @@ class ProtectTab(JobTab):
             self.to_attack = gr.Button(word("protect.attack"), variant="primary", size="lg")
         self.reach = gr.HTML(padding=False)
         self.figures = gr.HTML(padding=False)
+        self.hub = HubBox()
 
     @staticmethod
     def _picture(label: str) -> gr.Image:
@@ -137,6 +139,7 @@ class ProtectTab(JobTab):
             page.protections.append(self.run_after(event, self._prepare, self.inputs.components))
         self.connect_stop()
         self.picker.select(self._on_pick, None, [self.slider, self.perturbation, self.before, self.after], **QUICK)
+        self.hub.connect(lambda request: self.context.session(request).protection)
         self.to_attack.click(lambda: gr.Tabs(selected="attack"), None, page.tabs, **QUICK)
 
     def named_examples(self) -> dict[gr.Button, str]:
@@ -157,6 +160,7 @@ class ProtectTab(JobTab):
             self.figures,
             self.download,
             self.reach,
+            self.hub.status,
         ]
 
     def restored(self, session: Session) -> Updates:
@@ -225,6 +229,7 @@ class ProtectTab(JobTab):
             self.figures: f"{left_out(saved.skipped)}{visibility_table(saved.photos)}",
             self.download: str(saved.archive),
             self.reach: reached(saved),
+            self.hub.status: "",
         }
 
     def _pictures(self, photo: SavedPhoto, gain: float) -> Updates:

@@ -144,7 +144,7 @@ def test_protection_reaches_the_latents_of_stable_diffusion_at_512() -> None:
     signs = torch.randint(0, 2, clean.shape, generator=generator) * 2.0 - 1
     reach = Reach([encoder], (512,), generator, window=512)
     attack = PGD([clean], [signs * 8 / 255], [8 / 255], PGDSettings(4 / 255, "ascend"))
-    attack.run(lambda perturbed, originals, step: reach(perturbed, originals), 4)
+    attack.run(lambda perturbed, originals, step: reach(perturbed, originals), 8)
 
     def shift(perturbation: torch.Tensor) -> float:
         with torch.no_grad():

@@ -153,7 +153,6 @@ def test_the_documented_snippets_run(
     for long, quick in short.items():
         assert long in code
         code = code.replace(long, quick)
-    monkeypatch.setattr("udp.ui.endpoints.sampling_of", lambda name: (2, 3.0))
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for path in photo_files:

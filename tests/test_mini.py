@@ -148,16 +148,16 @@ def latent_error(model: AutoencoderTiny, teacher: AutoencoderTiny, pixels: torch
         return float((model.encode(pixels * 2 - 1).latents - wanted).square().mean().sqrt() / wanted.std())
 
 
-@pytest.mark.parametrize("blockwise", [0.0, 1.0])
+@pytest.fixture(params=[0.0, 1.0], ids=["end to end", "blockwise"])
+def alone(request: pytest.FixtureRequest, ticking: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of one kind of step from their beginning to their end."""
+    monkeypatch.setattr(student, "ENCODER_BLOCKWISE", request.param)
+    monkeypatch.setattr(student, "DECODER_BLOCKWISE", request.param)
+
+
 def test_encoder_follows_its_teacher_under_attack_too_blockwise_and_end_to_end_and_resumes(
-    blockwise: float,
-    folder: Path,
-    tmp_path: Path,
-    teacher: AutoencoderTiny,
-    ticking: None,
-    monkeypatch: pytest.MonkeyPatch,
+    folder: Path, tmp_path: Path, teacher: AutoencoderTiny, alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(student, "ENCODER_BLOCKWISE", blockwise)
     monkeypatch.setattr(student, "ATTACKS_FROM", 0.3)
     checkpoint, pixels = tmp_path / "encoder.pt", pixels_of(folder)
     run = functools.partial(student.train_encoder, teacher, [folder], checkpoint, batch=2, size=32)
@@ -188,16 +188,9 @@ def test_attacked_pictures_stay_within_their_budgets_and_move_whom_they_are_agai
     assert (attacked.perturbations.abs() <= attacked.budgets + 1e-6).all()
 
 
-@pytest.mark.parametrize("blockwise", [0.0, 1.0])
 def test_decoder_learns_its_teachers_blockwise_and_end_to_end_and_resumes(
-    blockwise: float,
-    folder: Path,
-    tmp_path: Path,
-    teacher: AutoencoderTiny,
-    ticking: None,
-    monkeypatch: pytest.MonkeyPatch,
+    folder: Path, tmp_path: Path, teacher: AutoencoderTiny, alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(student, "DECODER_BLOCKWISE", blockwise)
     monkeypatch.setattr(student, "LATENT_SIDE", 8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -87,7 +87,8 @@ class Bench:
     ) -> Arm:
         """Fine-tune a copy of the base on `photos` and sample it; with `keep`, the arm has what was learned as files.
 
-        With `filmstrip` progress has a `glimpse` of the first seed's picture at `GLIMPSES`; the outcome is the same. Raises `NothingLearned` if it changed nothing.
+        With `filmstrip` progress has a `glimpse` of the first seed's picture at `GLIMPSES`; the outcome is the same. Raises
+        `NothingLearned` if it changed nothing.
         """
         trial, seed = self.trial, self.trial.seed + self.run
         trained = recipe.steps / (recipe.steps + trial.sampling_steps)
@@ -236,7 +237,8 @@ def run_trial(
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
     `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
     (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. What `store` has of
-    this very trial is not made again. With `filmstrip` progress shows what each arm has learned so far. Raises `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
+    this very trial is not made again. With `filmstrip` progress shows what each arm has learned so far. Raises
+    `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
     recipe, trial = for_model(recipe, model.small), for_model(trial or Trial(), model.small)
     trial.check()
@@ -259,7 +261,7 @@ def run_trial(
         base.append(before)
         done += trial.sampling_steps
         for name in found:
-            keep = run == 0
-            runs[name].append(cells.arm(bench, name, found.get, recipe, trial.cleaning, within(unit), keep))
+            arm = cells.arm(bench, name, found.get, recipe, trial.cleaning, within(unit), keep=run == 0)
+            runs[name].append(arm)
             done += unit
     return make_report(base, list(runs.values()), [bench.reference.basis(trial.pictures)], beside, recipe, trial)

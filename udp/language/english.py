@@ -423,8 +423,8 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "the page. A "
         "reload finds a running or finished job again, through the link and a secret that your browser keeps; the "
         "link alone shows nobody anything. No history is kept, no statistics are collected, and no other server is "
-        "asked for anything, unless you save a protected set to an account of yours. The location and camera data of your photos (EXIF) are not copied into the protected "
-        "files."
+        "asked for anything, unless you save a protected set to an account of yours. The location and camera data of "
+        "your photos (EXIF) are not copied into the protected files."
     ),
     "about.source": (
         "This app is an independent implementation of\n"

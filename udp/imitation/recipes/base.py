@@ -122,8 +122,8 @@ class Recipe(abc.ABC):
         """Fine-tune on `photos` (centre crops and their mirror images) under the instance prompt.
 
         Settings that are left to the model's size are filled in here. Batches, timesteps and noise depend on `seed` alone,
-        so arms of a comparison see the same draws; `watch` is shown the fine-tune after each step. Raises `InvalidInput` for bad settings, `NothingLearned` if the
-        weights did not move, `OutOfMemory`.
+        so arms of a comparison see the same draws; `watch` is shown the fine-tune after each step. Raises `InvalidInput`
+        for bad settings, `NothingLearned` if the weights did not move, `OutOfMemory`.
         """
         own = for_model(self, model.small)
         if own is not self:

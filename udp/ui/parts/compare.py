@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from udp.evaluation.arm_names import ArmName, arm_title
-from udp.ui.parts.layout import QUICK, section
+from udp.ui.parts.layout import QUICK, picture_slider, section
 from udp.ui.say import word
 
 # What is shown, as paths or pictures, by arm and in the order of the seeds.
@@ -32,13 +32,7 @@ class Compare:
                 self.right = gr.Dropdown([], label=word("compare.right"), interactive=True)
                 self.picture = gr.Radio([], label=word("compare.picture"), interactive=True)
             with gr.Column(scale=5, min_width=320):
-                self.slider = gr.ImageSlider(
-                    label=word("compare.slider"),
-                    format="png",
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    max_height=460,
-                )
+                self.slider = picture_slider(word("compare.slider"))
 
     @property
     def shown(self) -> list[Any]:

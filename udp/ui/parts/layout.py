@@ -54,6 +54,12 @@ def _plot(log: LossLog, legend: str, language: Language) -> dict[str, Any]:
     }
 
 
+def picture_slider(label: str, pair: tuple[str, str] | None = None, **options: object) -> gr.ImageSlider:
+    """Two pictures under one handle, as PNG: what lossy formats leave out is what there is to compare."""
+    settings = {"format": "png", "interactive": False, "buttons": ["fullscreen"], "max_height": 460, **options}
+    return gr.ImageSlider(pair, label=label, **settings)
+
+
 def photo_gallery(label: str, **options: object) -> gr.Gallery:
     """A static PNG gallery for a handful of pictures."""
     settings = {

@@ -43,8 +43,8 @@ class Job(Generic[Result]):
     """A piece of work, its progress so far, and in the end its result.
 
     `id` cannot be guessed. `history` only grows, so a watcher that comes late reads it from the start; `images` are
-    the latest finished pictures by arm, `glimpses` those of arms that still learn with the training step of each, `about` whatever whoever submitted it wants to find again. Only the line that
-    runs the job changes it; anybody may `stop` it.
+    the latest finished pictures by arm, `glimpses` those of arms that still learn with the training step of each, `about`
+    whatever whoever submitted it wants to find again. Only the line that runs the job changes it; anybody may `stop` it.
     """
 
     def __init__(self, work: Callable[[OnProgress], Result], about: Any = None) -> None:

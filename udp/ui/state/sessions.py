@@ -147,7 +147,8 @@ class Session:
 
     `uploads` are the files that gradio stored for it, `files` what the upload boxes held at the last run, `jobs` the
     latest job of every tab, `unfinished` what the latest one has made so far, by tab, with the key of its work, and `secret`
-    what the browser shows to be let in again. `pictures` are those of the last finished attack, by arm. Runs are numbered by tab, in the order in which they were asked for.
+    what the browser shows to be let in again. `pictures` are those of the last finished attack, by arm. Runs are numbered
+    by tab, in the order in which they were asked for.
     """
 
     folder: Path

@@ -13,7 +13,7 @@ from PIL import Image
 from udp.evaluation.arm_names import TRAINED, ArmName
 from udp.language import ENGLISH, Text, text
 from udp.ui.parts.compare import Compare, Pictures
-from udp.ui.parts.layout import QUICK
+from udp.ui.parts.layout import QUICK, picture_slider
 from udp.ui.parts.progress import message
 from udp.ui.say import speech, spoken, word
 from udp.ui.state.context import Context
@@ -57,15 +57,8 @@ class ExampleTab(Tab):
     def _run(run: KeptRun, visible: bool) -> gr.Column:
         with gr.Column(visible=visible, elem_classes="kept") as box, gr.Row():
             with gr.Column(scale=6, min_width=280):
-                gr.ImageSlider(
-                    (str(run.photo), str(run.protected)),
-                    label=word("kept.slider"),
-                    format="png",
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    max_height=380,
-                    elem_classes="kept-slider",
-                )
+                pair = str(run.photo), str(run.protected)
+                picture_slider(word("kept.slider"), pair, max_height=380, elem_classes="kept-slider")
             with gr.Column(scale=11, min_width=320):
                 gr.HTML(f"<h2>{word('kept.arms')}</h2>", padding=False)
                 gr.HTML(outcome(run), padding=False)

@@ -15,7 +15,7 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.fields import Choice
 from udp.ui.parts.hub_box import HubBox
-from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, section, seed_box
+from udp.ui.parts.layout import QUICK, WATCH, file_box, model_box, photo_gallery, picture_slider, section, seed_box
 from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.reached import reached
 from udp.ui.parts.tables import left_out, visibility_table
@@ -93,13 +93,7 @@ class ProtectTab(JobTab):
         self.picker = photo_gallery("Choose a photo", show_label=False, elem_classes="thumbnails")
         with gr.Row():
             with gr.Column(min_width=320):
-                self.slider = gr.ImageSlider(
-                    label=word("protect.slider"),
-                    format="png",
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    max_height=460,
-                )
+                self.slider = picture_slider(word("protect.slider"))
             with gr.Column(min_width=320):
                 self.perturbation = self._picture(word("protect.perturbation"))
         with gr.Accordion(word("protect.still"), open=False), gr.Row():

@@ -203,6 +203,15 @@ def test_first_timestep_leaves_the_low_ones_out(sd1: DiffusionModel, photos: lis
     assert low.losses != high.losses
 
 
+def test_mirror_images_are_learned_only_when_asked(sd1: DiffusionModel, photos: list[Photo]) -> None:
+    mirrored = [dataclasses.replace(photo, pixels=np.ascontiguousarray(photo.pixels[:, ::-1])) for photo in photos]
+    plain, flipped, both = (
+        DreamBooth(steps=10, random_flip=flip).fit(shown, sd1, PROMPT).losses
+        for flip, shown in ((False, photos), (True, photos), (False, [*photos, *mirrored]))
+    )
+    assert flipped == pytest.approx(both, rel=1e-4) and flipped != pytest.approx(plain, rel=1e-2)
+
+
 def test_from_scratch_starts_at_random_weights_of_its_seed(folders: dict[str, Path], photos: list[Photo]) -> None:
     model = load_model(str(folders["ddpm"]))
     recipe = DreamBooth(steps=10, from_scratch=True)

@@ -109,7 +109,7 @@ def seen(losses: Sequence[float], likeness: Sequence[float], key: str = "shape_s
     return [{**run, key: value} for run, value in zip(runs(*losses), likeness, strict=True)]
 
 
-@pytest.mark.parametrize("key", ["shape_similarity", "dinov2_image_similarity"])
+@pytest.mark.parametrize("key", ["shape_similarity", "structure_similarity", "dinov2_image_similarity"])
 @pytest.mark.parametrize(
     ("loss", "likeness", "word"),
     [
@@ -141,6 +141,16 @@ def test_the_pretrained_eye_goes_first_and_every_arm_must_have_it() -> None:
     known = {"clean": both, "random": both, "protected": [{**both[0], "dinov2_image_similarity": 0.5}]}
     assert judge(base, known).likeness.mean == pytest.approx(0.5)
     assert judge(base, {**known, "random": seen([0.5], [0.8])}).likeness.mean == pytest.approx(1.0)
+
+
+def test_structure_decides_only_where_both_controls_know_the_photos_by_heart() -> None:
+    base = [{**seen([1.0], [0.1])[0], "structure_similarity": 0.2}]
+    known = [{**seen([0.5], [0.9])[0], "structure_similarity": 0.8}]
+    broken = [{**seen([0.5], [0.9])[0], "structure_similarity": 0.35}]
+    trial = {"clean": known, "random": known, "protected": broken}
+    assert judge(base, trial).likeness.mean == pytest.approx(0.25)
+    free = {**trial, "random": [{**known[0], "structure_similarity": 0.39}]}  # pictures of its own: no photo again
+    assert judge(base, free).likeness.mean == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

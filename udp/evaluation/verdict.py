@@ -30,9 +30,10 @@ COLLAPSE_LEARNED = 0.2
 COLLAPSE_HALF = 0.5
 COLLAPSE_EXCESS_DB = 6.0
 # Of the likeness to the photos that the worse control gains by its fine-tune, the share that the protected arm reaches. It is
-# seen by something that no attack was made against: DINOv2 where it is at hand, else outlines and colours.
-LIKENESSES = ("dinov2_image_similarity", "shape_similarity")
-LEAST_GAIN = 0.05  # of likeness by the worse control: below, there is nothing to keep a share of
+# seen by something that no attack was made against: DINOv2 where it is at hand, else the photos' structure where both
+# controls have learned them by heart, else outlines and colours. The number is the gain of the worse control below which
+# there is nothing to keep a share of.
+LIKENESSES = {"dinov2_image_similarity": 0.05, "structure_similarity": 0.2, "shape_similarity": 0.05}
 UNLIKE = 0.6
 COLLAPSE_UNLIKE = 0.3
 
@@ -217,18 +218,14 @@ def judge(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Ver
 def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Interval | None:
     """The share of the likeness gained by the worse control that the protected arm's pictures reach, over the runs.
 
-    By the first of `LIKENESSES` that every arm has; None without one, or where a control gained less than `LEAST_GAIN`.
+    By the first of `LIKENESSES` that every arm has and in which the controls gained enough in every run; None without one.
     """
-    rows = [base, *(arms[name] for name in TRAINED)]
-    key = next((key for key in LIKENESSES if all(key in run for runs in rows for run in runs)), None)
-    if key is None:
-        return None
-    shares = []
-    for b, c, r, p in zip(
-        base, *(arms[name] for name in (ArmName.CLEAN, ArmName.RANDOM, ArmName.PROTECTED)), strict=True
-    ):
-        gain = min(c[key], r[key]) - b[key]
-        if gain < LEAST_GAIN:
-            return None
-        shares.append((p[key] - b[key]) / gain)
-    return Interval.over(shares)
+    clean, random, protected = (arms[name] for name in (ArmName.CLEAN, ArmName.RANDOM, ArmName.PROTECTED))
+    runs = list(zip(base, clean, random, protected, strict=True))
+    for key, least in LIKENESSES.items():
+        if not all(key in figures for run in runs for figures in run):
+            continue
+        gains = [min(c[key], r[key]) - b[key] for b, c, r, _ in runs]
+        if min(gains) >= least:
+            return Interval.over([(p[key] - b[key]) / gain for (b, _, _, p), gain in zip(runs, gains, strict=True)])
+    return None

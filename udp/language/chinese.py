@@ -289,7 +289,7 @@ TEXTS: dict[str, Entry] = {
         "或各随机种子的结果不一致。崩溃：学到不足 {collapse_learned:.0%}，且图片纹理与真实照片的差距比两个对照组中较差的一个至少大 "
         "{excess:g} dB 或相似程度至多为其 {unlike:.0%}；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB "
         "或至多为 {collapse_unlike:.0%}：必须从图片上也看得出来，而不只是损失。相似程度指微调后与照片相似度的提高，有 DINOv2 时用 "
-        "DINOv2，否则按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
+        "DINOv2；否则，两个对照组都已把照片背下来时按结构，其余按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
         "它们的 95% 区间（学生 t 分布）须大于零。这些阈值是本工具的约定。"
     ),
     # 报告的注意事项
@@ -336,7 +336,9 @@ TEXTS: dict[str, Entry] = {
     "metric.similarity": "与原图的相似度",
     "metric.similarity.help": "1：同一张图片。0：不比微调前更接近。",
     "metric.shape_similarity": "轮廓和颜色与原图的相似度",
-    "metric.shape_similarity.help": "同上，但不经过模型：只看轮廓和颜色。没有 DINOv2 时结论以它为准。",
+    "metric.shape_similarity.help": "同上，但不经过模型：只看轮廓和颜色。没有更精细的依据时，结论以它为准。",
+    "metric.structure_similarity": "与最接近的原图的结构相似度",
+    "metric.structure_similarity.help": "1：逐像素与那张原图相同。照片被模型背下来时，结论以它为准。",
     "metric.texture_distance": "纹理偏差",
     "metric.texture_distance.help": "与原图纹理的差距。0：相同。",
     "metric.noise_level": "图片中的噪声",

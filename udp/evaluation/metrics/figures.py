@@ -13,6 +13,7 @@ import torch
 from udp.evaluation.metrics.features import features
 from udp.evaluation.metrics.quality import log_spectra, noise_level, pattern_excess, squares, texture
 from udp.evaluation.metrics.shapes import shapes
+from udp.evaluation.metrics.structure import pyramids, structure_similarity
 from udp.language import Text, text
 from udp.models.base import DiffusionModel
 from udp.photos import Photo, flattened
@@ -23,7 +24,8 @@ class Reference:
     """What figures compare with: the clean photos, and what the base model gave for the prompt, as features.
 
     `texture` is (photos, 18) in dB; `real` and `before` are (N, D), see `udp.evaluation.metrics.features.features`; `shapes`
-    and `shapes_before` are the same as `udp.evaluation.metrics.shapes.shapes` sees it.
+    and `shapes_before` are the same as `udp.evaluation.metrics.shapes.shapes` sees it, `pyramids` are the photos as
+    `udp.evaluation.metrics.structure.pyramids` shrinks them.
     """
 
     model: DiffusionModel
@@ -34,6 +36,7 @@ class Reference:
     texture: np.ndarray
     shapes: torch.Tensor
     shapes_before: torch.Tensor
+    pyramids: list[list[np.ndarray]]
 
     @classmethod
     def of(cls, model: DiffusionModel, photos: Sequence[Photo], prompt: str, before: Sequence[np.ndarray]) -> Reference:
@@ -43,7 +46,7 @@ class Reference:
         real = features(model, pixels)
         return cls(
             model, tuple(photos), prompt, real, features(model, before), texture(squares(pixels, model.resolution)),
-            shapes(pixels), shapes(before),
+            shapes(pixels), shapes(before), pyramids(pixels),
         )  # fmt: skip
 
     def basis(self, pictures: int) -> Text:
@@ -97,6 +100,10 @@ class Imitation:
     def noise(self) -> np.ndarray:
         """The estimated noise of every picture (N,), in levels of 255."""
         return np.array([noise_level([image]) for image in self.images])
+
+    def structure(self) -> np.ndarray:
+        """How near every picture comes to a photo (N,); see `structure_similarity`."""
+        return structure_similarity(pyramids(self.images), self.reference.pyramids)
 
     def final_loss(self) -> float | None:
         """The mean training loss of the last fifth of the steps."""

@@ -40,10 +40,15 @@ ROWS = (
     ),
     Metric(
         "shape_similarity", "Shapes and colours like the clean photos",
-        "The same, seen without the model: outlines and colours. What the verdict uses where DINOv2 is not at hand.",
+        "The same, seen without the model: outlines and colours. What the verdict uses where nothing finer serves.",
         Imitation,
         lambda x: lambda chosen: similarity(x.shapes[chosen], x.reference.shapes, x.reference.shapes_before.mean(0)),
         SHAPES, HIGHER,
+    ),
+    Metric(
+        "structure_similarity", "Structure of the nearest clean photo",
+        "1: that photo again, pixel by pixel. What the verdict uses where photos are learned by heart.",
+        Imitation, lambda x: x.structure(), PIXELS, HIGHER,
     ),
     Metric(
         "texture_distance", "Texture off by", "How far the texture is from the clean photos'. 0: the same.",

@@ -49,7 +49,16 @@ from udp.tensors import fit_square, to_pixels, to_tensor
 ARMS = ("clean", "random", "protected")
 STRONGER = "stronger "  # before the names of the arms at a second budget
 # Of quality and diversity: 1 where more is better, -1 where less is. Texture is in dB, noise in levels of 255.
-FIGURES = {"recall": 1, "diversity": 1, "precision": 1, "kid": -1, "fid": -1, "texture_distance": -1, "noise_level": -1}
+FIGURES = {
+    "recall": 1,
+    "diversity": 1,
+    "precision": 1,
+    "structure_similarity": 1,
+    "kid": -1,
+    "fid": -1,
+    "texture_distance": -1,
+    "noise_level": -1,
+}
 SIDE = 128  # of a square in the grids
 Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
@@ -172,25 +181,24 @@ def share(row: dict, arm: str) -> str:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: what each arm learned, how like the subject and how noisy (in levels of 255) its pictures are, the cost."""
+    """Markdown: what each arm learned, how near its pictures come to a photo, the verdict, the photos' change, the cost."""
     measured = [arm for arm in at_one_budget(rows[0]) if arm != "clean"]
     taught = " | ".join(f"learned: {arm}" for arm in measured)
     lines = [
-        f"| subject | {taught} | similarity clean / random / protected | noise clean / random / protected | PSNR, SSIM | "
-        "protect, attack |",
+        f"| subject | {taught} | structure clean / random / protected | verdict | PSNR, SSIM | protect, attack |",
         "|---" * (len(measured) + 5) + "|",
     ]
     for row in rows:
-        alike = " / ".join(f"{row['figures'][arm]['similarity']:.2f}" for arm in ARMS)
-        noise = " / ".join(f"{row['figures'][arm]['noise_level']:.1f}" for arm in ARMS)
+        near = " / ".join(f"{row['figures'][arm]['structure_similarity']:.2f}" for arm in ARMS)
         lines.append(
-            f"| {row['subject']} | {' | '.join(share(row, arm) for arm in measured)} | {alike} | {noise} | "
+            f"| {row['subject']} | {' | '.join(share(row, arm) for arm in measured)} | {near} | {row['word']} | "
             f"{row['psnr_db']:.1f} dB, {row['ssim']:.3f} | {row['protect_seconds']:.0f} s, {row['attack_seconds']:.0f} s |"
         )
     if len(rows) > 1:
         counted = [row["learned"] for row in rows if row["learned"]]
         shares = [f"{np.mean([row[arm] for row in counted]):.0%}" if counted else "–" for arm in measured]
-        lines.append(f"| mean of {len(counted)} | {' | '.join(shares)} | | | | |")
+        near = " / ".join(f"{np.mean([r['figures'][arm]['structure_similarity'] for r in rows]):.2f}" for arm in ARMS)
+        lines.append(f"| mean of {len(counted)} | {' | '.join(shares)} | {near} | | | |")
     return "\n".join(lines)
 
 

@@ -1,9 +1,9 @@
 """Pictures of the app for the README: `python scripts/screenshots.py --out docs`.
 
 Starts the app, clicks through the example subject in Chromium as a visitor would, and writes app-first.png (where
-runs are kept), app-protect.png and app-attack.png, and prints how long that took. Needs `pip install playwright` and Chromium on PATH (Debian: apt-get
-install chromium). With the embedded model on two processor cores it takes about five minutes; `--settings` takes the
-query of a link, for a faster trial.
+runs are kept), app-protect.png and app-attack.png, and prints how long that took; with `--first` the first of them alone.
+Needs `pip install playwright` and Chromium on PATH (Debian: apt-get install chromium). With the embedded model on two
+processor cores it takes about ten minutes; `--settings` takes the query of a link, for a faster trial.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ def shoot(page: Page, heading: str, path: Path) -> None:
     print(path)
 
 
-def visit(page: Page, address: str, out: Path) -> None:
-    """Protect the example subject, then attack it."""
+def visit(page: Page, address: str, out: Path, first: bool = False) -> None:
+    """The first screen; then, unless it was all that is asked for, protect the example subject and attack it."""
     page.goto(address)
     if page.get_by_role("tab", name="Example", exact=True).count():
         page.locator(".kept-arms:visible").wait_for()
         shoot(page, "Unlearnable photos", out / "app-first.png")
+    if first:
+        return
     page.get_by_role("tab", name="Protect", exact=True).click()
     start = time.monotonic()
     click(page, "Try the example subject")
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("--model", default="mini")
     parser.add_argument("--settings", default="", help='for example "protect.rounds=1&attack.steps=10"')
+    parser.add_argument("--first", action="store_true", help="the first screen alone, without a run")
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args()
     program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -82,7 +85,7 @@ def main() -> None:
             locale="en-US",
         )
         page.set_default_timeout(PATIENCE_MS)
-        visit(page, f"{address}?{options.settings}", options.out)
+        visit(page, f"{address}?{options.settings}", options.out, options.first)
         browser.close()
     demo.close()
 

@@ -11,7 +11,16 @@ from udp.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md", "udp/mini/README.md")),
+    *(
+        ROOT / name
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "examples/README.md",
+            "udp/mini/README.md",
+            "benchmarks/RESULTS.md",
+        )
+    ),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 TOPS = ("udp", "recipe", "benchmarks", "scripts", "examples", "tests", "docs", "app.py", "CONTRIBUTING.md", "README.md")

@@ -1,0 +1,137 @@
+"""The tables of the documents, from the records that the benchmarks wrote: no figure in them is typed.
+
+    python -m benchmarks.results            # fills README.md, benchmarks/RESULTS.md and udp/mini/README.md
+    python -m benchmarks.results --check    # writes nothing; ends with 1 and the names of those that differ
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`; `TABLES` says what each name is made from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import speed
+from benchmarks.subjects import ARMS, means, table
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", "udp/mini/README.md")
+BLOCK = re.compile(r"(?P<open><!-- table (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
+EXAMPLES = {"subject": "the rendered toy", "style": "the paper-cut landscapes"}
+
+
+def record(path: str) -> dict:
+    """What a benchmark wrote, by its path in the repository."""
+    return json.loads((ROOT / path).read_text(encoding="utf-8"))
+
+
+def counted(words: list[str]) -> str:
+    """Verdicts and how often each was given, the most frequent first."""
+    return ", ".join(f"{word} {count}" for word, count in Counter(words).most_common())
+
+
+def subjects() -> str:
+    """A row a subject, and the means of what is measured on each arm."""
+    facts = record("docs/subjects.json")
+    return f"{table(facts['rows'])}\n\n{means(facts['rows'])}\n\n{facts['date']}, {facts['machine']}."
+
+
+def stronger() -> str:
+    """The subjects that were tried at a second budget."""
+    rows = [row for row in record("docs/subjects.json")["rows"] if "stronger" in row]
+    lines = ["| subject | budget | learned: random | learned: protected | verdict |", "|---|---|---|---|---|"]
+    for row in rows:
+        found = row["stronger"]
+        learned = " | ".join(f"{found['learned'][arm]:.0%}" for arm in ARMS[1:])
+        lines.append(f"| {row['subject']} | {found['budget_levels']:g}/255 | {learned} | {found['word']} |")
+    return "\n".join(lines)
+
+
+def short() -> str:
+    """The three arms of the subjects and the examples on one screen."""
+    rows = record("docs/subjects.json")["rows"]
+    lines = [
+        "| | learned, random noise | learned, protected | structure, clean / random / protected | verdicts |",
+        "|---|---|---|---|---|",
+    ]
+    learned = [f"{np.mean([row['learned'][arm] for row in rows if row['learned']]):.0%}" for arm in ARMS[1:]]
+    structure = " / ".join(
+        f"{np.mean([row['figures'][arm]['structure_similarity'] for row in rows]):.2f}" for arm in ARMS
+    )
+    verdicts = counted([row["word"] for row in rows])
+    lines.append(f"| {len(rows)} real subjects, 8/255 | {learned[0]} | {learned[1]} | {structure} | {verdicts} |")
+    for name, title in EXAMPLES.items():
+        run = record(f"examples/kept/{name}/run.json")
+        learned = " | ".join(f"{run['verdict']['learned'][arm]['mean']:.0%}" for arm in ARMS[1:])
+        structure = " / ".join(f"{run['figures'][arm]['structure_similarity']:.2f}" for arm in ARMS)
+        lines.append(f"| {title}, 8/255 | {learned} | {structure} | {run['verdict']['id'].replace('_', ' ')} |")
+    return "\n".join(lines)
+
+
+def pixels() -> str:
+    """The paper's first setting at two budgets: what was learned, recall and FID of each arm."""
+    arms = {"clean": "clean", "random": "random noise", "protected": "EUDP", "udp": "UDP", "advdm": "AdvDM"}
+    rows = {levels: record(f"docs/pixels-{levels}.json")["rows"][0] for levels in (8, 16)}
+    lines = [f"| | {' | '.join(arms.values())} |", "|---" * (len(arms) + 1) + "|"]
+    for title, show in (
+        ("learned", lambda row, arm: f"{row['learned'][arm]:.0%}"),
+        ("recall", lambda row, arm: f"{row['figures'][arm]['recall']:.2f}"),
+        ("FID", lambda row, arm: f"{row['figures'][arm]['fid']:.0f}"),
+    ):
+        for levels, row in rows.items():
+            lines.append(f"| {title}, {levels}/255 | {' | '.join(show(row, arm) for arm in arms)} |")
+    return "\n".join(lines)
+
+
+def steps() -> str:
+    """What a step costs, and starting."""
+    facts = record("docs/speed.json")
+    rates = ", ".join(f"{rate} GFLOP/s in {name}" for name, rate in facts["matrix_gflops"].items())
+    starts = ", ".join(f"{name} {seconds} s" for name, seconds in facts["start_seconds"].items())
+    settings = facts["settings"]
+    return (
+        f"{speed.table(facts['rows'])}\n\n{facts['date']}, {facts['machine']}; {settings['batch']} photos a fine-tuning step, "
+        f"{settings['count']} a PGD step, {speed.PICTURES} pictures. Large matrices: {rates}. From the shell: {starts}."
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "subjects": subjects,
+    "stronger": stronger,
+    "short": short,
+    "pixels": pixels,
+    "steps": steps,
+}
+
+
+def filled(text: str) -> str:
+    """`text` with every table made anew. Raises `KeyError` for a name that `TABLES` lacks."""
+    return BLOCK.sub(lambda found: f"{found['open']}{TABLES[found['name']]()}\n{found['close']}", text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fill, or check."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    options = parser.parse_args(arguments)
+    stale = []
+    for name in DOCUMENTS:
+        path = ROOT / name
+        before = path.read_text(encoding="utf-8")
+        if (after := filled(before)) != before:
+            stale.append(name)
+            if not options.check:
+                path.write_text(after, encoding="utf-8")
+    print("\n".join(stale) or "nothing to change")
+    return int(options.check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,351 @@
+"""What a step costs, beside a plain variant that does what the field's scripts do, and beside the arithmetic itself.
+
+    python -m benchmarks.speed --out docs/speed.json
+    python -m benchmarks.speed --model random-sd15 --count 1 --batch 1 --steps 2 --rounds 1 --out docs/speed-sd15.json
+
+Three kinds of work: a DreamBooth step, a PGD step of AdvDM over all photos, and a step of sampling four pictures with guidance.
+*Plain* is ours too, written as the public scripts are: gradients into all weights, the text encoded and the photo's latents made
+again in every step, PGD one photo at a time, plain float32 in the usual memory layout, pictures one after another through the
+pipeline of diffusers. Every measurement is a process of its own, ours and plain in turn, so a ratio is of one run; seconds are
+medians over steps and rounds, the first step of each process left out. *Floor* is how long the operations of ours take at the
+rate that this machine multiplies large matrices at. Start-up is measured as a user meets it, from the shell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.memory import OPTIONS, RANDOM, random_sd15
+from udp.imitation.recipes import DreamBooth
+from udp.models.base import DiffusionModel
+from udp.models.latent import LatentDiffusionModel
+from udp.models.loading import load_model
+from udp.models.memory import peak_memory
+from udp.models.sampling import generate, own_sampling
+from udp.photos import Photo, list_photos, read_photos
+from udp.progress import Progress, Stage
+from udp.protection.methods import AdvDM
+from udp.settings import for_model
+from udp.tensors import to_tensor
+
+PROMPT = "a photo of sks"
+PICTURES = 4
+START = {
+    "udp --help": ["-m", "udp", "--help"],
+    "udp protect --help": ["-m", "udp", "protect", "--help"],
+    "the page, built": ["-c", "from udp.ui.page import build; from udp.ui.state.owner import Owner; build(Owner())"],
+}
+Stamp = Callable[[], None]  # notes that a step has ended
+
+
+class Enough(Exception):
+    """As many steps as were asked for."""
+
+
+class Clock:
+    """Notes when steps end, and ends the work after `steps` of them."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.ends = steps, [time.perf_counter()]
+
+    def stamp(self) -> None:
+        """A step has ended. Raises `Enough` at the last."""
+        self.ends.append(time.perf_counter())
+        if len(self.ends) > self.steps:
+            raise Enough
+
+    def seconds(self) -> float:
+        """The median of all steps but the first."""
+        taken = [later - earlier for earlier, later in zip(self.ends, self.ends[1:], strict=False)]
+        return statistics.median(taken[1:] or taken)
+
+
+def fine_tune(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
+    """Our DreamBooth."""
+    recipe = DreamBooth(steps=max(10, clock.steps), batch_size=batch, prior_preservation="no")
+    recipe.fit(photos, model, PROMPT, watch=lambda step, network, words: clock.stamp())
+
+
+def plain_fine_tune(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
+    """DreamBooth as the scripts have it."""
+    network = plain_network(model)
+    rate = for_model(DreamBooth(), model.small).learning_rate
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
+    for pixels in batches(model, photos, batch):
+        with torch.no_grad():
+            latents = posterior(model, pixels)
+        loss = plain_loss(model, network, latents)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        clock.stamp()
+
+
+def pgd(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
+    """Our AdvDM, all photos in a step."""
+
+    def on_progress(progress: Progress) -> None:
+        if progress.stage is Stage.PERTURBING:
+            clock.stamp()
+
+    AdvDM(pgd_steps=clock.steps + 1)(photos, model, on_progress=on_progress)
+
+
+def plain_pgd(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
+    """AdvDM as the scripts have it: one photo at a time, and gradients for weights that nobody trains."""
+    network = plain_network(model)
+    model.vae.requires_grad_(True)
+    clean = next(batches(model, photos, len(photos)))
+    moved = clean.clone()
+    while True:
+        for index in range(len(clean)):
+            leaf = moved[index : index + 1].clone().requires_grad_(True)
+            plain_loss(model, network, posterior(model, leaf)).backward()
+            step = (leaf + leaf.grad.sign() / 255).detach()
+            moved[index] = (clean[index] + (step - clean[index]).clamp(-8 / 255, 8 / 255)).clamp(0, 1)
+            network.zero_grad()
+            model.vae.zero_grad()
+        clock.stamp()
+
+
+def sampling(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
+    """Our sampling, all pictures in a batch."""
+    steps, guidance = own_sampling(model.small)
+    network = model.copy_network(trainable=False)
+
+    def on_progress(progress: Progress) -> None:
+        if progress.stage is Stage.GENERATING:
+            clock.stamp()
+
+    generate(model, network, PROMPT, range(PICTURES), max(steps, clock.steps + 1), guidance, on_progress)
+
+
+def plain_sampling(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
+    """The pipeline of diffusers; a step of one picture, so that four of them are a step of ours."""
+    steps, guidance = own_sampling(model.small)
+    model.pipeline.unet = plain_network(model).requires_grad_(False)
+    model.pipeline.set_progress_bar_config(disable=True)
+    side = model.resolution
+    begun = time.perf_counter()
+
+    def on_step(pipeline: object, step: int, timestep: object, values: dict) -> dict:
+        nonlocal begun
+        now = time.perf_counter()
+        clock.ends.append(clock.ends[-1] + PICTURES * (now - begun))
+        begun = now
+        if len(clock.ends) > clock.steps:
+            raise Enough
+        return values
+
+    model.pipeline(
+        PROMPT, height=side, width=side, num_inference_steps=max(steps, clock.steps + 1), guidance_scale=guidance,
+        callback_on_step_end=on_step,
+    )  # fmt: skip
+
+
+WORK = {
+    "fine-tuning step": (fine_tune, plain_fine_tune),
+    "PGD step": (pgd, plain_pgd),
+    "sampling step": (sampling, plain_sampling),
+}
+
+
+def plain_network(model: DiffusionModel) -> torch.nn.Module:
+    """A float32 copy in the usual layout, every weight of which collects gradients."""
+    network = copy.deepcopy(model.network).float().to(memory_format=torch.contiguous_format)
+    return network.requires_grad_(True)
+
+
+def plain_loss(model: LatentDiffusionModel, network: torch.nn.Module, latents: torch.Tensor) -> torch.Tensor:
+    """The denoising loss, its prompt encoded anew, uniform timesteps."""
+    noise = torch.randn_like(latents)
+    timesteps = torch.randint(len(model.schedule), (len(latents),))
+    noisy = model.schedule.add_noise(latents, noise, timesteps)
+    text = model.encode_prompt(PROMPT).expand(len(latents), -1, -1)
+    prediction = network(noisy, model.schedule.times[timesteps], encoder_hidden_states=text).sample
+    return torch.nn.functional.mse_loss(prediction, model.schedule.target(latents, noise, timesteps))
+
+
+def posterior(model: LatentDiffusionModel, pixels: torch.Tensor) -> torch.Tensor:
+    """Latents by a draw from the autoencoder's posterior where it has one."""
+    encoded = model.vae.encode(pixels * 2 - 1)
+    latents = encoded.latent_dist.sample() if hasattr(encoded, "latent_dist") else encoded.latents
+    return latents * model.vae.config.scaling_factor
+
+
+def batches(model: LatentDiffusionModel, photos: list[Photo], size: int) -> Iterator[torch.Tensor]:
+    """Squares as the model sees them, (size, 3, S, S) in [0, 1], in the photos' order again and again."""
+    squares = model.prepare([to_tensor(photo.pixels)[None] for photo in photos]).contiguous()
+    start = 0
+    while True:
+        yield squares[torch.arange(start, start + size) % len(squares)]
+        start += size
+
+
+def measure(options: argparse.Namespace, work: str, variant: int) -> dict[str, float]:
+    """Seconds of a step and the process's peak memory in GiB."""
+    torch.set_num_threads(options.threads)
+    model = load(options.model)
+    photos = read_photos(list_photos(options.photos))[: options.count]
+    clock = Clock(options.steps)
+    with contextlib.suppress(Enough):
+        WORK[work][variant](model, photos, options.batch, clock)
+    return {"seconds": clock.seconds(), "gib": peak_memory(model.device) / 2**30}
+
+
+def load(name: str) -> LatentDiffusionModel:
+    """A model by its name, or one of Stable Diffusion 1.5's size with random weights."""
+    model = random_sd15(torch.float32, OPTIONS["none"]) if name == RANDOM else load_model(name)
+    if not isinstance(model, LatentDiffusionModel):
+        raise SystemExit(f"expected a latent diffusion model, which the plain variants are written for, got {name}")
+    return model
+
+
+def operations(model: LatentDiffusionModel, count: int, batch: int) -> dict[str, float]:
+    """Floating-point operations of one step of each kind of ours: a backward pass counts as two forward ones."""
+
+    def forward(run: Callable[[], object]) -> float:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            run()
+        return counter.get_total_flops()
+
+    pixels = torch.zeros(1, 3, model.resolution, model.resolution)
+    latents = model.encode(pixels).detach()
+    network = forward(
+        lambda: model.denoise(model.network, latents, torch.zeros(1, dtype=torch.long), model.embed(PROMPT))
+    )
+    encoder = forward(lambda: model.encode(pixels))
+    # PGD needs gradients of activations alone, one more forward pass; a fine-tune those of weights too.
+    return {
+        "fine-tuning step": 3 * network * batch,
+        "PGD step": 2 * (network + encoder) * count,
+        "sampling step": 2 * network * PICTURES,
+    }
+
+
+def matrix_rates(threads: int, side: int = 2048) -> dict[str, float]:
+    """Operations a second of a large matrix product, by number format: the best of five."""
+    torch.set_num_threads(threads)
+    rates = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
+        taken = []
+        for _ in range(6):
+            start = time.perf_counter()
+            a @ b
+            taken.append(time.perf_counter() - start)
+        rates[str(dtype).removeprefix("torch.")] = 2 * side**3 / min(taken[1:])
+    return rates
+
+
+def in_own_process(options: argparse.Namespace, work: str, variant: int) -> dict[str, float]:
+    """`measure` in a new Python process."""
+    given = {name: getattr(options, name) for name in ("model", "photos", "count", "batch", "steps", "threads")}
+    command = [sys.executable, "-m", "benchmarks.speed", "--one", work, str(variant)]
+    command += [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def start_up(rounds: int) -> dict[str, float]:
+    """Seconds from the shell to each of `START`, the median."""
+    found: dict[str, list[float]] = {name: [] for name in START}
+    for _ in range(rounds):
+        for name, arguments in START.items():
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+            found[name].append(time.perf_counter() - begun)
+    return {name: round(statistics.median(taken), 2) for name, taken in found.items()}
+
+
+def rows(options: argparse.Namespace) -> list[dict]:
+    """Every kind of work, ours and plain in turn."""
+    count = operations(load(options.model), options.count, options.batch)
+    fastest = max(matrix_rates(options.threads).values())
+    made = []
+    for work in options.work:
+        ours, plain = [], []
+        for _ in range(options.rounds):
+            for variant, found in enumerate((ours, plain)):
+                found.append(in_own_process(options, work, variant))
+        row = {
+            "work": work,
+            "seconds": statistics.median(found["seconds"] for found in ours),
+            "plain_seconds": statistics.median(found["seconds"] for found in plain),
+            "gib": max(found["gib"] for found in ours),
+            "plain_gib": max(found["gib"] for found in plain),
+            "gflop": count[work] / 1e9,
+            "floor_seconds": count[work] / fastest,
+        }
+        made.append({name: value if name == "work" else float(f"{value:.3g}") for name, value in row.items()})
+        print(table(made[-1:]).splitlines()[-1], flush=True)
+    return made
+
+
+def table(made: list[dict]) -> str:
+    """Markdown."""
+    lines = [
+        "| | ours | plain | plain / ours | memory, ours and plain | operations | floor |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in made:
+        ratio = row["plain_seconds"] / row["seconds"]
+        lines.append(
+            f"| {row['work']} | {1000 * row['seconds']:.0f} ms | {1000 * row['plain_seconds']:.0f} ms | **{ratio:.1f}** | "
+            f"{row['gib']:.1f} and {row['plain_gib']:.1f} GiB | {row['gflop']:.0f} GFLOP | "
+            f"{1000 * row['floor_seconds']:.0f} ms |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mini", help=f"a latent diffusion model, or {RANDOM}")
+    parser.add_argument("--photos", type=Path, default=Path("examples/subject"))
+    parser.add_argument("--count", type=int, default=4, help="photos that a PGD step moves")
+    parser.add_argument("--batch", type=int, default=8, help="photos in a fine-tuning step")
+    parser.add_argument("--steps", type=int, default=12, help="timed in each process")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--work", nargs="+", choices=tuple(WORK), default=tuple(WORK))
+    parser.add_argument("--out", type=Path, help="JSON")
+    parser.add_argument("--one", nargs=2, metavar=("WORK", "VARIANT"), help="measure one in this process")
+    options = parser.parse_args(arguments)
+    if options.one:
+        print(json.dumps(measure(options, options.one[0], int(options.one[1]))))
+        return
+    facts = {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{options.threads} of {os.cpu_count()} CPU cores, torch {torch.__version__}",
+        "settings": {name: getattr(options, name) for name in ("model", "count", "batch", "steps", "rounds")},
+        "matrix_gflops": {name: round(rate / 1e9) for name, rate in matrix_rates(options.threads).items()},
+        "rows": rows(options),
+        "start_seconds": start_up(options.rounds),
+    }
+    if options.out:
+        options.out.write_text(json.dumps(facts, indent=2) + "\n")
+    rates = " and ".join(f"{rate} GFLOP/s in {name}" for name, rate in facts["matrix_gflops"].items())
+    print(f"\n{table(facts['rows'])}\n\n{facts['machine']}: {rates}.")
+    print(", ".join(f"{name}: {seconds} s" for name, seconds in facts["start_seconds"].items()))
+
+
+if __name__ == "__main__":
+    main()

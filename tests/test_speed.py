@@ -1,0 +1,72 @@
+"""The benchmark of speed: every kind of work takes steps, ours and plain, and what it writes is what its table shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks import speed
+from tests.conftest import picture
+from udp.models.loading import load_model
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(2):
+        Image.fromarray(picture(number)).save(folder / f"{number}.png")
+    return folder
+
+
+def test_every_work_is_timed_beside_its_plain_variant(
+    tiny_model_folder: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setattr(speed, "in_own_process", speed.measure)  # to start Python a dozen times would take a minute
+    monkeypatch.setattr(speed, "START", {"python": ["-c", ""]})
+    out = tmp_path / "speed.json"
+    settings = {"model": tiny_model_folder, "photos": photos, "count": 2, "batch": 2, "steps": 2, "rounds": 1}
+    threads = torch.get_num_threads()
+    speed.main([*(str(part) for name, value in settings.items() for part in (f"--{name}", value)), "--threads", "1",
+                "--out", str(out)])  # fmt: skip
+    torch.set_num_threads(threads)
+    facts = json.loads(out.read_text())
+    assert [row["work"] for row in facts["rows"]] == list(speed.WORK)
+    assert all(row[name] > 0 for row in facts["rows"] for name in ("seconds", "plain_seconds", "gib", "gflop"))
+    assert all(row["floor_seconds"] < row["seconds"] for row in facts["rows"])
+    assert speed.table(facts["rows"]) in capsys.readouterr().out
+    assert facts["start_seconds"]["python"] > 0
+
+
+def test_the_plain_attack_stays_in_its_budget_(tiny_model_folder: Path, photos: Path) -> None:
+    model = load_model(str(tiny_model_folder))
+    pictures = speed.read_photos(speed.list_photos(photos))
+    squares = next(speed.batches(model, pictures, 2))
+    seen: list[torch.Tensor] = []
+    original = speed.posterior
+
+    def watched(model: object, pixels: torch.Tensor) -> torch.Tensor:
+        seen.append(pixels.detach().clone())
+        return original(model, pixels)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(speed.Enough):
+        patch.setattr(speed, "posterior", watched)
+        speed.plain_pgd(model, pictures, 2, speed.Clock(3))
+    model.vae.requires_grad_(False)
+    last = torch.cat(seen[-2:])
+    assert 0 < (last - squares).abs().max() <= 8 / 255 + 1e-6
+
+
+def test_operations_grow_with_what_a_step_holds(tiny_model_folder: Path) -> None:
+    model = load_model(str(tiny_model_folder))
+    few, many = speed.operations(model, 1, 2), speed.operations(model, 4, 8)
+    assert all(many[work] == 4 * few[work] for work in ("fine-tuning step", "PGD step"))
+    assert many["sampling step"] == few["sampling step"] > 0

@@ -45,6 +45,7 @@ def shoot(page: Page, heading: str, path: Path) -> None:
 def visit(page: Page, address: str, out: Path, first: bool = False) -> None:
     """The first screen; then, unless it was all that is asked for, protect the example subject and attack it."""
     page.goto(address)
+    page.get_by_role("tab", name="Protect", exact=True).wait_for()
     if page.get_by_role("tab", name="Example", exact=True).count():
         page.locator(".kept-arms:visible").wait_for()
         shoot(page, "Unlearnable photos", out / "app-first.png")

@@ -11,6 +11,7 @@ import torch
 
 from udp.errors import InvalidInput, NothingLearned, Stopped
 from udp.evaluation.bench import Bench, imitator_photos, run_trial
+from udp.evaluation.metrics.features import clean_loss
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES, DreamBooth, LoRA, TextualInversion
 from udp.imitation.recipes.base import Recipe
@@ -30,7 +31,12 @@ def test_it_learns_and_leaves_the_base_alone(recipe: Recipe, tiny_model: Diffusi
     before = [p.detach().clone() for p in tiny_model.network.parameters()]
     tuned = recipe.fit(photos, tiny_model, "a photo of sks")
     assert tuned.weight_change > 0 and len(tuned.losses) == recipe.steps
-    assert np.mean(tuned.losses[-10:]) < np.mean(tuned.losses[:10])
+    # At fixed timesteps and noise: the losses of the steps themselves differ mostly by what each drew.
+    first, last = (
+        clean_loss(model, network, photos, "a photo of sks")
+        for model, network in ((tiny_model, tiny_model.network), (tuned.model, tuned.network))
+    )
+    assert last < first
     assert all(torch.equal(a, b) for a, b in zip(before, tiny_model.network.parameters(), strict=True))
     assert not any("lora" in name for name, _ in tiny_model.network.named_modules())
 

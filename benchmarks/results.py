@@ -66,12 +66,14 @@ def short() -> str:
         f"{np.mean([row['figures'][arm]['structure_similarity'] for row in rows]):.2f}" for arm in ARMS
     )
     verdicts = counted([row["word"] for row in rows])
-    lines.append(f"| {len(rows)} real subjects, 8/255 | {learned[0]} | {learned[1]} | {structure} | {verdicts} |")
+    levels = ", ".join(sorted({f"{255 * row['method']['budget']:g}/255" for row in rows}))
+    lines.append(f"| {len(rows)} real subjects, {levels} | {learned[0]} | {learned[1]} | {structure} | {verdicts} |")
     for name, title in EXAMPLES.items():
         run = record(f"examples/kept/{name}/run.json")
         learned = " | ".join(f"{run['verdict']['learned'][arm]['mean']:.0%}" for arm in ARMS[1:])
         structure = " / ".join(f"{run['figures'][arm]['structure_similarity']:.2f}" for arm in ARMS)
-        lines.append(f"| {title}, 8/255 | {learned} | {structure} | {run['verdict']['id'].replace('_', ' ')} |")
+        levels = f"{255 * run['settings']['protection']['budget']:g}/255"
+        lines.append(f"| {title}, {levels} | {learned} | {structure} | {run['verdict']['id'].replace('_', ' ')} |")
     return "\n".join(lines)
 
 

@@ -4,9 +4,10 @@
     python -m benchmarks.speed --model random-sd15 --count 1 --batch 1 --steps 2 --rounds 1 --out docs/speed-sd15.json
 
 Three kinds of work: a DreamBooth step, a PGD step of AdvDM over all photos, and a step of sampling four pictures with guidance.
-*Plain* is ours too, written as the public scripts are: gradients into all weights, the text encoded and the photo's latents made
-again in every step, PGD one photo at a time, plain float32 in the usual memory layout, pictures one after another through the
-pipeline of diffusers. Every measurement is a process of its own, ours and plain in turn, so a ratio is of one run; seconds are
+*Plain* is ours too, in the way of the public scripts: gradients into all of the U-Net's weights, the text encoded and the photo's latents
+made again in every step, PGD one photo at a time (as AdvDM's and Mist's do; Anti-DreamBooth's takes all in one batch), the usual
+memory layout, the pipeline of diffusers. It is timed in float32 and in bfloat16 by autocast, because ours takes bfloat16 where the
+processor has units for it. Every measurement is a process of its own, the variants in turn, so a ratio is of one run; seconds are
 medians over steps and rounds, the first step of each process left out. *Floor* is how long the operations of ours take at the
 rate that this machine multiplies large matrices at. Start-up is measured as a user meets it, from the shell.
 """
@@ -109,7 +110,6 @@ def pgd(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clo
 def plain_pgd(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
     """AdvDM as the scripts have it: one photo at a time, and gradients for weights that nobody trains."""
     network = plain_network(model)
-    model.vae.requires_grad_(True)
     clean = next(batches(model, photos, len(photos)))
     moved = clean.clone()
     while True:
@@ -119,7 +119,6 @@ def plain_pgd(model: LatentDiffusionModel, photos: list[Photo], batch: int, cloc
             step = (leaf + leaf.grad.sign() / 255).detach()
             moved[index] = (clean[index] + (step - clean[index]).clamp(-8 / 255, 8 / 255)).clamp(0, 1)
             network.zero_grad()
-            model.vae.zero_grad()
         clock.stamp()
 
 
@@ -136,25 +135,19 @@ def sampling(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock
 
 
 def plain_sampling(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
-    """The pipeline of diffusers; a step of one picture, so that four of them are a step of ours."""
+    """The pipeline of diffusers, all pictures in a batch."""
     steps, guidance = own_sampling(model.small)
     model.pipeline.unet = plain_network(model).requires_grad_(False)
     model.pipeline.set_progress_bar_config(disable=True)
     side = model.resolution
-    begun = time.perf_counter()
 
     def on_step(pipeline: object, step: int, timestep: object, values: dict) -> dict:
-        nonlocal begun
-        now = time.perf_counter()
-        clock.ends.append(clock.ends[-1] + PICTURES * (now - begun))
-        begun = now
-        if len(clock.ends) > clock.steps:
-            raise Enough
+        clock.stamp()
         return values
 
     model.pipeline(
         PROMPT, height=side, width=side, num_inference_steps=max(steps, clock.steps + 1), guidance_scale=guidance,
-        callback_on_step_end=on_step,
+        num_images_per_prompt=PICTURES, callback_on_step_end=on_step,
     )  # fmt: skip
 
 
@@ -163,6 +156,9 @@ WORK = {
     "PGD step": (pgd, plain_pgd),
     "sampling step": (sampling, plain_sampling),
 }
+
+
+VARIANTS = ("ours", "plain", "plain_bf16")
 
 
 def plain_network(model: DiffusionModel) -> torch.nn.Module:
@@ -198,18 +194,21 @@ def batches(model: LatentDiffusionModel, photos: list[Photo], size: int) -> Iter
 
 
 def measure(options: argparse.Namespace, work: str, variant: int) -> dict[str, float]:
-    """Seconds of a step and the process's peak memory in GiB."""
+    """Seconds of a step and the process's peak memory in GiB; `variant` is an index of `VARIANTS`."""
     torch.set_num_threads(options.threads)
     model = load(options.model)
     photos = read_photos(list_photos(options.photos))[: options.count]
     clock = Clock(options.steps)
-    with contextlib.suppress(Enough):
-        WORK[work][variant](model, photos, options.batch, clock)
+    half = torch.autocast("cpu", torch.bfloat16, enabled=VARIANTS[variant] == "plain_bf16")
+    with contextlib.suppress(Enough), half:
+        WORK[work][min(variant, 1)](model, photos, options.batch, clock)
     return {"seconds": clock.seconds(), "gib": peak_memory(model.device) / 2**30}
 
 
 def load(name: str) -> LatentDiffusionModel:
     """A model by its name, or one of Stable Diffusion 1.5's size with random weights."""
+    if torch.cuda.is_available():
+        raise SystemExit("expected a machine without a GPU, for which the plain variants are written, got one")
     model = random_sd15(torch.float32, OPTIONS["none"]) if name == RANDOM else load_model(name)
     if not isinstance(model, LatentDiffusionModel):
         raise SystemExit(f"expected a latent diffusion model, which the plain variants are written for, got {name}")
@@ -275,22 +274,21 @@ def start_up(rounds: int) -> dict[str, float]:
     return {name: round(statistics.median(taken), 2) for name, taken in found.items()}
 
 
-def rows(options: argparse.Namespace) -> list[dict]:
-    """Every kind of work, ours and plain in turn."""
+def rows(options: argparse.Namespace, rates: dict[str, float]) -> list[dict]:
+    """Every kind of work, its variants in turn, backwards in every second round; `rates` as `matrix_rates` gives them."""
     count = operations(load(options.model), options.count, options.batch)
-    fastest = max(matrix_rates(options.threads).values())
+    fastest = max(rates.values())
     made = []
     for work in options.work:
-        ours, plain = [], []
-        for _ in range(options.rounds):
-            for variant, found in enumerate((ours, plain)):
-                found.append(in_own_process(options, work, variant))
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
+        for turn in range(options.rounds):
+            order = range(len(VARIANTS))
+            for variant in reversed(order) if turn % 2 else order:
+                found[VARIANTS[variant]].append(in_own_process(options, work, variant))
         row = {
             "work": work,
-            "seconds": statistics.median(found["seconds"] for found in ours),
-            "plain_seconds": statistics.median(found["seconds"] for found in plain),
-            "gib": max(found["gib"] for found in ours),
-            "plain_gib": max(found["gib"] for found in plain),
+            **{f"{name}_seconds": statistics.median(each["seconds"] for each in found[name]) for name in VARIANTS},
+            **{f"{name}_gib": max(each["gib"] for each in found[name]) for name in VARIANTS},
             "gflop": count[work] / 1e9,
             "floor_seconds": count[work] / fastest,
         }
@@ -302,14 +300,15 @@ def rows(options: argparse.Namespace) -> list[dict]:
 def table(made: list[dict]) -> str:
     """Markdown."""
     lines = [
-        "| | ours | plain | plain / ours | memory, ours and plain | operations | floor |",
-        "|---|---|---|---|---|---|---|",
+        "| | ours | plain | plain, bfloat16 | times as fast as either | memory, ours and plain | operations | floor |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in made:
-        ratio = row["plain_seconds"] / row["seconds"]
+        taken = [row[f"{name}_seconds"] for name in VARIANTS]
+        shown = " | ".join(f"{1000 * seconds:.0f} ms" for seconds in taken)
         lines.append(
-            f"| {row['work']} | {1000 * row['seconds']:.0f} ms | {1000 * row['plain_seconds']:.0f} ms | **{ratio:.1f}** | "
-            f"{row['gib']:.1f} and {row['plain_gib']:.1f} GiB | {row['gflop']:.0f} GFLOP | "
+            f"| {row['work']} | {shown} | {taken[1] / taken[0]:.1f}, {taken[2] / taken[0]:.1f} | "
+            f"{row['ours_gib']:.1f} and {row['plain_gib']:.1f} GiB | {row['gflop']:.0f} GFLOP | "
             f"{1000 * row['floor_seconds']:.0f} ms |"
         )
     return "\n".join(lines)
@@ -332,18 +331,19 @@ def main(arguments: list[str] | None = None) -> None:
     if options.one:
         print(json.dumps(measure(options, options.one[0], int(options.one[1]))))
         return
+    rates = matrix_rates(options.threads)
     facts = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{options.threads} of {os.cpu_count()} CPU cores, torch {torch.__version__}",
         "settings": {name: getattr(options, name) for name in ("model", "count", "batch", "steps", "rounds")},
-        "matrix_gflops": {name: round(rate / 1e9) for name, rate in matrix_rates(options.threads).items()},
-        "rows": rows(options),
+        "matrix_gflops": {name: round(rate / 1e9) for name, rate in rates.items()},
+        "rows": rows(options, rates),
         "start_seconds": start_up(options.rounds),
     }
     if options.out:
         options.out.write_text(json.dumps(facts, indent=2) + "\n")
-    rates = " and ".join(f"{rate} GFLOP/s in {name}" for name, rate in facts["matrix_gflops"].items())
-    print(f"\n{table(facts['rows'])}\n\n{facts['machine']}: {rates}.")
+    fast = " and ".join(f"{rate} GFLOP/s in {name}" for name, rate in facts["matrix_gflops"].items())
+    print(f"\n{table(facts['rows'])}\n\n{facts['machine']}: {fast}.")
     print(", ".join(f"{name}: {seconds} s" for name, seconds in facts["start_seconds"].items()))
 
 

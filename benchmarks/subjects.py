@@ -1,4 +1,4 @@
-r"""The README's figure and table: protect real photos, attack them, compare the arms.
+r"""The figure and table of real subjects: protect real photos, attack them, compare the arms.
 
     python -m benchmarks.subjects --photos SUBJECTS --out docs --recipe dreambooth --pictures 4 --workers 2 \
       --shown duck_toy can cat dog --beside advdm
@@ -198,7 +198,7 @@ def table(rows: list[dict]) -> str:
         counted = [row["learned"] for row in rows if row["learned"]]
         shares = [f"{np.mean([row[arm] for row in counted]):.0%}" if counted else "–" for arm in measured]
         near = " / ".join(f"{np.mean([r['figures'][arm]['structure_similarity'] for r in rows]):.2f}" for arm in ARMS)
-        lines.append(f"| mean of {len(counted)} | {' | '.join(shares)} | {near} | | | |")
+        lines.append(f"| mean of {len(rows)} | {' | '.join(shares)} | {near} | | | |")
     return "\n".join(lines)
 
 

@@ -210,6 +210,7 @@ def test_mirror_images_are_learned_only_when_asked(sd1: DiffusionModel, photos: 
         for flip, shown in ((False, photos), (True, photos), (False, [*photos, *mirrored]))
     )
     assert flipped == pytest.approx(both, rel=1e-4) and flipped != pytest.approx(plain, rel=1e-2)
+    assert TextualInversion().random_flip and not (DreamBooth().random_flip or LoRA().random_flip)  # as published
 
 
 def test_from_scratch_starts_at_random_weights_of_its_seed(folders: dict[str, Path], photos: list[Photo]) -> None:

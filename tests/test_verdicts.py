@@ -151,6 +151,8 @@ def test_structure_decides_only_where_both_controls_know_the_photos_by_heart() -
     assert judge(base, trial).likeness.mean == pytest.approx(0.25)
     free = {**trial, "random": [{**known[0], "structure_similarity": 0.39}]}  # pictures of its own: no photo again
     assert judge(base, free).likeness.mean == pytest.approx(1.0)
+    still = {name: [{**figures[0], "dinov2_image_similarity": 0.5}] for name, figures in trial.items()}
+    assert judge([{**base[0], "dinov2_image_similarity": 0.49}], still).likeness is None  # where it is, it alone decides
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ COLLAPSE_EXCESS_DB = 6.0
 # seen by something that no attack was made against: DINOv2 where it is at hand, else the photos' structure where both
 # controls have learned them by heart, else outlines and colours. The number is the gain of the worse control below which
 # there is nothing to keep a share of.
-LIKENESSES = {"dinov2_image_similarity": 0.05, "structure_similarity": 0.2, "shape_similarity": 0.05}
+DINOV2 = "dinov2_image_similarity"
+LIKENESSES = {DINOV2: 0.05, "structure_similarity": 0.2, "shape_similarity": 0.05}
 UNLIKE = 0.6
 COLLAPSE_UNLIKE = 0.3
 
@@ -47,6 +48,7 @@ RULE = text(
     collapse_excess=COLLAPSE_EXCESS_DB,
     unlike=UNLIKE,
     collapse_unlike=COLLAPSE_UNLIKE,
+    structure=LIKENESSES["structure_similarity"],
 )
 
 
@@ -218,7 +220,8 @@ def judge(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Ver
 def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Interval | None:
     """The share of the likeness gained by the worse control that the protected arm's pictures reach, over the runs.
 
-    By the first of `LIKENESSES` that every arm has and in which the controls gained enough in every run; None without one.
+    By the first of `LIKENESSES` that every arm has and in which the controls gained enough in every run; None without one. Where
+    DINOv2 is at hand it alone decides.
     """
     clean, random, protected = (arms[name] for name in (ArmName.CLEAN, ArmName.RANDOM, ArmName.PROTECTED))
     runs = list(zip(base, clean, random, protected, strict=True))
@@ -228,4 +231,6 @@ def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> 
         gains = [min(c[key], r[key]) - b[key] for b, c, r, _ in runs]
         if min(gains) >= least:
             return Interval.over([(p[key] - b[key]) / gain for (b, _, _, p), gain in zip(runs, gains, strict=True)])
+        if key == DINOV2:
+            return None
     return None

@@ -333,8 +333,8 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "Collapsed: learned below {collapse_learned:.0%} and the pictures' texture at least {excess:g} dB further from the "
         "real photos than the worse control's or their likeness at most {unlike:.0%} of its, or below {collapse_half:.0%} and "
         "{collapse_excess:g} dB or {collapse_unlike:.0%}: the pictures must show it, not only the loss. Likeness is what a "
-        "fine-tune gains in similarity to the photos, by DINOv2 where it is at hand, else by structure where both controls have "
-        "learned the photos by heart, else by outlines and colours. Degraded: "
+        "fine-tune gains in similarity to the photos, by DINOv2 where it is at hand, else by structure (SSIM to the nearest "
+        "photo) where it rises by at least {structure:g} in both controls, else by outlines and colours. Degraded: "
         "learned at least {effect:.0%} of the lesson less than from random noise of the same budget, or a texture at least "
         "{excess:g} dB or a likeness that much worse. Otherwise: no effect. With several seeds, a 95% "
         "interval over them (Student's t) has to lie beyond zero. The thresholds are conventions of this tool."
@@ -378,7 +378,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     ),
     "about.limit.imitator": (
         "<b>How the imitator trains decides a good deal.</b> By default it takes its time: 600 steps of eight photos, "
-        "without prior preservation. Fewer steps make any protection look better than it is. With prior preservation, "
+        "without prior preservation. After far fewer every arm is soft, and there is little to compare. With prior preservation, "
         "guidance multiplies all that the photos taught, the change too."
     ),
     "about.limit.cleaning": (

@@ -122,8 +122,8 @@ class Recipe(abc.ABC):
     ) -> FineTuned:
         """Fine-tune on centre crops of `photos` under the instance prompt.
 
-        With `random_flip`, an option of the public trainers that DreamBooth's does not have, on their mirror images too: twice
-        as many pictures to learn, and after as many steps softer ones.
+        With `random_flip`, which diffusers' script for DreamBooth does not do, on their mirror images too: twice as many
+        pictures to learn, and after as many steps softer ones.
 
         Settings that are left to the model's size are filled in here. Batches, timesteps and noise depend on `seed` alone,
         so arms of a comparison see the same draws; `watch` is shown the fine-tune after each step. Raises `InvalidInput`

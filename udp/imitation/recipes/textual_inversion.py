@@ -13,7 +13,7 @@ from udp.errors import InvalidInput
 from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
 from udp.models.base import DiffusionModel
-from udp.settings import BySize, check_text, setting
+from udp.settings import BySize, check_text, preset, setting
 
 FILE = "learned_embeds.safetensors"
 
@@ -44,9 +44,11 @@ class TextualInversion(Recipe):
     """The word `word` of the prompts gets an embedding of its own, which starts as that of `initial_word`.
 
     The result is prompted through `FineTuned.model`, where the word means the subject. The public
-    trainer of diffusers takes 3,000 steps for Stable Diffusion, and a rate of 5e-4 that it multiplies by the batch size.
+    trainer of diffusers takes 3,000 steps for Stable Diffusion, a rate of 5e-4 that it multiplies by the batch size,
+    and mirrors every second photo.
     """
 
+    random_flip: bool = preset(Recipe, "random_flip", True)
     learning_rate: float | None = setting(BySize(5e-3, 5e-4), "AdamW learning rate", 1e-7, 1e-1, 1e-7)
     word: str = setting("sks", "the word that learns; the instance prompt must contain it")
     initial_word: str = setting("toy", "the word that it starts from")

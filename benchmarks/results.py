@@ -54,6 +54,20 @@ def stronger() -> str:
     return "\n".join(lines)
 
 
+def patient() -> str:
+    """The imitator who takes half as much time again."""
+    lines = [
+        "| subject | learned: random | learned: protected | structure clean / random / protected |",
+        "|---|---|---|---|",
+    ]
+    for row in record("docs/patient.json")["rows"]:
+        found = row["patient"]
+        learned = " | ".join(f"{found['learned'][arm]:.0%}" for arm in ARMS[1:])
+        near = " / ".join(f"{found['figures'][arm]['structure_similarity']:.2f}" for arm in ARMS)
+        lines.append(f"| {row['subject']} | {learned} | {near} |")
+    return "\n".join(lines)
+
+
 def short() -> str:
     """The three arms of the subjects and the examples on one screen."""
     rows = record("docs/subjects.json")["rows"]
@@ -107,6 +121,7 @@ def steps() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "subjects": subjects,
     "stronger": stronger,
+    "patient": patient,
     "short": short,
     "pixels": pixels,
     "steps": steps,

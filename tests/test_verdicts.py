@@ -152,7 +152,7 @@ def test_structure_decides_only_where_both_controls_know_the_photos_by_heart() -
     free = {**trial, "random": [{**known[0], "structure_similarity": 0.39}]}  # pictures of its own: no photo again
     assert judge(base, free).likeness.mean == pytest.approx(1.0)
     still = {name: [{**figures[0], "dinov2_image_similarity": 0.5}] for name, figures in trial.items()}
-    assert judge([{**base[0], "dinov2_image_similarity": 0.49}], still).likeness is None  # where it is, it alone decides
+    assert judge([{**base[0], "dinov2_image_similarity": 0.49}], still).likeness is None
 
 
 @pytest.mark.parametrize(

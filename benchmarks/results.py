@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import speed
-from benchmarks.subjects import ARMS, means, table
+from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", "udp/mini/README.md")
@@ -63,8 +63,7 @@ def patient() -> str:
     for row in record("docs/patient.json")["rows"]:
         found = row["patient"]
         learned = " | ".join(f"{found['learned'][arm]:.0%}" for arm in ARMS[1:])
-        near = " / ".join(f"{found['figures'][arm]['structure_similarity']:.2f}" for arm in ARMS)
-        lines.append(f"| {row['subject']} | {learned} | {near} |")
+        lines.append(f"| {row['subject']} | {learned} | {structure([found['figures']])} |")
     return "\n".join(lines)
 
 
@@ -76,18 +75,16 @@ def short() -> str:
         "|---|---|---|---|---|",
     ]
     learned = [f"{np.mean([row['learned'][arm] for row in rows if row['learned']]):.0%}" for arm in ARMS[1:]]
-    structure = " / ".join(
-        f"{np.mean([row['figures'][arm]['structure_similarity'] for row in rows]):.2f}" for arm in ARMS
-    )
+    near = structure([row["figures"] for row in rows])
     verdicts = counted([row["word"] for row in rows])
     levels = ", ".join(sorted({f"{255 * row['method']['budget']:g}/255" for row in rows}))
-    lines.append(f"| {len(rows)} real subjects, {levels} | {learned[0]} | {learned[1]} | {structure} | {verdicts} |")
+    lines.append(f"| {len(rows)} real subjects, {levels} | {learned[0]} | {learned[1]} | {near} | {verdicts} |")
     for name, title in EXAMPLES.items():
         run = record(f"examples/kept/{name}/run.json")
         learned = " | ".join(f"{run['verdict']['learned'][arm]['mean']:.0%}" for arm in ARMS[1:])
-        structure = " / ".join(f"{run['figures'][arm]['structure_similarity']:.2f}" for arm in ARMS)
+        near = structure([run["figures"]])
         levels = f"{255 * run['settings']['protection']['budget']:g}/255"
-        lines.append(f"| {title}, {levels} | {learned} | {structure} | {run['verdict']['id'].replace('_', ' ')} |")
+        lines.append(f"| {title}, {levels} | {learned} | {near} | {run['verdict']['id'].replace('_', ' ')} |")
     return "\n".join(lines)
 
 

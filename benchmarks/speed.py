@@ -50,7 +50,6 @@ START = {
     "udp protect --help": ["-m", "udp", "protect", "--help"],
     "the page, built": ["-c", "from udp.ui.page import build; from udp.ui.state.owner import Owner; build(Owner())"],
 }
-Stamp = Callable[[], None]  # notes that a step has ended
 
 
 class Enough(Exception):
@@ -156,8 +155,6 @@ WORK = {
     "PGD step": (pgd, plain_pgd),
     "sampling step": (sampling, plain_sampling),
 }
-
-
 VARIANTS = ("ours", "plain", "plain_bf16")
 
 

@@ -180,6 +180,11 @@ def share(row: dict, arm: str) -> str:
     return f"{row['learned'][arm]:.0%}" if arm in row["learned"] else "–"
 
 
+def structure(measured: Sequence[dict]) -> str:
+    """How near each arm's pictures come to a photo, means over the figures (by arm) of some subjects."""
+    return " / ".join(f"{np.mean([by_arm[arm]['structure_similarity'] for by_arm in measured]):.2f}" for arm in ARMS)
+
+
 def table(rows: list[dict]) -> str:
     """Markdown: what each arm learned, how near its pictures come to a photo, the verdict, the photos' change, the cost."""
     measured = [arm for arm in at_one_budget(rows[0]) if arm != "clean"]
@@ -189,7 +194,7 @@ def table(rows: list[dict]) -> str:
         "|---" * (len(measured) + 5) + "|",
     ]
     for row in rows:
-        near = " / ".join(f"{row['figures'][arm]['structure_similarity']:.2f}" for arm in ARMS)
+        near = structure([row["figures"]])
         lines.append(
             f"| {row['subject']} | {' | '.join(share(row, arm) for arm in measured)} | {near} | {row['word']} | "
             f"{row['psnr_db']:.1f} dB, {row['ssim']:.3f} | {row['protect_seconds']:.0f} s, {row['attack_seconds']:.0f} s |"
@@ -197,7 +202,7 @@ def table(rows: list[dict]) -> str:
     if len(rows) > 1:
         counted = [row["learned"] for row in rows if row["learned"]]
         shares = [f"{np.mean([row[arm] for row in counted]):.0%}" if counted else "–" for arm in measured]
-        near = " / ".join(f"{np.mean([r['figures'][arm]['structure_similarity'] for r in rows]):.2f}" for arm in ARMS)
+        near = structure([row["figures"] for row in rows])
         lines.append(f"| mean of {len(rows)} | {' | '.join(shares)} | {near} | | | |")
     return "\n".join(lines)
 

@@ -31,8 +31,8 @@ COLLAPSE_HALF = 0.5
 COLLAPSE_EXCESS_DB = 6.0
 # Of the likeness to the photos that the worse control gains by its fine-tune, the share that the protected arm reaches. It is
 # seen by something that no attack was made against: DINOv2 where it is at hand, else the photos' structure where both
-# controls have learned them by heart, else outlines and colours. The number is the gain of the worse control below which
-# there is nothing to keep a share of.
+# controls repeat them, else outlines and colours. The number is the gain of the worse control below which there is nothing
+# to keep a share of.
 DINOV2 = "dinov2_image_similarity"
 LIKENESSES = {DINOV2: 0.05, "structure_similarity": 0.2, "shape_similarity": 0.05}
 UNLIKE = 0.6

@@ -22,12 +22,13 @@ from udp.evaluation.metrics.features import features
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import DreamBooth, LoRA
 from udp.models.base import DiffusionModel
-from udp.models.loading import FAMILIES, explain, load_model
+from udp.models.loading import FAMILIES, load_model
 from udp.models.loss import DenoisingLoss
 from udp.models.memory import MemoryOptions
 from udp.models.sampling import generate
 from udp.models.schedule import Prediction
 from udp.models.timesteps import timestep_distribution
+from udp.models.unavailable import explain
 from udp.photos import Photo
 from udp.tensors import to_pixels, to_tensor
 

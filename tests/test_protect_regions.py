@@ -13,9 +13,10 @@ from udp.cli import main
 from udp.errors import BudgetExceeded, InvalidInput
 from udp.models.latent import LatentDiffusionModel
 from udp.photos import Photo, read_photo, write_png
+from udp.protection.base import ProtectionMethod
 from udp.protection.budget import check_budget
 from udp.protection.methods import AdvDM, RandomNoise
-from udp.protection.texture import LEAST, texture_map
+from udp.protection.perception import COLOR_SHARES, LEAST, perceptual_share, texture_map
 
 
 def half_textured() -> np.ndarray:
@@ -66,6 +67,23 @@ def test_perceptual_mode_keeps_to_its_map_on_the_saved_file(tiny_model: LatentDi
         saved = read_photo(write_png(tmp_path / "x.png", protected))
         moved = np.abs(saved.pixels.astype(int) - photo.pixels)
         assert moved[:, :56].max() == 3 and moved[:, 80:].max() == 8  # 0.4 * 8 = 3.2 levels, rounded down
+
+
+@pytest.mark.parametrize("method", [AdvDM(pgd_steps=4, perceptual="color"), RandomNoise(perceptual="color")])
+def test_the_eye_sees_green_best_so_green_keeps_the_least(
+    method: ProtectionMethod, tiny_model: LatentDiffusionModel, tmp_path: Path
+) -> None:
+    photo = Photo("half", half_textured())
+    (protected,) = method([photo], tiny_model)
+    moved = np.abs(read_photo(write_png(tmp_path / "x.png", protected)).pixels.astype(int) - photo.pixels)
+    assert moved.max((0, 1)).tolist() == [8, 3, 8]
+
+
+def test_color_and_texture_together_keep_to_both() -> None:
+    share = perceptual_share(half_textured(), "color+texture")
+    assert np.allclose(share, texture_map(half_textured())[..., None] * np.array(COLOR_SHARES))
+    photo = Photo("half", half_textured())
+    assert RandomNoise(perceptual="color+texture", budget=2 / 255).budget_map(photo).min() * 255 == pytest.approx(1)
 
 
 def test_the_check_looks_at_every_pixels_own_budget() -> None:

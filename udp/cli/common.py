@@ -15,6 +15,7 @@ from udp.evaluation.trial import Trial
 from udp.files import probe
 from udp.imitation.prompts import PRESETS, Preset
 from udp.language import ENGLISH
+from udp.models.encoders import PUBLISHED, STUDENT
 from udp.models.registry import available_models
 from udp.photo_files import PhotoFiles, survey
 from udp.photos import PhotoSet, gather
@@ -123,7 +124,8 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="mini",
-        help=f"{', '.join(available_models())}, a local diffusers folder or a Hub id (default mini)",
+        help=f"{', '.join(available_models())}, a local diffusers folder or a Hub id (default mini); for attacks on encoders also "
+        f"an autoencoder alone: {STUDENT}, {', '.join(PUBLISHED)} or a folder",
     )
     parser.add_argument(
         "--seed",

@@ -28,6 +28,7 @@ PUBLISHED = {
 ALL_PUBLISHED = "published"
 STUDENT = "student"  # ours: it speaks Stable Diffusion 1.x's latents and is here without a network
 STUDENT_WEIGHTS = Path(__file__).parents[1] / "mini" / "weights" / "vae"
+KINDS = ("AutoencoderTiny", "AutoencoderKL")
 STRIDE = 8  # pixels a latent: every autoencoder of these families has it
 
 
@@ -59,21 +60,38 @@ def parse_encoders(text: str) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=8)
 def load_encoder(name: str, device: str = "cpu") -> Encoder:
-    """A published autoencoder's encoder by a short name of `PUBLISHED`, a Hub id or a local folder, on `device`.
+    """A published autoencoder's encoder by a name that `load_autoencoder` takes, on `device`.
 
-    `STUDENT` is the embedded one. An `AutoencoderTiny` or `AutoencoderKL` in diffusers format, safetensors only. The
-    pixels meet float32 weights: in bfloat16, those near 1 would move by steps as large as the perturbations. A tiny
+    The pixels meet float32 weights: in bfloat16, those near 1 would move by steps as large as the perturbations. A tiny
     one's other layers compute in bfloat16 where the processor has units for it, in about two thirds of the time. Raises
     `ModelUnavailable` with the reason.
+    """
+    from diffusers import AutoencoderTiny
+
+    model = load_autoencoder(name).to(device, memory_format=torch.channels_last)
+
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        if isinstance(model, AutoencoderTiny):
+            return encode_tiny(model, pixels.to(device))
+        return model.encode(pixels.to(device) * 2 - 1).latent_dist.mean
+
+    return Encoder(name, encode)
+
+
+def load_autoencoder(name: str) -> torch.nn.Module:
+    """A frozen `AutoencoderTiny` or `AutoencoderKL` in float32, on the CPU, in diffusers format, from safetensors only.
+
+    By a short name of `PUBLISHED`, a Hub id or a local folder; `STUDENT` is the embedded one. Raises `ModelUnavailable`
+    with the reason.
     """
     from diffusers import AutoencoderKL, AutoencoderTiny
 
     from udp.errors import ModelUnavailable
-    from udp.models.loading import explain
     from udp.models.quiet import quietly
+    from udp.models.unavailable import explain
 
     source = str(STUDENT_WEIGHTS if name == STUDENT else Path(PUBLISHED.get(name, (name,))[0]).expanduser())
-    kinds = {"AutoencoderTiny": AutoencoderTiny, "AutoencoderKL": AutoencoderKL}
+    kinds = dict(zip(KINDS, (AutoencoderTiny, AutoencoderKL), strict=True))
     try:
         kind = AutoencoderTiny.load_config(source).get("_class_name", "none")
         if kind not in kinds:
@@ -84,14 +102,7 @@ def load_encoder(name: str, device: str = "cpu") -> Encoder:
             )
     except (OSError, ValueError) as error:
         raise ModelUnavailable(explain(name, source, error, "autoencoder", "config.json", tuple(PUBLISHED))) from error
-    model = model.float().requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
-
-    def encode(pixels: torch.Tensor) -> torch.Tensor:
-        if kind == "AutoencoderKL":
-            return model.encode(pixels.to(device) * 2 - 1).latent_dist.mean
-        return encode_tiny(model, pixels.to(device))
-
-    return Encoder(name, encode)
+    return model.float().requires_grad_(False).eval()
 
 
 def load_encoders(names: Sequence[str], device: str = "cpu") -> list[Encoder]:

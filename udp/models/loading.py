@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import diffusers
 import torch
 from diffusers import DiffusionPipeline
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError, safe_open
 
 from udp.errors import InvalidInput, ModelUnavailable, UDPError
+from udp.models.autoencoder import AutoencoderAlone, stands_alone
 from udp.models.base import SMALL_NETWORK, DiffusionModel
 from udp.models.checkpoint import (
     INDEX,
     PICKLE_SUFFIXES,
-    PICKLES,
     check_complete,
     check_folder,
     check_listed,
@@ -34,11 +25,13 @@ from udp.models.checkpoint import (
     kind_of_file,
     read_object,
 )
+from udp.models.encoders import load_autoencoder
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
 from udp.models.quiet import quietly
 from udp.models.registry import MODELS, available_models
 from udp.models.sdxl import StableDiffusionXL
+from udp.models.unavailable import explain, first_line
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
 
 FAMILIES: dict[str, type[DiffusionModel]] = {
@@ -60,6 +53,8 @@ def load_model(
 ) -> DiffusionModel:
     """A model by its row's name, a local diffusers folder or a Hub id, on the GPU if there is one.
 
+    A published autoencoder by its short name, or a folder that holds nothing else, is an `AutoencoderAlone`.
+
     `dtype`, float32 or bfloat16, is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it
     is. float16 is refused: small gradients vanish in it, and the sign of zero protects nothing. `options` trade speed for
     memory (default: what suits the device, see `udp.models.memory`). Weights come from safetensors only and no code of
@@ -78,6 +73,8 @@ def load_model(
         kind = "checkpoint file" if is_file else "diffusers folder"
         raise ModelUnavailable(f"expected a {kind} {local.name!r} for {name!r}, got no such {kind.split()[1]}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if stands_alone(name):
+        return AutoencoderAlone(name, load_autoencoder(name).to(device, memory_format=torch.channels_last))
     single = kind_of_file(name, local) if local.is_file() else ""
     try:
         if local.is_dir() and (local / INDEX).is_file():
@@ -117,7 +114,7 @@ def load_model(
     except Exception as error:  # what the libraries raise at damaged files has no end
         if single and configuration_beside(local):
             # diffusers moves what it did not find as if it were there.
-            found = "fewer weights" if "meta tensor" in str(error) else f"this: {_first_line(error)}"
+            found = "fewer weights" if "meta tensor" in str(error) else f"this: {first_line(error)}"
             raise ModelUnavailable(
                 f"expected the single file {name!r} to hold what the configuration in the folder {local.stem!r} beside it "
                 f"describes, got {found}"
@@ -126,7 +123,7 @@ def load_model(
             raise ModelUnavailable(
                 f"expected a network, for the configuration that the single file {name!r} does not hold, or that configuration in "
                 f"the folder {local.stem!r} beside it (a diffusers model's without its weights), or a file that is whole, got "
-                f"{_first_line(error)}: where there is a network, convert it once with diffusers' "
+                f"{first_line(error)}: where there is a network, convert it once with diffusers' "
                 f"{single}.from_single_file(file).save_pretrained(folder), and give the folder"
             ) from error
         raise ModelUnavailable(explain(name, source, error, names=available_models())) from error
@@ -142,7 +139,7 @@ def load_model(
         model = family(name, pipeline)
     except (ValueError, AttributeError, KeyError, TypeError) as error:  # as a rule of a scheduler of another kind
         raise ModelUnavailable(
-            f"expected the configurations of {name!r} to be those of a {kind}, got: {_first_line(error)}"
+            f"expected the configurations of {name!r} to be those of a {kind}, got: {first_line(error)}"
         ) from error
     apply(model, default_options(device, bool(row and row.embedded)) if options is None else options)
     if device == "cpu":
@@ -206,83 +203,3 @@ def _network_weights(folder: Path) -> int:
         except (OSError, SafetensorError):
             return 0
     return total
-
-
-def explain(
-    name: str,
-    source: str,
-    error: BaseException,
-    kind: str = "diffusers",
-    index: str = "model_index.json",
-    names: Sequence[str] = (),
-) -> str:
-    """Why loading failed and what to do, in one sentence, from the chain of errors that the libraries raised.
-
-    `kind` is what a folder should have held, `index` the file that marks one, and `names` would have worked as well.
-    """
-    causes = list(_chain(error))
-
-    def any_is(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
-
-    if any_is(GatedRepoError):
-        return (
-            f"expected access to {source!r}, got a gated model: accept its licence on its Hub page, then log in with "
-            f"`hf auth login` or set HF_TOKEN"
-        )
-    if any_is(OfflineModeIsEnabled, LocalEntryNotFoundError, ConnectionError):
-        return (
-            f"expected a network or a downloaded copy of {source!r}, got neither: connect once, or give a local folder"
-        )
-    folder = Path(source)
-    if folder.is_dir():
-        if not (folder / index).is_file():
-            return f"expected a {kind} folder with {index}, got none in {name!r}{_nearby(folder, index)}"
-        if any(word in str(error).lower() for word in ("size mismatch", "mismatched", "expected shape")):
-            # What transformers says is about an option of its own.
-            said = (
-                "of other sizes" if "ignore_mismatched_sizes" in _first_line(error) else f"others: {_first_line(error)}"
-            )
-            return f"expected weights in {name!r} that match their config.json, got {said}: copy the whole model again"
-        if _pickles_only(folder):
-            return f"expected safetensors weights in {name!r}, got {_pickle_name(folder)}: pickles can run code, so convert them"
-    elif any_is(RevisionNotFoundError, EntryNotFoundError):
-        return f"expected a {kind} model on the Hub, got {source!r} without {index} or the pinned revision"
-    elif any_is(RepositoryNotFoundError) or source.count("/") != 1:
-        known = f"one of {', '.join(names)}, " if names else ""
-        return f"expected {known}a local {kind} folder or a Hub id, got {name!r}"
-    elif "safetensors" in str(error):
-        return f"expected safetensors weights in {source!r}, got other formats only: pickles can run code"
-    return f"expected a model that can be loaded, got {name!r}: {_first_line(error)}"
-
-
-def _nearby(folder: Path, index: str) -> str:
-    """What was meant, perhaps, where a folder is no model."""
-    inside = sorted(
-        path.parent.relative_to(folder) for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{index}")
-    )
-    if inside:
-        return f": give the folder {str(inside[0])!r} in it"  # as in a download, or the Hub's cache
-    if (folder.parent / index).is_file():
-        return f": give the folder that it lies in, {folder.resolve().parent.name!r}"
-    files = sorted(path.name for path in folder.glob("*.safetensors"))
-    return f": give a file in it, such as {files[0]!r}" if files else ""
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _pickle_name(folder: Path) -> str:
-    found = [path.name for pattern in PICKLES for path in sorted(folder.rglob(pattern))]
-    return found[0] if found else "none"
-
-
-def _pickles_only(folder: Path) -> bool:
-    return _pickle_name(folder) != "none" and not any(folder.rglob("*.safetensors"))

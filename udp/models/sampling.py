@@ -37,8 +37,9 @@ def generate(
     """One uint8 picture (S, S, 3) a seed, all in one batch; the same seed starts from the same noise in every arm.
 
     For a recipe that trained words or text encoders, `model` is the fine-tune's own (`FineTuned.model`). Raises
-    `InvalidInput` for no seeds or no steps, `OutOfMemory`.
+    `InvalidInput` for no seeds, no steps or an autoencoder alone, `OutOfMemory`.
     """
+    model.check_network()
     if not seeds or steps < 1:
         raise InvalidInput(f"expected at least one seed and one step, got {len(seeds)} and {steps}")
 

@@ -16,8 +16,8 @@ from udp.models.memory import enough_memory
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, ignore_progress
 from udp.protection.budget import check_budget, to_8_bits, whole_levels
+from udp.protection.perception import PERCEPTUAL, perceptual_share
 from udp.protection.pgd import Direction
-from udp.protection.texture import texture_map
 from udp.settings import check_settings, check_text, for_model, setting
 from udp.tensors import resize, to_tensor
 
@@ -36,8 +36,10 @@ class ProtectionMethod(abc.ABC):
     budget: float = setting(
         8 / 255, "largest change of any pixel (L-infinity)", 2 / 255, 32 / 255, 1 / 255, levels=True, advanced=False
     )
-    perceptual: str = setting("off", "spend less of the budget where it shows: texture hides, flat areas do not",
-                              choices=("off", "texture"))  # fmt: skip
+    perceptual: str = setting(
+        "off", "spend less of the budget where it shows: in flat areas (texture), in brightness (color), or both",
+        choices=PERCEPTUAL,
+    )  # fmt: skip
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -104,6 +106,11 @@ class ProtectionMethod(abc.ABC):
             raise InvalidInput(f"expected a model for {self.name}, got None")
         if self.uses_model:
             model.check_prompt(prompt)
+        if self.uses_model and not self.attacks_encoder_alone and not model.has_network:
+            raise InvalidInput(
+                f"expected a model that denoises, for {self.name} with these settings, got the autoencoder {model.name!r} "
+                "alone: photoguard, or mist with mode=textural, needs no more"
+            )
         if self.attacks_encoder_alone and not model.has_encoder:
             raise InvalidInput(
                 f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"
@@ -115,7 +122,7 @@ class ProtectionMethod(abc.ABC):
         working = [shrink(to_tensor(flattened(p).pixels)[None], side) for p, side in zip(photos, longest, strict=True)]
         budgets = [self.budget_map(p, m) for p, m in zip(photos, masks or [None] * len(photos), strict=True)]
         limits = [
-            shrink(torch.from_numpy(b).float()[None, None, :, :, 0], side)
+            shrink(torch.from_numpy(b).float().permute(2, 0, 1)[None], side)
             for b, side in zip(budgets, longest, strict=True)
         ]
         perturbations = list(self.run(working, limits, model, prompt, generator, on_progress))
@@ -137,14 +144,12 @@ class ProtectionMethod(abc.ABC):
         return WORKING_SCALE * model.resolution if model else 0
 
     def budget_map(self, photo: Photo, mask: np.ndarray | None = None) -> np.ndarray:
-        """The budget of each pixel in [0, 1] pixel units, float64 (H, W, 1), or (1, 1, 1) if it is the same everywhere.
+        """The budget of each pixel in [0, 1] pixel units, float64 that broadcasts to (H, W, 3): (1, 1, 1) if it is one for all.
 
         Raises `InvalidInput` if the mask is not uint8 of the photo's size or protects nothing.
         """
-        budget = np.full((1, 1, 1), self.budget)
-        if self.perceptual == "texture":
-            # at least one level, so that no photo is left unprotected
-            budget = np.maximum(self.budget * texture_map(photo.pixels), 1 / 255)[..., None]
+        # at least one level, so that no photo is left unprotected
+        budget = np.maximum(self.budget * perceptual_share(photo.pixels, self.perceptual), 1 / 255)
         if mask is None:
             return budget
         check_mask(photo.name, photo.size, mask)

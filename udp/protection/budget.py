@@ -27,7 +27,7 @@ def whole_levels(budget: float) -> int:
 def to_8_bits(original: np.ndarray, perturbed: np.ndarray, budget: float | np.ndarray) -> np.ndarray:
     """Round `perturbed` (float [0, 1], (H, W, 3)) to uint8 no further than `budget` from `original` (uint8).
 
-    `budget` is one number or a number a pixel, (H, W, 1); less than a level there leaves the pixel as it was. Rounding to
+    `budget` is one number or numbers that broadcast to (H, W, 3); less than a level there leaves the pixel as it was. Rounding to
     nearest, not flooring: a floor would pull every pixel down by half a level on average.
     """
     levels = _levels(budget)
@@ -48,7 +48,7 @@ def largest_difference(original: np.ndarray, perturbed: np.ndarray) -> int:
 def check_budget(original: np.ndarray, perturbed: np.ndarray, budget: float | np.ndarray) -> None:
     """Raise `BudgetExceeded` unless the two uint8 images agree in shape and differ by at most the budget.
 
-    `budget` is one number or a number a pixel, (H, W, 1).
+    `budget` is one number or numbers that broadcast to (H, W, 3).
     """
     if original.shape != perturbed.shape:
         raise BudgetExceeded(f"expected a result of shape {original.shape}, got {perturbed.shape}")

@@ -52,15 +52,16 @@ class Run:
     """What one run works with: the model, its opaque conditioning on the prompt, the photos, the generator.
 
     `network` is the network under attack: the base model's own, or a surrogate that a method trains. `timesteps` is the
-    distribution from which the photos' loss draws, `augment` what photos go through before the imitator sees them.
+    distribution from which the photos' loss draws, `augment` what photos go through before the imitator sees them. An
+    autoencoder alone has neither network nor timesteps.
     """
 
     model: DiffusionModel
     conditioning: Conditioning
     images: Sequence[torch.Tensor]
     generator: torch.Generator
-    network: torch.nn.Module
-    timesteps: TimestepDistribution
+    network: torch.nn.Module | None
+    timesteps: TimestepDistribution | None
     augment: str = "none"
 
     def look(self, count: int) -> Look:
@@ -179,7 +180,7 @@ class PGDMethod(ProtectionMethod):
         on_progress: OnProgress,
     ) -> list[torch.Tensor]:
         """See `ProtectionMethod.run`."""
-        uniform = timestep_distribution("uniform", model.schedule.signal_share)
+        uniform = timestep_distribution("uniform", model.schedule.signal_share) if model.has_network else None
         network = self.attacked_network(model, generator)
         run = Run(model, model.embed(prompt), images, generator, network, uniform, self.augment)
         reach = self.reach_of(model, generator)
@@ -231,6 +232,8 @@ class TimestepMethod(PGDMethod):
 
     def timesteps(self, run: Run, report: Reporter) -> TimestepDistribution:
         """The distribution called `timestep_weights`; "greedy" is found by the gradients of the clean photos."""
+        if not run.model.has_network:
+            return run.timesteps
         share = run.model.schedule.signal_share
         if self.timestep_weights != GREEDY:
             return timestep_distribution(self.timestep_weights, share)

@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from udp.errors import ModelUnavailable
-from udp.models.loading import explain
+from udp.models.unavailable import explain
 
 CLIP = "openai/clip-vit-base-patch32"
 DINOV2 = "facebook/dinov2-small"

@@ -129,6 +129,7 @@ class Recipe(abc.ABC):
         so arms of a comparison see the same draws; `watch` is shown the fine-tune after each step. Raises `InvalidInput`
         for bad settings, `NothingLearned` if the weights did not move, `OutOfMemory`.
         """
+        model.check_network()
         own = for_model(self, model.small)
         if own is not self:
             return own.fit(photos, model, prompt, seed, on_progress, arm, watch)

@@ -1,4 +1,8 @@
-"""Where a photo hides a perturbation: texture masks it, flat areas show it (contrast masking)."""
+"""Where a photo hides a perturbation: texture masks it, flat areas show it (contrast masking), and the eye sees brightness best.
+
+Green carries most of the brightness (0.72 of it, ITU-R BT.709, where red has 0.21 and blue 0.07), and autoencoders look
+at the three channels much alike: so it is green that an invisible perturbation has to spare.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,23 @@ from udp.tensors import to_tensor
 # Flat areas keep this share of the budget; a local standard deviation of FULL levels of 255 and more gets all of it.
 LEAST, FULL = 0.4, 12.0
 WINDOW = 7
+# Red, green and blue keep this share: three eighths make 3 of 8 levels.
+COLOR_SHARES = (1.0, 0.375, 1.0)
+COLOR, TEXTURE = "color", "texture"
+PERCEPTUAL = ("off", TEXTURE, COLOR, f"{COLOR}+{TEXTURE}")
+
+
+def perceptual_share(pixels: np.ndarray, perceptual: str) -> np.ndarray:
+    """The share of the budget for a uint8 photo (H, W, 3), in [0, 1], float64 that broadcasts to its shape.
+
+    `perceptual` is one of `PERCEPTUAL`.
+    """
+    share = np.ones((1, 1, 1))
+    if COLOR in perceptual:
+        share = share * np.array(COLOR_SHARES)
+    if TEXTURE in perceptual:
+        share = share * texture_map(pixels)[..., None]
+    return share
 
 
 def texture_map(pixels: np.ndarray) -> np.ndarray:

@@ -225,6 +225,7 @@ def _similar(whole: PhotoGroup, layout: Layout, notes: Path) -> list[list[int]]:
     """`alike`, looked up in `notes` if these files were looked at before: every photo has to be opened for it."""
     note = notes / f"similar-{digest([whole.name, whole.files, whole.stats(), layout.group_size])[:16]}.json"
     if not note.exists():
+        notes.mkdir(parents=True, exist_ok=True)
         with whole.opened(notes / "similar") as paths:
             write_json(note, {"groups": alike(looks_of(paths), layout.group_size)})
     return json.loads(note.read_text(encoding="utf-8"))["groups"]

@@ -21,6 +21,7 @@ from udp.files import replacing, write_json
 
 SHARDS = "shards"
 INDEX = "index.parquet"
+SIZE_UNIT = 1_000_000
 TEXTS = ("shard", "key", "file_name", "original", "original_sha256", "set", "method", "model", "version", "columns")
 NUMBERS = ("budget_levels", "largest_difference_levels", "psnr_db", "ssim")
 
@@ -52,7 +53,7 @@ def pack(out: Path, finished: Iterator[tuple[str, list[dict[str, Any]]]], megaby
         if name in packed:
             continue
         own = sum((out / file).stat().st_size for row in found for file in _files(row))
-        if sets and size + own > megabytes * 1_000_000:
+        if sets and size + own > megabytes * SIZE_UNIT:
             _write(out, number, sets, rows)
             number, sets, rows, size = number + 1, [], [], 0
         sets, rows, size = [*sets, name], rows + found, size + own

@@ -2,6 +2,7 @@
 
     python -m benchmarks.catalogue --out docs/scale.json                     # all but Ray, which is an extra
     python -m benchmarks.catalogue ray                                       # pip install "ray[data]"
+    python -m benchmarks.catalogue table                                     # the table of docs/scale.md, from docs/scale.json
     python -m benchmarks.catalogue kill --model TINY_MODEL --forked          # the test
 
 *kill*: two processes, started by `accelerate launch`, protect 40 small sets; one gets SIGKILL in the middle, and the same command
@@ -29,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.folders import peak
-from benchmarks.memory import OPTIONS, random_sd15
+from benchmarks.memory import sd15_networks
 from udp.catalogue.layout import Layout
 from udp.catalogue.listing import METADATA, list_sets
 from udp.catalogue.notes import NOTES, Notes
@@ -46,11 +48,14 @@ from udp.cli import main as udp
 from udp.models.loading import load_model
 from udp.photos import list_photos, read_photos
 from udp.protection.methods import METHODS
+from udp.protection.pgd import PGDSettings
 
+RECORD = Path(__file__).parents[1] / "docs" / "scale.json"
 SETS = 40
 QUICK = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "2"]
 SECONDS_OF_WORK = ["--rounds", "2", "--surrogate-steps", "2", "--pgd-steps", "4"]
 TIMED = ("eudp", "udp", "advdm", "mist", "photoguard", "random")
+SET = 6
 PATIENCE = 1200.0
 
 
@@ -246,24 +251,23 @@ def methods(room: Path, options: argparse.Namespace) -> dict[str, object]:
 
 
 def operations() -> dict[str, float]:
-    """10^12 operations of protecting one 512 px photo of a set against Stable Diffusion 1.5, by method, by its default settings.
+    """10^12 operations of protecting one 512 px photo of a set of six against Stable Diffusion 1.5, by method, by its default settings.
 
     A forward pass of U-Net and encoder is counted on the shapes alone; gradients to the pixels cost one more, those of weights too
     two more. Checkpointing, which a GPU uses by default, repeats the forward pass.
     """
     with torch.device("meta"):
-        model = random_sd15(torch.float32, OPTIONS["none"])
+        unet, autoencoder = sd15_networks()
         noise, words = torch.zeros(1, 4, 64, 64), torch.zeros(1, 77, 768)
-        network = flops(lambda: model.network(noise, torch.zeros(1), encoder_hidden_states=words))
-        encoder = flops(lambda: model.vae.encode(torch.zeros(1, 3, 512, 512)))
+        network = flops(lambda: unet(noise, torch.zeros(1), encoder_hidden_states=words))
+        encoder = flops(lambda: autoencoder.encode(torch.zeros(1, 3, 512, 512)))
     found = {"unet_forward": network, "encoder_forward": encoder}
     for name in TIMED[:-1]:
         method = METHODS[name]()
-        draws, rounds = getattr(method, "draws", 0), method.rounds
-        steps = rounds * method.pgd_steps
-        attack = 3 * steps * (draws * network + encoder)
-        surrogate = 4 * rounds * getattr(method, "surrogate_steps", 0) * network
-        found[name] = attack + surrogate
+        draws, weight = getattr(method, "draws", 0), getattr(method, "encoder_weight", 0)
+        attack = 3 * (draws * network + encoder) + (encoder if weight else 0)  # the clean photo is encoded too
+        learned = min(PGDSettings.group_size, SET) / SET * getattr(method, "surrogate_steps", 0)
+        found[name] = method.rounds * (method.pgd_steps * attack + 4 * learned * network)
     return {name: round(value / 1e12, 2) for name, value in found.items()}
 
 
@@ -319,6 +323,54 @@ def ray(room: Path, options: argparse.Namespace) -> dict[str, object]:
     }
 
 
+def table(found: dict[str, dict]) -> str:
+    """Photos an hour and cost, by method and machine, in Markdown, from what `methods` measured and counted."""
+    timed, counted = found["methods"]["by_method"], found["methods"]["teraflop_a_photo_sd15"]
+    lines = ["| | method | photos an hour | 500 | 50,000 | 5,000,000 |", "|---|---|---|---|---|---|"]
+    for machine in MACHINES:
+        names = [name for name in TIMED if name in (counted if machine.counted else timed)]
+        lines += [
+            f"| {machine.title} | `{name}` | {machine.row(timed.get(name, {}), counted.get(name, 0))} |"
+            for name in names
+        ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that is rented: dollars an hour, and its cores, or the operations a second that it is taken to sustain."""
+
+    title: str
+    dollars: float
+    cores: int = 0
+    teraflops: float = 0.0
+
+    @property
+    def counted(self) -> bool:
+        """Whether its figures are arithmetic on operations, not a measurement of processor seconds."""
+        return not self.cores
+
+    def row(self, timed: dict[str, float], teraflop: float) -> str:
+        """Photos an hour, and hours and dollars of three catalogues."""
+        rate = (
+            self.teraflops * 3600 / teraflop if self.counted else self.cores * 3600 / timed["processor_seconds_a_photo"]
+        )
+        cells = [f"{rate:,.0f}"]
+        for photos in (500, 50_000, 5_000_000):
+            hours = photos / rate
+            cells.append(
+                f"{hours:,.1f} h, ${hours * self.dollars:,.2f}"
+                if hours < 100
+                else f"{hours:,.0f} h, ${hours * self.dollars:,.0f}"
+            )
+        return " | ".join(cells)
+
+
+MACHINES = (
+    Machine("8 cores, embedded model, measured", 0.03, cores=8),
+    Machine("L4, SD 1.5, arithmetic", 0.80, teraflops=30),
+    Machine("H200, SD 1.5, arithmetic", 5.00, teraflops=247),
+)
 WORK = {"kill": kill, "throughput": throughput, "many": many, "methods": methods, "ray": ray}
 
 
@@ -335,7 +387,7 @@ def faults(found: dict[str, dict]) -> Iterator[str]:
 def main() -> None:
     """Do what is asked for, write, say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", nargs="*", choices=(*WORK, []), help="what to measure (default: all but ray)")
+    parser.add_argument("work", nargs="*", choices=(*WORK, "table", []), help="what to measure (default: all but ray)")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--forked", action="store_true", help="for kill: forks instead of `accelerate launch`")
     parser.add_argument("--sets", type=int, default=24, help="for throughput")
@@ -344,6 +396,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=TIMED, choices=tuple(METHODS))
     parser.add_argument("--out", type=Path, help="a JSON file that the figures are added to")
     options = parser.parse_args()
+    if options.work == ["table"]:
+        print(table(json.loads(RECORD.read_text())))
+        return
     options.load = os.getloadavg()[0]
     found: dict[str, dict] = {}
     if options.out and options.out.exists():

@@ -236,7 +236,7 @@ def methods(room: Path, options: argparse.Namespace) -> dict[str, object]:
     """See above."""
     torch.set_num_threads(1)
     model = load_model(options.model)
-    found = read_photos(list_photos(Path("examples/subject")))
+    found = read_photos(list_photos(Path("examples/subject"))[: options.photos])
     rows = {}
     for name in options.methods:
         start, size = time.process_time(), 0
@@ -393,6 +393,7 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=24, help="for throughput")
     parser.add_argument("--turns", type=int, default=2, help="for throughput")
     parser.add_argument("--many", type=int, default=10_000, help="photos")
+    parser.add_argument("--photos", type=int, default=SET, help="for methods: how many of examples/subject are a set")
     parser.add_argument("--methods", nargs="+", default=TIMED, choices=tuple(METHODS))
     parser.add_argument("--out", type=Path, help="a JSON file that the figures are added to")
     options = parser.parse_args()

@@ -63,6 +63,10 @@ def main(arguments: list[str] | None = None) -> None:
     layout = Layout(groups="one", group_size=options.group_size)
     catalogue = Catalogue(*places, method, options.model, "a photo of sks", 0, layout)
     listing = catalogue.begin()
+    if any(group.columns for group in listing.groups):
+        parser.error(
+            "expected a tree of folders or shards: `udp protect-many` alone carries the columns of metadata.jsonl along"
+        )
     context = ray.data.DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
         "id", str(catalogue.notes.folder / "ray"), delete_checkpoint_on_success=False

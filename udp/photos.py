@@ -42,6 +42,9 @@ QUIET = frozenset(
         "report.json",
         "report.html",
         "losses.csv",
+        "catalogue.json",
+        "failures.json",
+        "metadata.jsonl",
         "thumbs.db",
         "desktop.ini",
     }

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from filelock import FileLock
+
 from udp.catalogue.layout import Layout
 from udp.catalogue.similar import alike, in_order, looks_of
 from udp.catalogue.tars import members, sample_of, samples, unpack
@@ -33,7 +35,7 @@ class Columns:
     """The rows of a metadata.jsonl, each read from the file when it is asked for."""
 
     def __init__(self, path: Path, column: str = "") -> None:
-        """Raises `InvalidInput` for a line that is no JSON object with a `file_name`, or lacks the `column`."""
+        """Raises `InvalidInput` for a line that is no JSON object with a `file_name`."""
         self.path, self.places = path, dict[str, int]()
         self.values = dict[str, str]()
         with path.open("rb") as file:
@@ -224,10 +226,11 @@ def _by_number(whole: PhotoGroup, layout: Layout, notes: Path) -> Iterator[Photo
 def _similar(whole: PhotoGroup, layout: Layout, notes: Path) -> list[list[int]]:
     """`alike`, looked up in `notes` if these files were looked at before: every photo has to be opened for it."""
     note = notes / f"similar-{digest([whole.name, whole.files, whole.stats(), layout.group_size])[:16]}.json"
-    if not note.exists():
-        notes.mkdir(parents=True, exist_ok=True)
-        with whole.opened(notes / "similar") as paths:
-            write_json(note, {"groups": alike(looks_of(paths), layout.group_size)})
+    notes.mkdir(parents=True, exist_ok=True)
+    with FileLock(notes / "lock"):  # one process looks, the others wait for what it finds
+        if not note.exists():
+            looks = looks_of([whole.place / name for name in whole.files])
+            write_json(note, {"groups": alike(looks, layout.group_size)})
     return json.loads(note.read_text(encoding="utf-8"))["groups"]
 
 

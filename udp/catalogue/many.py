@@ -73,8 +73,7 @@ class Catalogue:
         check_text("the prompt", self.prompt)
         check_parquet(self.layout)
         _check_places(self.source, self.out)
-        with self.notes.locked():
-            listing = list_sets(self.source, self.layout, self.notes.folder)
+        listing = list_sets(self.source, self.layout, self.notes.folder)
         self.notes.agree({
             "method": self.method.name, "settings": publish_settings(self.method), "model": Path(self.model).name,
             "prompt": self.prompt, "seed": self.seed, "layout": describe_settings(self.layout),

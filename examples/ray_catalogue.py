@@ -76,7 +76,10 @@ def main(arguments: list[str] | None = None) -> None:
         for index, g in enumerate(listing.groups)
     ]
     resources = {"num_gpus": options.gpus} if options.gpus else {"num_cpus": 1}
-    done = ray.data.from_items(rows).map(
+    blocks = min(
+        len(rows), 16 * options.workers
+    )  # what an actor takes at a time: a sixteenth of its part is lost with it, at most
+    done = ray.data.from_items(rows, override_num_blocks=blocks).map(
         Protector,
         fn_constructor_args=[catalogue],
         compute=ray.data.ActorPoolStrategy(size=options.workers),

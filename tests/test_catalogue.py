@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.catalogue import table
 from tests.conftest import picture
 from udp import protect_folder, protect_folders
 from udp.catalogue import many, shards
@@ -398,3 +399,8 @@ def test_a_group_says_what_its_photos_are_without_reading_them(tmp_path: Path) -
     group = PhotoGroup("x", tmp_path, ("a.png", "gone.png"), "inside")
     (tmp_path / "a.png").write_bytes(b"12345")
     assert [size for size, _ in group.stats()] == [5, 0] and group.originals() == ["inside/a.png", "inside/gone.png"]
+
+
+def test_the_table_of_costs_is_what_the_record_says() -> None:
+    record, page = (ROOT / "docs" / name for name in ("scale.json", "scale.md"))
+    assert table(json.loads(record.read_text())) in page.read_text()

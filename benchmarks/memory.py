@@ -47,20 +47,27 @@ WORK = (*PROTECT, "lora", "dreambooth")
 RANDOM = "random-sd15"
 
 
+def sd15_networks() -> tuple[UNet2DConditionModel, AutoencoderKL]:
+    """U-Net and autoencoder of Stable Diffusion 1.5's architecture, with random weights on the device of the context."""
+    autoencoder = AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        layers_per_block=2,
+        sample_size=512,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
+    return UNet2DConditionModel(sample_size=64, cross_attention_dim=768), autoencoder
+
+
 def random_sd15(dtype: torch.dtype, options: MemoryOptions) -> DiffusionModel:
     """A model of Stable Diffusion 1.5's architecture (512 px, 860 million U-Net weights) with random weights."""
     tokenizer = build_tokenizer(["a photo of sks"])
     tokenizer.model_max_length = 77
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        unet, autoencoder = sd15_networks()
         pipeline = StableDiffusionPipeline(
-            unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768),
-            vae=AutoencoderKL(
-                block_out_channels=(128, 256, 512, 512),
-                layers_per_block=2,
-                sample_size=512,
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-            ),
+            unet=unet,
+            vae=autoencoder,
             text_encoder=CLIPTextModel(
                 CLIPTextConfig(
                     vocab_size=49408,

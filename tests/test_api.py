@@ -31,7 +31,7 @@ def test_import_is_light_and_every_exported_name_is_there() -> None:
 
 
 def test_exported_names_are_these_and_no_module_is_callable() -> None:
-    functions = {"attack", "load_model", "protect", "protect_folder", "read_photos", "write_png"}
+    functions = {"attack", "load_model", "protect", "protect_folder", "protect_folders", "read_photos", "write_png"}
     assert sorted(udp.__all__) == sorted({*functions, "METHODS", "Photo", "RECIPES", "Trial"})
     assert all(callable(getattr(udp, name)) for name in functions)
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "udp"]

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Lowest first. A module may import its own line's modules and those of the lines above it, never of a line below.
 ORDER = (
+    "version",
     "language",
     "errors",
     "files",
@@ -24,6 +25,7 @@ ORDER = (
     "digests",
     "models",
     "protection",
+    "catalogue",
     "imitation",
     "evaluation",
     "reports",

@@ -14,8 +14,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
-
 _PLACES = {
     "METHODS": "udp.protection.methods",
     "RECIPES": "udp.imitation.recipes",
@@ -25,6 +23,7 @@ _PLACES = {
     "load_model": "udp.models.loading",
     "protect": "udp.api",
     "protect_folder": "udp.api",
+    "protect_folders": "udp.api",
     "read_photos": "udp.photos",
     "write_png": "udp.photos",
 }
@@ -32,8 +31,8 @@ __all__ = [*_PLACES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name in _PLACES or name == "__version__":
+        return getattr(importlib.import_module(_PLACES.get(name, "udp.version")), name)
     raise AttributeError(f"module 'udp' has no attribute {name!r}")
 
 

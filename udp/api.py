@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from udp.catalogue.layout import Layout
+from udp.catalogue.many import Catalogue, Summary, protect_many
+from udp.catalogue.shares import own_process, share_of
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
@@ -115,6 +118,34 @@ def protect_folder(
         warnings.warn(f"left out: {ENGLISH.say(reason)}", stacklevel=2)
     paths = find_masks(masks, found.files) if masks is not None else None
     return protect_files(found, folder, chosen, as_model(model), prompt, seed, on_progress, paths)
+
+
+def protect_folders(
+    source: str | Path,
+    out: str | Path,
+    model: str | DiffusionModel = "mini",
+    method: str = "eudp",
+    prompt: str = "a photo of sks",
+    seed: int = 0,
+    on_progress: OnProgress = ignore_progress,
+    shard: str | None = None,
+    **settings: Any,
+) -> Summary:
+    """Protect a catalogue of sets into a data set, as `udp protect-many` does: a tree of folders, or shards; see docs/scale.md.
+
+    `settings` are fields of the method and of `udp.catalogue.layout.Layout`, such as `groups="similar"`. Each process that
+    `accelerate launch` started takes its part, `shard` "i/n" (default: that of a Slurm job array) divides further. The same
+    call again goes on where an earlier one ended. Sets that fail are in the summary, and a warning is given for each;
+    nothing is raised for them. Raises what `udp.catalogue.many.protect_many` does, and `InvalidInput` for unknown names.
+    """
+    layout = {name: settings.pop(name) for name in Layout.__dataclass_fields__ if name in settings}
+    name = model if isinstance(model, str) else model.name
+    places = typed_path(source), typed_path(out)
+    catalogue = Catalogue(*places, method_of(method, settings), name, prompt, seed, with_settings(Layout, layout))
+    share = own_process().within(share_of(shard))
+    return protect_many(
+        catalogue, lambda: as_model(model), share, on_progress, lambda said: warnings.warn(said, stacklevel=4)
+    )
 
 
 def method_of(name: str, settings: dict[str, Any]) -> ProtectionMethod:

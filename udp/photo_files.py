@@ -78,7 +78,11 @@ def survey(places: str | Path | Sequence[str | Path]) -> PhotoFiles:
 
     Raises `InvalidInput` for a place that does not exist or has no photo, `UnreadablePhoto` if not one can be read.
     """
-    paths, others = look_into_all(places)
+    return survey_files(*look_into_all(places))
+
+
+def survey_files(paths: Sequence[Path], others: Sequence[Text | str] = ()) -> PhotoFiles:
+    """`survey` of these files; `others` are sentences on files that are known to be no photos. Raises `UnreadablePhoto`."""
     found: list[PhotoFile] = []
     errors: list[UnreadablePhoto] = []
     for path in paths:

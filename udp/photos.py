@@ -42,6 +42,9 @@ QUIET = frozenset(
         "report.json",
         "report.html",
         "losses.csv",
+        "catalogue.json",
+        "failures.json",
+        "metadata.jsonl",
         "thumbs.db",
         "desktop.ini",
     }
@@ -211,7 +214,7 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             below.append(shown_name(path))
-        elif _called_or_is_picture(path):
+        elif called_or_is_picture(path):
             found.append(path)
         elif not path.name.startswith(".") and path.name.lower() not in QUIET:
             others.append(text("unreadable.other", name=shown_name(path)))
@@ -223,7 +226,7 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
     return found, tuple(others)
 
 
-def _called_or_is_picture(path: Path) -> bool:
+def called_or_is_picture(path: Path) -> bool:
     if path.exists() and not path.is_file():
         return False  # a pipe, which would be waited for without end
     try:

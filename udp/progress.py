@@ -28,12 +28,22 @@ class Stage(enum.StrEnum):
 
 
 @dataclass(frozen=True)
+class Count:
+    """How much of what people count is done, of how much in all; a photo half done counts half."""
+
+    photos: float
+    of_photos: int
+    sets: int
+    of_sets: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where a long piece of work stands: `done` of `total` units in `stage`, with the last loss and the arm's name.
 
     `stage` is a `Stage`, or any words. `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is
     done / total. `images` are finished pictures worth showing already, `glimpse` is one (uint8, S x S x 3) of what an arm has
-    learned after `done` training steps.
+    learned after `done` training steps. `count` is for work on photos in sets.
     """
 
     stage: str
@@ -44,6 +54,7 @@ class Progress:
     fraction: float | None = None
     images: tuple[np.ndarray, ...] = ()
     glimpse: np.ndarray | None = None
+    count: Count | None = None
 
     @property
     def overall(self) -> float:
@@ -62,6 +73,17 @@ def ignore_progress(progress: Progress) -> None:
 def span(on_progress: OnProgress, start: float, end: float) -> OnProgress:
     """A listener for a part of the work, which reaches from the share `start` to the share `end` of the whole."""
     return lambda p: on_progress(replace(p, fraction=start + (end - start) * min(1.0, p.overall)))
+
+
+def counting(on_progress: OnProgress, done: Count, photos: int) -> OnProgress:
+    """A listener for one set of so many `photos`, when all that `done` says is done before it."""
+
+    def listen(progress: Progress) -> None:
+        share = min(1.0, progress.overall)
+        count = replace(done, photos=done.photos + photos * share, sets=done.sets + (share == 1))
+        on_progress(replace(progress, fraction=count.photos / max(1, count.of_photos), count=count))
+
+    return listen
 
 
 class TimeLeft:

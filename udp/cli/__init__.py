@@ -1,4 +1,4 @@
-"""The command line: `udp protect ...`, `attack ...`, `evaluate ...`, `app` and `deploy ...`, also as `python -m udp`.
+"""The command line: `udp protect ...`, `protect-many ...`, `attack ...`, `evaluate ...`, `app` and `deploy ...`, also as `python -m udp`.
 
 A command is a module here with `add_flags` and `run`, imported when it is asked for. Flags are made from the dataclass
 fields of methods and recipes (`udp.cli.flags`), so a new method has its flags at once.
@@ -16,6 +16,7 @@ from udp.errors import UDPError
 
 COMMANDS = {
     "protect": "add an imperceptible perturbation to photos",
+    "protect-many": "protect many sets by many processes, see docs/scale.md",
     "attack": "fine-tune on protected, clean and random-noise photos and compare",
     "evaluate": "protect, then try recipes x cleanings and write a report",
     "app": "start the web interface",
@@ -31,7 +32,7 @@ def build_parser(arguments: list[str] | None = None) -> argparse.ArgumentParser:
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help)
         if name in wanted:
-            module = importlib.import_module(f"udp.cli.{name}")
+            module = importlib.import_module(f"udp.cli.{name.replace('-', '_')}")
             module.add_flags(command)
             command.set_defaults(run=module.run)
     return parser

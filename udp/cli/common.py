@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tqdm import tqdm
+
 from udp.cli.flags import number_of
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
@@ -74,24 +76,57 @@ def called(places: Sequence[Path]) -> str:
 
 
 class Ticker:
-    """Progress on one line of stderr, with the time left."""
+    """A bar on stderr with what is done, how fast, and the time left; where stderr is a file or a pipe, nothing."""
 
     def __init__(self) -> None:
-        self.start, self.last = time.monotonic(), 0.0
+        self.start = time.monotonic()
         self.time_left = TimeLeft()
+        self.shown = sys.stderr.isatty()
+        self._bar: tqdm | None = None
+        self._pace = Pace()
 
     def __call__(self, progress: Progress) -> None:
         """An `OnProgress`."""
+        if not self.shown:
+            return
         now = time.monotonic()
         self.time_left.note(progress.overall, now)
-        if now - self.last < 0.2 and progress.overall < 1:
-            return
-        self.last, seconds = now, self.time_left.seconds(progress.overall, now)
-        left = "" if seconds is None else f"{seconds:.0f} s left"
-        loss = f"loss {progress.loss:.4f}" if progress.loss is not None else ""
+        bar = self._bar = self._bar or tqdm(total=1.0, bar_format="{percentage:3.0f}% {bar} {desc}", dynamic_ncols=True)
+        words = [*self._pace.words(progress, now)]
+        if (seconds := self.time_left.seconds(progress.overall, now)) is not None:
+            words.append(f"{tqdm.format_interval(seconds)} left")
+        if progress.loss is not None:
+            words.append(f"loss {progress.loss:.4f}")
+        bar.set_description_str(", ".join(words), refresh=False)
+        bar.update(progress.overall - bar.n)
+        if progress.overall >= 1:
+            bar.refresh()
+
+
+class Pace:
+    """How fast photos are protected, or steps made where there are none to count."""
+
+    def __init__(self) -> None:
+        self._work: object = None
+        self._began = (0.0, 0.0)
+
+    def words(self, progress: Progress, now: float) -> Iterator[str]:
+        """What is done, and its rate since this work began: what an earlier run had done is not counted."""
+        count = progress.count
         arm = f"[{progress.arm}] " if progress.arm else ""
-        line = f"{progress.overall:4.0%} {arm}{progress.stage} {progress.done}/{progress.total} {loss} {left}"
-        print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+        done, unit = (count.photos, "photos") if count else (progress.done, "steps")
+        work = unit if count else (progress.stage, progress.arm)
+        if work != self._work:
+            self._work, self._began = work, (now, done)
+        if count:
+            yield f"{int(done)}/{count.of_photos} photos"
+            yield f"{count.sets}/{count.of_sets} sets"
+        else:
+            yield f"{arm}{progress.stage} {progress.done}/{progress.total}"
+        since, first = self._began
+        if now > since and done > first:
+            rate = (done - first) / (now - since)
+            yield f"{rate:.1f} {unit}/s" if rate >= 1 else f"{rate * 60:.1f} {unit}/min"
 
 
 def apply_preset(preset: Preset, options: argparse.Namespace) -> None:

@@ -14,7 +14,18 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors", "huggingface_hub", "scipy", "skimage", "pywt")
+PACKAGES = (
+    "torch",
+    "accelerate",
+    "diffusers",
+    "transformers",
+    "peft",
+    "safetensors",
+    "huggingface_hub",
+    "scipy",
+    "skimage",
+    "pywt",
+)
 
 
 class Placeholder(types.ModuleType):

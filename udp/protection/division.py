@@ -14,31 +14,34 @@ import numpy as np
 from udp.digests import digest
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
-from udp.progress import OnProgress, ignore_progress, span
+from udp.progress import Count, OnProgress, counting, ignore_progress
 from udp.protection.base import ProtectionMethod
 
 SET_PHOTOS = 50
 SET_MEGAPIXELS = 200  # of all photos of a set; what that needs is measured by `benchmarks.folders`
 
 
-def divide(sizes: Sequence[tuple[int, int]]) -> list[range]:
-    """The sets of photos of these sizes (width, height): as few as hold `SET_PHOTOS` and `SET_MEGAPIXELS` each, in order.
+def divide(sizes: Sequence[tuple[int, int]], most: int | None = None) -> list[range]:
+    """The sets of photos of these sizes (width, height): as few as hold `most` and `SET_MEGAPIXELS` each, in order.
 
-    They are as equal as can be, because a surrogate learns little from a set of one.
+    They are as equal as can be, because a surrogate learns little from a set of one. `most` is `SET_PHOTOS` unless given.
     """
-    count = max(1, -(-len(sizes) // SET_PHOTOS))
+    most = most or SET_PHOTOS
+    count = max(1, -(-len(sizes) // most))
     while True:
         ends = [round(len(sizes) * index / count) for index in range(count + 1)]
         sets = [range(start, end) for start, end in itertools.pairwise(ends)]
         areas = [sum(width * height for width, height in sizes[part.start : part.stop]) for part in sets]
-        fits = max(map(len, sets)) <= SET_PHOTOS and max(areas) <= SET_MEGAPIXELS * 1_000_000
+        fits = max(map(len, sets)) <= most and max(areas) <= SET_MEGAPIXELS * 1_000_000
         if fits or count >= len(sizes):
             return sets
         count += 1
 
 
-def set_seed(seed: int, index: int) -> int:
+def set_seed(seed: int, index: int | str) -> int:
     """The seed of the set `index`, below 2**31; the first has the run's own, so one set is as if it had been given alone.
+
+    In a catalogue the sets have names, and the one without any is the first.
 
     Another one for every set, or the noise of the control would repeat itself.
     """
@@ -59,6 +62,6 @@ def by_sets(
     found: list[Photo] = []
     for index, part in enumerate(sets):
         own = masks if masks is None or len(sets) == 1 else masks[part.start : part.stop]
-        listen = span(on_progress, index / len(sets), (index + 1) / len(sets)) if len(sets) > 1 else on_progress
+        listen = counting(on_progress, Count(part.start, len(photos), index, len(sets)), len(part))
         found += method(photos[part.start : part.stop], model, prompt, set_seed(seed, index), listen, own)
     return found

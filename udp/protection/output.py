@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,14 @@ from udp.photos import Photo, write_png
 
 CONTROLS = "controls"
 UNFINISHED = "unfinished.json"  # lies in a folder while photos are written to it, and after a kill
+
+
+class Controls(enum.StrEnum):
+    """What is written beside protected photos, to compare them with."""
+
+    BOTH = "clean and random"
+    CLEAN = "clean"
+    NONE = "none"
 
 
 def places(folder: Path) -> tuple[Path, Path, Path]:
@@ -78,10 +87,10 @@ class OutputFolder:
         return self.done[key]["rows"] if key in self.done else None
 
     def write(self, key: str, rows: list[dict[str, Any]], arms: Sequence[Sequence[Photo]]) -> None:
-        """One part: its photos protected, clean and with random noise (see `places`)."""
+        """One part: its photos protected, clean and with random noise (see `places`), or fewer of these from the first on."""
         self._begin()
         files = {}
-        for place, photos in zip(places(self.folder), arms, strict=True):
+        for place, photos in zip(places(self.folder), arms, strict=False):
             place.mkdir(parents=True, exist_ok=True)
             for photo in photos:
                 path = write_png(place / f"{photo.name}.png", photo)

@@ -11,11 +11,11 @@ from udp.errors import InvalidInput
 from udp.files import versions
 from udp.models.base import DiffusionModel
 from udp.photo_files import PhotoFile, PhotoFiles, file_digest, read_mask
-from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
+from udp.progress import Count, OnProgress, Progress, Stage, counting, ignore_progress
 from udp.protection.base import ProtectionMethod, check_mask
 from udp.protection.division import divide, set_seed
 from udp.protection.folder import Protection, describe
-from udp.protection.output import OutputFolder, check_ready
+from udp.protection.output import Controls, OutputFolder, check_ready
 from udp.settings import check_settings, check_text, describe_settings, for_model
 
 
@@ -28,12 +28,17 @@ def protect_files(
     seed: int,
     on_progress: OnProgress = ignore_progress,
     masks: Sequence[Path | None] | None = None,
+    controls: Controls = Controls.BOTH,
+    most: int | None = None,
+    weights: str = "",
 ) -> dict[str, Any]:
     """Protect `photos` into `folder`, with the controls and the manifest, which is returned; see `divide` for the sets.
 
     A run that was ended in any way goes on with the first set that is not done when the same is asked for again, and gives
-    the same bytes as one that was not. `masks` are files, one a photo or None. Raises `InvalidInput` if other pictures lie
-    in `folder` and what `ProtectionMethod.__call__` raises, `UnreadablePhoto` if a file has changed since it was looked at.
+    the same bytes as one that was not. `masks` are files, one a photo or None; `most` is that of `divide`;
+    `weights` is the model's `weights_digest`, from a caller of many folders who knows it. Raises `InvalidInput` if other
+    pictures lie in `folder` and what `ProtectionMethod.__call__` raises, `UnreadablePhoto` if a file has changed since it
+    was looked at.
     """
     method = for_model(method, model.small)
     check_settings(method)
@@ -43,9 +48,11 @@ def protect_files(
     if len(masks) != len(photos.files):
         raise InvalidInput(f"expected a mask or None for each of {len(photos.files)} photos, got {len(masks)}")
     check_masks(photos.files, masks)
-    sets = divide([file.size for file in photos.files])
+    sets = divide([file.size for file in photos.files], most)
     seeds = [set_seed(seed, index) for index in range(len(sets))]
-    made_by = [method.name, describe_settings(method), prompt, weights_digest(model.modules), versions()]
+    weights = weights or weights_digest(model.modules)
+    made_by = [method.name, describe_settings(method), prompt, weights, versions()]
+    made_by += [controls] if controls != Controls.BOTH else []
     masked = [mask and file_digest(mask) for mask in masks]
     keys = [
         digest(
@@ -61,14 +68,20 @@ def protect_files(
 
     def protect_one(index: int) -> list[dict[str, Any]]:
         """In a function of its own, so that nothing of a set is held while the next one is made."""
-        listen = on_progress if len(sets) == 1 else span(on_progress, index / len(sets), (index + 1) / len(sets))
+        part = sets[index]
+        listen = counting(on_progress, Count(part.start, len(photos.files), index, len(sets)), len(part))
         if (rows := output.rows(keys[index])) is not None:
             listen(Progress(Stage.PROTECTED_EARLIER, 1, 1))
             return rows
-        read = [photos.files[i].read() for i in sets[index]]
-        painted = [mask and read_mask(mask) for mask in (masks[i] for i in sets[index])]
-        made = Protection.make(read, method, model, prompt, seeds[index], listen, painted).with_control(model, painted)
-        output.write(keys[index], rows := made.rows(), (made.protected, made.originals, made.random))
+        read = [photos.files[i].read() for i in part]
+        painted = [mask and read_mask(mask) for mask in (masks[i] for i in part)]
+        made = Protection.make(read, method, model, prompt, seeds[index], listen, painted)
+        arms = [made.protected]
+        if controls != Controls.NONE:
+            arms.append(made.originals)
+        if controls == Controls.BOTH:
+            arms.append(made.with_control(model, painted).random)
+        output.write(keys[index], rows := made.rows(), arms)
         return rows
 
     rows = [row for index in range(len(sets)) for row in protect_one(index)]

@@ -1,0 +1,96 @@
+"""A catalogue of millions on a Ray cluster: actors that hold the model, one set a call, and Ray Data's own checkpoints.
+
+    pip install "ray[data]"
+    python -m examples.ray_catalogue PHOTOS --out OUT                        # every machine of the cluster sees both folders
+    python -m examples.ray_catalogue PHOTOS --out OUT --workers 16 --gpus 1  # an actor a GPU
+
+The method is PhotoGuard, which needs the encoder alone, and every photo is a set: nothing couples the photos of millions, and no
+surrogate is trained. What an actor writes is what `udp protect-many --groups one` writes, byte for byte, with the same notes, so
+that either goes on where the other stopped. Ray hands the sets out as actors become free, starts those of a lost machine
+elsewhere, and passes over what its checkpoint has; a set that failed is in no checkpoint, and is tried again by the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.data.checkpoint import CheckpointConfig
+
+from udp import METHODS, load_model
+from udp.catalogue.index import write_index
+from udp.catalogue.layout import Layout
+from udp.catalogue.listing import PhotoGroup
+from udp.catalogue.many import Catalogue
+from udp.digests import weights_digest
+
+
+class Protector:
+    """An actor: it loads the model once and protects set after set."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """On the GPU that Ray gives it, if it does."""
+        self.catalogue, self.model = catalogue, load_model(catalogue.model)
+        self.weights = weights_digest(self.model.modules)
+        catalogue.notes.agree({"weights": self.weights})
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A set that is listed becomes one that is finished, or one with an error."""
+        group = PhotoGroup(row["name"], Path(row["place"]), tuple(row["files"]), row["inside"])
+        finished = self.catalogue.finished(group)
+        error = "" if finished else self.catalogue.attempt(group, self.model, self.weights)
+        return {"id": row["id"], "name": group.name, "photos": len(group.files), "error": error}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """List, hand out, and write the index."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, help="a tree of folders, or WebDataset shards")
+    parser.add_argument("--out", type=Path, required=True, help="a folder that all machines see; run again to go on")
+    parser.add_argument("--method", choices=tuple(METHODS), default="photoguard")
+    parser.add_argument("--steps", type=int, default=200, help="PGD steps of a method that makes any (default 200)")
+    parser.add_argument("--model", default="mini", help="a model's name, a diffusers folder or a Hub id")
+    parser.add_argument("--group-size", type=int, default=50, help="photos that one call of an actor protects")
+    parser.add_argument("--workers", type=int, default=2, help="actors")
+    parser.add_argument("--gpus", type=float, default=0, help="GPUs an actor; 0 for a processor core")
+    options = parser.parse_args(arguments)
+
+    kind = METHODS[options.method]
+    method = kind(pgd_steps=options.steps) if "pgd_steps" in kind.__dataclass_fields__ else kind()
+    places = options.photos.resolve(), options.out.resolve()
+    layout = Layout(groups="one", group_size=options.group_size)
+    catalogue = Catalogue(*places, method, options.model, "a photo of sks", 0, layout)
+    listing = catalogue.begin()
+    if any(group.columns for group in listing.groups):
+        parser.error(
+            "expected a tree of folders or shards: `udp protect-many` alone carries the columns of metadata.jsonl along"
+        )
+    context = ray.data.DataContext.get_current()
+    context.checkpoint_config = CheckpointConfig(
+        "id", str(catalogue.notes.folder / "ray"), delete_checkpoint_on_success=False
+    )
+    rows = [
+        {"id": index, "name": g.name, "place": str(g.place), "files": list(g.files), "inside": g.inside}
+        for index, g in enumerate(listing.groups)
+    ]
+    resources = {"num_gpus": options.gpus} if options.gpus else {"num_cpus": 1}
+    blocks = min(
+        len(rows), 16 * options.workers
+    )  # what an actor takes at a time: a sixteenth of its part is lost with it, at most
+    done = ray.data.from_items(rows, override_num_blocks=blocks).map(
+        Protector,
+        fn_constructor_args=[catalogue],
+        compute=ray.data.ActorPoolStrategy(size=options.workers),
+        **resources,
+    )
+    done.filter(lambda row: not row["error"]).write_parquet(str(catalogue.notes.folder / "ray-sets"))
+    complete, failures = write_index(catalogue.notes, listing, layout, {})
+    print(
+        f"{len(rows)} sets, {listing.photos} photos, {len(failures.get('sets', {}))} failed, complete: {complete} -> {options.out}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""The list of sets in a source: a tree of folders, an ImageFolder with metadata.jsonl, or WebDataset shards.
+
+Listing opens no photo whose name says that it is one: only names are looked at, and the tables of contents of tars. So it takes
+seconds for tens of thousands of photos, and memory for their names alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from filelock import FileLock
+
+from udp.catalogue.layout import Layout
+from udp.catalogue.similar import alike, in_order, looks_of
+from udp.catalogue.tars import members, sample_of, samples, unpack
+from udp.decoding import RAW_SUFFIXES, suffixes
+from udp.digests import digest
+from udp.errors import InvalidInput
+from udp.files import write_json
+from udp.photos import called_or_is_picture, own_names, shown_name
+from udp.protection.output import CONTROLS
+
+METADATA = "metadata.jsonl"
+NEVER_PHOTOS = frozenset({".json", ".jsonl", ".txt", ".csv", ".tar", ".md", ".html", ".part"})  # not opened to find out
+
+
+class Columns:
+    """The rows of a metadata.jsonl, each read from the file when it is asked for."""
+
+    def __init__(self, path: Path, column: str = "") -> None:
+        """Raises `InvalidInput` for a line that is no JSON object with a `file_name`."""
+        self.path, self.places = path, dict[str, int]()
+        self.values = dict[str, str]()
+        with path.open("rb") as file:
+            while line := file.readline():
+                if not line.strip():
+                    continue
+                name = str(PurePosixPath(self._row(line).get("file_name", "")))
+                self.places[name] = file.tell() - len(line)
+                if column:
+                    self.values[name] = str(self._row(line).get(column, ""))
+
+    def _row(self, line: bytes) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+            if isinstance(row, dict) and isinstance(row.get("file_name"), str):
+                return row
+        except ValueError:
+            pass
+        raise InvalidInput(
+            f"expected every line of {self.path.name!r} to be a JSON object with file_name, got {line[:80].decode(errors='replace')!r}"
+        )
+
+    def row(self, name: str) -> dict[str, Any]:
+        """What it says of the photo `name`, a path from where it lies, but for that name; empty if it says nothing."""
+        if name not in self.places:
+            return {}
+        with self.path.open("rb") as file:
+            file.seek(self.places[name])
+            found = self._row(file.readline())
+        return {key: value for key, value in found.items() if key != "file_name"}
+
+
+@dataclass(frozen=True)
+class PhotoGroup:
+    """A set of a catalogue: photos that lie in the folder or tar `place`, called `files` there.
+
+    `name` is where it will lie in the output, "" for the output folder itself; `inside` is where `place` lies in the source.
+    `columns` has more to say of the photos, which are `below` the folder of that file.
+    """
+
+    name: str
+    place: Path
+    files: tuple[str, ...]
+    inside: str = ""
+    columns: Columns | None = field(default=None, compare=False)
+    below: str = ""
+
+    @property
+    def sharded(self) -> bool:
+        """Whether it lies in a tar."""
+        return self.place.suffix == ".tar"
+
+    def originals(self) -> list[str]:
+        """The photos' paths in the source."""
+        return [str(PurePosixPath(self.inside, shown_name(Path(name)))) for name in self.files]
+
+    def stats(self) -> list[list[int]]:
+        """Size in bytes and time of change of each photo's file, of the tar if it lies in one; zeros for one that is gone."""
+        paths = [self.place] if self.sharded else [self.place / name for name in self.files]
+        return [[found.st_size, found.st_mtime_ns] if (found := _stat(path)) else [0, 0] for path in paths]
+
+    def more(self) -> list[dict[str, Any]]:
+        """What else the source says of each photo: its row of metadata.jsonl, or of a shard the other parts of its sample."""
+        if self.sharded:
+            return samples(self.place, self.files)
+        if self.columns is None:
+            return [{} for _ in self.files]
+        return [self.columns.row(str(PurePosixPath(self.below, name))) for name in self.files]
+
+    @contextmanager
+    def opened(self, room: Path) -> Iterator[list[Path]]:
+        """The photos as files; those of a tar are unpacked into the folder `room`, and gone after that."""
+        if not self.sharded:
+            yield [self.place / name for name in self.files]
+            return
+        shutil.rmtree(room, ignore_errors=True)
+        try:
+            yield unpack(self.place, self.files, room)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The sets of a source in order, how many files are no photos, and the photos that metadata.jsonl names in vain."""
+
+    groups: list[PhotoGroup]
+    others: int = 0
+    missing: tuple[str, ...] = ()
+
+    @property
+    def photos(self) -> int:
+        """How many there are in all sets."""
+        return sum(len(group.files) for group in self.groups)
+
+
+def list_sets(source: Path, layout: Layout, notes: Path) -> Listing:
+    """The sets of `source`, the same for every process that looks; what was found out slowly is kept in the folder `notes`.
+
+    Raises `InvalidInput` if there are no photos, or photos beside shards, or a metadata.jsonl that is none.
+    """
+    if not source.exists():
+        raise InvalidInput(
+            f"expected a folder of photos or shards, or a shard, got {str(source)!r}, which does not exist"
+        )
+    shards = [source] if source.suffix == ".tar" else sorted(source.glob("*.tar"))
+    found = _list_shards(shards, layout) if shards else _list_tree(source, layout, notes)
+    if not found.groups:
+        raise InvalidInput(f"expected photos in {str(source)!r} or folders below it, got none")
+    if shards and source.is_dir() and any(_photo_names(source, os.listdir(source))):
+        raise InvalidInput(
+            f"expected photos or shards in {str(source)!r}, got both: move one of them to another folder"
+        )
+    names = own_names(group.name for group in found.groups)
+    groups = [replace(group, name=name) for group, name in zip(found.groups, names, strict=True)]
+    return replace(found, groups=groups)
+
+
+def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
+    groups: list[PhotoGroup] = []
+    others, missing = 0, list[str]()
+    tables: dict[str, Columns] = {}
+    seen: dict[str, int] = {}
+    for place, folders, files in os.walk(source):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = Path(place).relative_to(source).as_posix().removeprefix(".")
+        if METADATA in files:
+            tables[inside] = Columns(Path(place) / METADATA, layout.column)
+        names = list(_photo_names(Path(place), files))
+        others += sum(not name.startswith(".") for name in files) - len(names) - (METADATA in files)
+        if not names:
+            continue
+        top = next((part for part in (inside, *map(_posix, PurePosixPath(inside).parents)) if part in tables), None)
+        columns = tables[top] if top is not None else None
+        below = inside.removeprefix(top or "").lstrip("/")
+        whole = PhotoGroup(_safe(inside), Path(place), tuple(names), inside, columns, below)
+        if columns:
+            seen[top] = seen.get(top, 0) + sum(str(PurePosixPath(below, name)) in columns.places for name in names)
+        groups += _divided(whole, layout, notes)
+    for top, columns in tables.items():
+        if seen.get(top, 0) < len(columns.places):
+            paths = (source / top / name for name in columns.places)
+            missing += [path.relative_to(source).as_posix() for path in paths if not path.is_file()]
+    return Listing(groups, others, tuple(missing))
+
+
+def _posix(path: PurePosixPath) -> str:
+    return str(path).removeprefix(".")
+
+
+def _photo_names(folder: Path, files: Iterable[str]) -> Iterator[str]:
+    """Which files are photos, in order: those called so, and of the rest those that begin like one."""
+    known = suffixes() | RAW_SUFFIXES
+    for name in sorted(files):
+        ending = os.path.splitext(name)[1].lower()
+        if not name.startswith(".") and (
+            ending in known or (ending not in NEVER_PHOTOS and called_or_is_picture(folder / name))
+        ):
+            yield name
+
+
+def _divided(whole: PhotoGroup, layout: Layout, notes: Path) -> Iterator[PhotoGroup]:
+    """The sets of a folder or a shard, by the rule of `Layout`."""
+    if layout.column:
+        values: dict[str, list[str]] = {}
+        for name in whole.files:
+            key = str(PurePosixPath(whole.below, name))
+            values.setdefault(whole.columns.values.get(key, "") if whole.columns else "", []).append(name)
+        parts = [(_joined(whole.name, value.replace("/", "-")), files) for value, files in values.items()]
+        for name, files in parts:
+            yield from _by_number(replace(whole, name=name, files=tuple(files)), layout, notes)
+        return
+    yield from _by_number(whole, layout, notes)
+
+
+def _by_number(whole: PhotoGroup, layout: Layout, notes: Path) -> Iterator[PhotoGroup]:
+    parts: Sequence[Sequence[int]] = in_order(len(whole.files), layout.group_size)
+    if len(parts) == 1:
+        yield whole
+        return
+    if layout.groups == "similar":
+        parts = _similar(whole, layout, notes)
+    for number, part in enumerate(parts, 1):
+        files = tuple(whole.files[index] for index in part)
+        yield replace(whole, name=_joined(whole.name, f"group-{number:05}"), files=files)
+
+
+def _similar(whole: PhotoGroup, layout: Layout, notes: Path) -> list[list[int]]:
+    """`alike`, looked up in `notes` if these files were looked at before: every photo has to be opened for it."""
+    note = notes / f"similar-{digest([whole.name, whole.files, whole.stats(), layout.group_size])[:16]}.json"
+    notes.mkdir(parents=True, exist_ok=True)
+    with FileLock(notes / "lock"):  # one process looks, the others wait for what it finds
+        if not note.exists():
+            looks = looks_of([whole.place / name for name in whole.files])
+            write_json(note, {"groups": alike(looks, layout.group_size)})
+    return json.loads(note.read_text(encoding="utf-8"))["groups"]
+
+
+def _list_shards(shards: Sequence[Path], layout: Layout) -> Listing:
+    groups: list[PhotoGroup] = []
+    others, known = 0, suffixes()
+    if layout.groups == "similar" or layout.column:
+        raise InvalidInput(
+            "expected --groups size or one, and no --column, for shards, whose photos lie in the order of their own"
+        )
+    for shard in shards:
+        names = members(shard)
+        photos = tuple(name for name in names if Path(name).suffix.lower() in known)
+        others += len({sample_of(name) for name in names} - {sample_of(name) for name in photos})
+        if photos:
+            whole = PhotoGroup(_safe(shard.stem), shard, photos, shard.name)
+            groups += _by_number(whole, replace(layout, groups="size"), shard.parent)
+    return Listing(groups, others)
+
+
+def _joined(folder: str, name: str) -> str:
+    return _safe(f"{folder}/{name}" if folder else name)
+
+
+def _safe(name: str) -> str:
+    """A folder's place in the output: not where the twins of another set would lie, and not hidden."""
+    parts = [shown_name(Path(part)) for part in name.split("/") if part not in ("", ".", "..")]
+    return "/".join(f"{part}_" if part.casefold() == CONTROLS or part.startswith(".") else part for part in parts)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

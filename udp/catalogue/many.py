@@ -1,0 +1,259 @@
+"""Many sets, each protected once by whichever process it falls to, with what failed collected and told at the end."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from udp.catalogue.index import write_index
+from udp.catalogue.layout import Layout
+from udp.catalogue.listing import Listing, PhotoGroup, list_sets
+from udp.catalogue.notes import SETTINGS, Notes, digests
+from udp.catalogue.shards import check_parquet, packed_sets
+from udp.catalogue.shares import Share
+from udp.digests import digest, weights_digest
+from udp.errors import InvalidInput, Stopped, UDPError
+from udp.files import finishing, probe, versions, write_json
+from udp.language import ENGLISH
+from udp.models.base import DiffusionModel
+from udp.photo_files import survey_files
+from udp.progress import Count, OnProgress, Progress, Stage, counting, ignore_progress
+from udp.protection.base import ProtectionMethod
+from udp.protection.division import set_seed
+from udp.protection.output import CONTROLS, Controls
+from udp.protection.sets import protect_files
+from udp.settings import check_settings, check_text, describe_settings, publish_settings
+from udp.version import __version__
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a process did, and what it found of the whole.
+
+    `sets` and `photos` are those of its share, of which it made `made` sets now; `failed` has a sentence for each of its own sets
+    that failed. `complete` says that every set of the catalogue is finished or failed, so that the index could be written; then
+    `failures` is what `failures.json` holds, of all shares.
+    """
+
+    sets: int
+    photos: int
+    made: int
+    failed: dict[str, str]
+    complete: bool
+    failures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All that decides the result: a source, where it goes, and what is done with each set. It can be sent to other processes."""
+
+    source: Path
+    out: Path
+    method: ProtectionMethod
+    model: str
+    prompt: str
+    seed: int
+    layout: Layout = field(default_factory=Layout)
+
+    @property
+    def notes(self) -> Notes:
+        """What was noted of it."""
+        return Notes(self.out)
+
+    def begin(self) -> Listing:
+        """The list of sets, when everything is checked that can be without a model. Raises `InvalidInput`."""
+        check_settings(self.method)
+        check_settings(self.layout)
+        check_text("the prompt", self.prompt)
+        check_parquet(self.layout)
+        _check_places(self.source, self.out)
+        listing = list_sets(self.source, self.layout, self.notes.folder)
+        self.notes.agree({
+            "method": self.method.name, "settings": publish_settings(self.method), "model": Path(self.model).name,
+            "prompt": self.prompt, "seed": self.seed, "layout": describe_settings(self.layout),
+        })  # fmt: skip
+        return listing
+
+    def key(self, group: PhotoGroup) -> str:
+        """What a set is made from, but for the photos' contents and the model's weights."""
+        settings = [
+            self.method.name,
+            describe_settings(self.method),
+            self.prompt,
+            self.seed,
+            self.layout.groups,
+            self.layout.twins,
+        ]
+        return digest([settings, group.name, group.originals()])
+
+    def finished(self, group: PhotoGroup, packed: frozenset[str] = frozenset()) -> bool:
+        """Whether there is nothing to do for a set; `packed` are the names of those that lie in shards.
+
+        Raises `InvalidInput` if one of those has changed since.
+        """
+        found = self.notes.rows(group, self.key(group), group.name in packed) is not None
+        if not found and group.name in packed:
+            raise InvalidInput(
+                f"expected the photos of the set {group.name!r} as they were when it was packed into a shard, got others: choose another "
+                "folder (--out)"
+            )
+        return found
+
+    def attempt(
+        self, group: PhotoGroup, model: DiffusionModel, weights: str = "", on_progress: OnProgress = ignore_progress
+    ) -> str:
+        """Protect a set and note that it is finished, or why it failed, which is returned; "" if it did not.
+
+        `weights` is the `weights_digest` of the model. Raises `Stopped`, and the `OSError` of a full disk: what would fail all
+        sets that follow is no failure of this one.
+        """
+        failure = self.notes.failure(group.name)
+        failure.unlink(missing_ok=True)
+        try:
+            self._protect(group, model, weights, on_progress)
+        except Stopped:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
+            said = str(error) if isinstance(error, UDPError) else f"{type(error).__name__}: {error}"
+            trace = {} if isinstance(error, UDPError) else {"trace": traceback.format_exc()}
+            failure.parent.mkdir(parents=True, exist_ok=True)
+            write_json(failure, {"set": group.name, "error": said, **trace})
+            return said
+        return ""
+
+    def _protect(self, group: PhotoGroup, model: DiffusionModel, weights: str, on_progress: OnProgress) -> None:
+        seed = set_seed(self.seed, group.name)
+        controls = Controls.CLEAN if self.layout.twins else Controls.NONE
+        most = 1 if self.layout.groups == "one" else None
+        with (
+            finishing(self.notes.mark(group.name), self.key(group)) as note,
+            group.opened(self.notes.room(group)) as paths,
+        ):
+            note["set"], note["stats"] = group.name, group.stats()
+            found = survey_files(paths)
+            manifest = protect_files(
+                found,
+                self.out / group.name,
+                self.method,
+                model,
+                self.prompt,
+                seed,
+                on_progress,
+                None,
+                controls,
+                most,
+                weights,
+            )
+            originals = dict(zip(paths, zip(group.originals(), group.more(), strict=True), strict=True))
+            told = [(file.sha256, *originals[file.path]) for file in found.files]
+            note["rows"] = [
+                self._row(group, manifest, row, *of) for row, of in zip(manifest["photos"], told, strict=True)
+            ]
+            note["sha256"] = digests(paths)
+            names = [row[key] for row in note["rows"] for key in ("file_name", "clean_file_name") if key in row]
+            note["made"] = {name: (self.out / name).stat().st_size for name in names}
+            note["left_out"] = [ENGLISH.say(reason) for reason in found.skipped]
+
+    def _row(
+        self,
+        group: PhotoGroup,
+        manifest: dict[str, Any],
+        row: dict[str, Any],
+        sha256: str,
+        original: str,
+        more: dict[str, Any],
+    ) -> dict[str, Any]:
+        """What the index says of a photo. Columns of the source keep their names unless ours are called so."""
+        folder = f"{group.name}/" if group.name else ""
+        ours = {
+            "file_name": folder + row["file"],
+            **({"clean_file_name": f"{folder}{CONTROLS}/clean/{row['file']}"} if self.layout.twins else {}),
+            "original": original,
+            "original_sha256": sha256,
+            "set": group.name,
+            "method": manifest["method"],
+            "budget_levels": manifest["budget_levels_of_255"],
+            "largest_difference_levels": row["largest_difference_levels"],
+            "psnr_db": row["psnr_db"],
+            "ssim": row["ssim"],
+            "model": manifest["model"],
+            "seed": manifest["seed"],
+            "version": f"udp {__version__}, torch {versions()['torch']}",
+        }
+        return {**ours, **{f"source_{key}" if key in ours else key: value for key, value in more.items()}}
+
+
+def protect_many(
+    catalogue: Catalogue,
+    load: Callable[[], DiffusionModel],
+    share: Share = Share(),  # noqa: B008, it is frozen
+    on_progress: OnProgress = ignore_progress,
+    say: Callable[[str], None] = lambda _: None,
+) -> Summary:
+    """Protect the sets of `catalogue` that fall to `share` and are not finished; the last of all processes writes the index.
+
+    The same call again goes on with what is not finished, whether a set failed, was never begun or was ended in the middle,
+    with any number of processes. `load` gives the model, and is called only if there is work; `say` hears of each failure
+    at once. Raises `InvalidInput` before any work, what `load` raises, `Stopped`, and the `OSError` of a full disk.
+    """
+    listing = catalogue.begin()
+    packed = packed_sets(catalogue.out)
+    mine = [listing.groups[index] for index in share.of(len(listing.groups))]
+    failed: dict[str, str] = {}
+    todo: list[PhotoGroup] = []
+    for group in mine:
+        try:
+            todo += [] if catalogue.finished(group, packed) else [group]
+        except InvalidInput as error:
+            failed[group.name] = str(error)
+    made = _work(catalogue, todo, mine, load, failed, on_progress, say)
+    complete, failures = write_index(catalogue.notes, listing, catalogue.layout, failed)
+    return Summary(len(mine), sum(len(group.files) for group in mine), made, failed, complete, failures)
+
+
+def _work(
+    catalogue: Catalogue,
+    todo: Sequence[PhotoGroup],
+    mine: Sequence[PhotoGroup],
+    load: Callable[[], DiffusionModel],
+    failed: dict[str, str],
+    on_progress: OnProgress,
+    say: Callable[[str], None],
+) -> int:
+    """Do what is to be done, collecting failures in `failed`; how many sets are finished that were not before."""
+    of_photos, left = (sum(len(group.files) for group in groups) for groups in (mine, todo))
+    count = Count(of_photos - left, of_photos, len(mine) - len(todo), len(mine))
+    if count.sets:
+        counting(on_progress, count, 0)(Progress(Stage.PROTECTED_EARLIER, 0, 1))
+    if not todo:
+        return 0
+    model = load()
+    weights = weights_digest(model.modules)
+    catalogue.notes.agree({"weights": weights})
+    for group in todo:
+        if said := catalogue.attempt(group, model, weights, counting(on_progress, count, len(group.files))):
+            failed[group.name] = said
+            say(f"failed: {group.name or 'the photos of the source itself'}: {said}")
+        count = Count(count.photos + len(group.files), of_photos, count.sets + 1, len(mine))
+    counting(on_progress, count, 0)(Progress(Stage.FINISHED, 0, 1))
+    return len(todo) - len(failed.keys() & {group.name for group in todo})
+
+
+def _check_places(source: Path, out: Path) -> None:
+    probe(out, (), (out / SETTINGS,))
+    try:
+        here, there = source.resolve(), out.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return
+    if here == there or here in there.parents or (source.is_dir() and there in here.parents):
+        raise InvalidInput(
+            f"expected the output folder (--out) apart from the source, got {str(out)!r} for {str(source)!r}: neither may lie in the other"
+        )

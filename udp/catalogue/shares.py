@@ -1,0 +1,75 @@
+"""Which sets are this process's: those of its machine's share, and of these its own among the processes there.
+
+Nothing is handed out while it runs. Each process lists the same sets and takes every n-th, so none waits for another, and one
+that dies takes no more with it than the set it was at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from accelerate import PartialState
+
+from udp.errors import InvalidInput
+
+ARRAY = "SLURM_ARRAY_TASK_"
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part `index`, from 0, of `count` parts."""
+
+    index: int = 0
+    count: int = 1
+
+    def within(self, outer: Share) -> Share:
+        """This share of another one."""
+        return Share(outer.index * self.count + self.index, outer.count * self.count)
+
+    def of(self, sets: int) -> range:
+        """Which of so many sets are in it: every `count`-th, so that large folders, whose sets are neighbours, are shared too."""
+        return range(self.index, sets, self.count)
+
+
+def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> Share:
+    """The share that "2/5" names, the second of five; without a text, that of a Slurm job array, or all.
+
+    Raises `InvalidInput`.
+    """
+    if text is not None:
+        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise InvalidInput(f"expected --shard as i/n with i from 1 to n, such as 2/5, got {text!r}")
+        return Share(int(found[1]) - 1, int(found[2]))
+    if f"{ARRAY}ID" not in environment:
+        return Share()
+    try:
+        number, count = (int(environment[f"{ARRAY}{name}"]) for name in ("ID", "COUNT"))
+        first, step = int(environment.get(f"{ARRAY}MIN", 0)), int(environment.get(f"{ARRAY}STEP", 1))
+    except (KeyError, ValueError):
+        raise InvalidInput(f"expected numbers in {ARRAY}ID and {ARRAY}COUNT, got others: give --shard i/n") from None
+    index, odd = divmod(number - first, step)
+    if odd or not 0 <= index < count:
+        raise InvalidInput(
+            f"expected a job array of equal steps, such as --array=0-9, got task {number} of {count} from {first} on: give --shard i/n"
+        )
+    return Share(index, count)
+
+
+def own_process() -> Share:
+    """This process among those that `accelerate launch` or torchrun started; each has its GPU, if there are any.
+
+    They share nothing but files, so the connection between them, which would end all when one dies, is given up at once.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return Share()
+    before = torch.distributed.is_initialized()
+    state = PartialState(cpu=not torch.cuda.is_available())
+    share = Share(state.process_index, state.num_processes)
+    if not before:
+        state.destroy_process_group()
+    return share

@@ -31,7 +31,6 @@ from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS
 from udp.protection.output import check_ready
 from udp.reports.lab import lab_manifest, table, write_lab
-from udp.settings import for_model
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
     )
     model, ticker = load_model(options.model), Ticker()
     attacker = load_model(options.attack_model) if options.attack_model else model
-    method = for_model(method, model.small)
+    method = model.suited(method)
     for recipe in recipes:
         recipe.check_prompts(attacker, options.prompt, options.prompt)
     pretrained = pretrained_from(options)

@@ -25,7 +25,7 @@ from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
-from udp.settings import describe_settings, for_model
+from udp.settings import describe_settings
 
 # Of a fine-tune that is still learning: when, as shares of its steps, and in how many sampling steps a picture is made.
 GLIMPSES, GLIMPSE_STEPS = (1 / 3, 2 / 3), 8
@@ -240,7 +240,7 @@ def run_trial(
     this very trial is not made again. With `filmstrip` progress shows what each arm has learned so far. Raises
     `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
-    recipe, trial = for_model(recipe, model.small), for_model(trial or Trial(), model.small)
+    recipe, trial = model.suited(recipe), model.suited(trial or Trial())
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")

@@ -27,6 +27,7 @@ WIDE = (
 )
 TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
 RANK = 16
+SCOPES = ("wide", "attention")
 
 
 def add_adapters(module: torch.nn.Module, targets: Sequence[str], rank: int, seed: int) -> None:

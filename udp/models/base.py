@@ -10,18 +10,20 @@ import abc
 import contextlib
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from udp.errors import InvalidInput
+from udp.models.adapters import ATTENTION, WIDE
 from udp.models.recent import recall
-from udp.models.schedule import schedule_of
+from udp.models.schedule import Schedule, schedule_of
+from udp.settings import Settings, for_model
+from udp.tensors import fit_square
 
 if TYPE_CHECKING:  # seconds to import: whoever has a pipeline has paid for it
-    from diffusers import DiffusionPipeline
-from udp.tensors import fit_square
+    from diffusers import DiffusionPipeline, SchedulerMixin
 
 # Networks with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
 SMALL_NETWORK = 100_000_000
@@ -41,13 +43,18 @@ def side_by_side(parts: Sequence[tuple[Conditioning, int]]) -> Conditioning:
 class DiffusionModel(abc.ABC):
     """A frozen base model. Nothing here changes its weights: surrogates and fine-tunes work on copies (`copy_network`).
 
-    `resolution` is the square side in pixels that its network was trained on, `modules` are all of its frozen parts.
+    `resolution` is the square side in pixels that its network was trained on, `modules` are all of its frozen parts, `usual`
+    its own values of settings that are left to it, by the name of the field.
     """
 
     pipelines: ClassVar[tuple[str, ...]]  # `_class_name`s of model_index.json that this family loads
     takes_prompts: ClassVar[bool] = True
     has_encoder: ClassVar[bool] = True  # whether latents differ from pixels
     network_part: ClassVar[str] = "unet"  # what its pipeline calls the network that denoises
+    optional_parts: ClassVar[tuple[str, ...]] = ()  # of the pipeline, that people leave out to save memory
+    has_kohya_names: ClassVar[bool] = True  # whether diffusers knows kohya's names of the network's layers
+    attention_layers: ClassVar[tuple[str, ...]] = ATTENTION
+    wide_layers: ClassVar[tuple[str, ...]] = WIDE
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         self.name = name
@@ -56,8 +63,9 @@ class DiffusionModel(abc.ABC):
         self.modules = tuple(m for m in pipeline.components.values() if isinstance(m, torch.nn.Module))
         for module in self.modules:
             module.requires_grad_(False).eval()
-        self.schedule = schedule_of(pipeline.scheduler)
+        self.schedule = self.schedule_from(pipeline.scheduler)
         self.autocast = False
+        self.usual: Mapping[str, Any] = {}
         self._prompts: dict[str, Conditioning] = {}
         self._lock = threading.Lock()
 
@@ -73,6 +81,19 @@ class DiffusionModel(abc.ABC):
     @abc.abstractmethod
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents to pixels (N, 3, S, S) in [0, 1], differentiable."""
+
+    @classmethod
+    def place(cls, pipeline: DiffusionPipeline, device: str) -> None:
+        """Move a pipeline's parts to where they are to work."""
+        pipeline.to(device)
+
+    def schedule_from(self, scheduler: SchedulerMixin) -> Schedule:
+        """The schedule of the pipeline's scheduler; called before the subclass has set anything."""
+        return schedule_of(scheduler)
+
+    def suited(self, settings: Settings) -> Settings:
+        """`settings` with what suits this model where a field is left to it; the same object if there is none."""
+        return for_model(settings, self.small, self.usual)
 
     def check_prompt(self, prompt: str) -> None:  # noqa: B027, a model without prompts takes any
         """Raise `InvalidInput` if the text encoders would not see all of `prompt`."""
@@ -96,8 +117,25 @@ class DiffusionModel(abc.ABC):
 
     @property
     def feature_layer(self) -> torch.nn.Module:
-        """The part of `network` whose output, (N, D, h, w), tells pictures apart."""
+        """The part of `network` whose output tells pictures apart."""
         return self.network.mid_block
+
+    def feature_map(self, output: Any) -> torch.Tensor:
+        """What `feature_layer` returns as (N, D, h, w)."""
+        return output
+
+    @property
+    def guidance_distilled(self) -> bool:
+        """Whether its network is told how much guidance it is to give, and gives it in one pass."""
+        return False
+
+    def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
+        """`conditioning` with that much guidance, for a network that is told it."""
+        return conditioning
+
+    def adapter_layers(self, scope: str) -> tuple[str, ...]:
+        """Ends of the names of the layers that get an adapter; `scope` is one of `udp.models.adapters.SCOPES`."""
+        return self.wide_layers if scope == "wide" else self.attention_layers
 
     @property
     def small(self) -> bool:
@@ -130,7 +168,7 @@ class DiffusionModel(abc.ABC):
         pipeline._internal_dict = copy.deepcopy(self.pipeline._internal_dict)
         pipeline.register_modules(**{**self.pipeline.components, **parts})
         other = type(self)(self.name, pipeline)
-        other.autocast = self.autocast
+        other.autocast, other.usual = self.autocast, self.usual
         return other
 
     def with_network(self, network: torch.nn.Module) -> DiffusionModel:
@@ -197,18 +235,19 @@ class DiffusionModel(abc.ABC):
         """Pictures (N, 3, S, S) in [0, 1], one a seed; the same seed starts from the same noise whatever the weights.
 
         Classifier-free guidance (Ho & Salimans 2022) where the model takes prompts and `guidance` exceeds 1, rescaled by
-        `guidance_rescale`.
+        `guidance_rescale`; a network that is told its guidance needs no second pass.
         `on_step(done, total)` is called after each step.
         """
         sampler = self.schedule.sampler(steps)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = [torch.randn((1, *self.latent_shape), generator=generator) for generator in generators]
         latents = sampler.start(torch.cat(noise).to(self.device))
-        total = len(sampler.times)
+        total, told = len(sampler.times), self.told_guidance(self.embed(prompt), guidance)
+        steered = self.takes_prompts and guidance > 1 and not self.guidance_distilled
         for index, time in enumerate(sampler.times):
             noisy, batch = sampler.scaled(latents, time), time.expand(len(seeds))
-            prediction = self.denoise(network, noisy, batch, self.embed(prompt))
-            if self.takes_prompts and guidance > 1:
+            prediction = self.denoise(network, noisy, batch, told)
+            if steered:
                 plain = self.denoise(network, noisy, batch, self.embed_nothing())
                 guided = plain + guidance * (prediction - plain)
                 if self.guidance_rescale:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import torch
@@ -34,18 +35,22 @@ from udp.models.checkpoint import (
     kind_of_file,
     read_object,
 )
+from udp.models.flux import Flux
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
 from udp.models.quiet import quietly
 from udp.models.registry import MODELS, available_models
+from udp.models.sd3 import StableDiffusion3
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
 
 FAMILIES: dict[str, type[DiffusionModel]] = {
     pipeline: family
-    for family in (StableDiffusion, StableDiffusionXL, PixelDiffusion, UnconditionalLatentDiffusion)
+    for family in (
+        StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux, PixelDiffusion, UnconditionalLatentDiffusion,
+    )
     for pipeline in family.pipelines
-}
+}  # fmt: skip
 # Parts that only filter or describe finished pictures.
 WITHOUT = {
     "StableDiffusionPipeline": {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
@@ -82,19 +87,21 @@ def load_model(
     try:
         if local.is_dir() and (local / INDEX).is_file():
             read_object(name, local / INDEX)
-        kind = single or DiffusionPipeline.load_config(source, revision=revision).get("_class_name")
+        listed = {} if single else DiffusionPipeline.load_config(source, revision=revision)
+        kind = single or listed.get("_class_name")
         kind = kind if isinstance(kind, str) else "no pipeline class"
         family = FAMILIES.get(kind)
         if family is None:
             known = ", ".join(FAMILIES)
             raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
+        without = {**WITHOUT.get(kind, {}), **_left_out(family, listed)}
         variant = None
         hushed = quietly if row and row.embedded else nullcontext
         if local.is_dir():
             with hushed():  # the first look at a pipeline's class imports it, and that too may warn
                 pipeline_class = getattr(diffusers, kind)
-            check_listed(name, local, pipeline_class, WITHOUT.get(kind, {}))
-            variant = check_folder(name, local, WITHOUT.get(kind, {}))
+            check_listed(name, local, pipeline_class, without)
+            variant = check_folder(name, local, without)
         with hushed():
             if single:
                 beside = configuration_beside(local)
@@ -108,7 +115,7 @@ def load_model(
                     dtype=dtype,
                     use_safetensors=True,
                     trust_remote_code=False,
-                    **WITHOUT.get(kind, {}),
+                    **without,
                 )
     except UDPError:
         raise
@@ -137,7 +144,7 @@ def load_model(
         check_present(name, parts)
     pipeline.set_progress_bar_config(disable=True)
     with enough_memory(f"the model {name!r}", "A smaller model needs less."):
-        pipeline.to(device)
+        family.place(pipeline, device)
     try:
         model = family(name, pipeline)
     except (ValueError, AttributeError, KeyError, TypeError) as error:  # as a rule of a scheduler of another kind
@@ -149,6 +156,11 @@ def load_model(
         for module in model.modules:
             module.to(memory_format=torch.channels_last)  # 1.5 times faster convolutions on a CPU
     return model
+
+
+def _left_out(family: type[DiffusionModel], index: Mapping[str, Any]) -> dict[str, None]:
+    """The parts of a pipeline that its folder is without and may be; diffusers has to be told."""
+    return {part: None for part in family.optional_parts if index and not (index.get(part) or [None])[0]}
 
 
 def configuration_beside(file: Path) -> Path | None:

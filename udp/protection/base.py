@@ -18,7 +18,7 @@ from udp.progress import OnProgress, ignore_progress
 from udp.protection.budget import check_budget, to_8_bits, whole_levels
 from udp.protection.pgd import Direction
 from udp.protection.texture import texture_map
-from udp.settings import check_settings, check_text, for_model, setting
+from udp.settings import check_settings, check_text, setting
 from udp.tensors import resize, to_tensor
 
 # Above this many times the model's resolution, a perturbation is optimised on a coarser grid and enlarged.
@@ -91,7 +91,7 @@ class ProtectionMethod(abc.ABC):
         if our own result were wrong, `OutOfMemory`, and whatever `on_progress` raises to stop.
         """
         check_settings(self)
-        own = for_model(self, model.small) if model else self
+        own = model.suited(self) if model else self
         if own is not self:
             return own(photos, model, prompt, seed, on_progress, masks)
         if not photos:

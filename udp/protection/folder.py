@@ -20,7 +20,7 @@ from udp.protection.division import by_sets
 from udp.protection.methods import RandomNoise
 from udp.protection.output import OutputFolder, check_free
 from udp.protection.visibility import visibility
-from udp.settings import describe_settings, for_model, publish_settings
+from udp.settings import describe_settings, publish_settings
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Protection:
         left_out: Sequence[Text | str] = (),
     ) -> Protection:
         """Protect `photos`; raises what `ProtectionMethod.__call__` does."""
-        method = for_model(method, model.small)
+        method = model.suited(method)
         protected = by_sets(method, photos, model, prompt, seed, on_progress, masks)
         return cls(photos, protected, method, model.name, prompt, seed, left_out=left_out)
 
@@ -137,7 +137,7 @@ def protect_once(
     `folder` is one that `python -m udp attack --instance` reads too. Another method, seed, model or photo makes a new
     set. Raises `InvalidInput` if pictures of somebody else's lie in `folder`, and what `ProtectionMethod.__call__` does.
     """
-    method = for_model(method, model.small)
+    method = model.suited(method)
     key = digest({
         "method": [method.name, describe_settings(method)], "photos": photos_digest(photos), "prompt": prompt,
         "seed": seed, "weights": weights_digest(model.modules),

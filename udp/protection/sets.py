@@ -16,7 +16,7 @@ from udp.protection.base import ProtectionMethod, check_mask
 from udp.protection.division import divide, set_seed
 from udp.protection.folder import Protection, describe
 from udp.protection.output import OutputFolder, check_ready
-from udp.settings import check_settings, check_text, describe_settings, for_model
+from udp.settings import check_settings, check_text, describe_settings
 
 
 def protect_files(
@@ -35,7 +35,7 @@ def protect_files(
     the same bytes as one that was not. `masks` are files, one a photo or None. Raises `InvalidInput` if other pictures lie
     in `folder` and what `ProtectionMethod.__call__` raises, `UnreadablePhoto` if a file has changed since it was looked at.
     """
-    method = for_model(method, model.small)
+    method = model.suited(method)
     check_settings(method)
     check_text("the prompt", prompt)  # it goes into the manifest, whatever the method makes of it
     check_ready(folder, [file.path for file in photos.files])

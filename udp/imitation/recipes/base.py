@@ -14,11 +14,10 @@ from udp.errors import InvalidInput, NothingLearned
 from udp.models.base import Conditioning, DiffusionModel, side_by_side
 from udp.models.loss import DenoisingLoss
 from udp.models.memory import enough_memory
-from udp.models.timesteps import TimestepDistribution
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, Stage, ignore_progress
-from udp.settings import BySize, check_settings, for_model, setting
+from udp.settings import BySize, check_settings, setting
 from udp.tensors import to_tensor
 
 
@@ -129,7 +128,7 @@ class Recipe(abc.ABC):
         so arms of a comparison see the same draws; `watch` is shown the fine-tune after each step. Raises `InvalidInput`
         for bad settings, `NothingLearned` if the weights did not move, `OutOfMemory`.
         """
-        own = for_model(self, model.small)
+        own = model.suited(self)
         if own is not self:
             return own.fit(photos, model, prompt, seed, on_progress, arm, watch)
         check_settings(self)
@@ -143,7 +142,7 @@ class Recipe(abc.ABC):
             latents = torch.cat([model.encode(each) for each in seen])
         network, words = self.trainable(model, seed), self.words(model, prompt, seed)
         prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
-        timesteps = high_timesteps(self.first_timestep, model.schedule.usual_weights)
+        timesteps = model.schedule.usual_timesteps(self.first_timestep)
 
         def draw(of: torch.Tensor, count: int) -> torch.Tensor:
             chosen = torch.randperm(len(of), generator=generator)[:count]
@@ -184,12 +183,6 @@ class Recipe(abc.ABC):
         if not change > 0:
             raise NothingLearned(f"expected {self.name} to change the weights, got a relative change of {change:g}")
         return FineTuned(network, tuple(losses), change, words)
-
-
-def high_timesteps(first: float, weights: torch.Tensor) -> TimestepDistribution:
-    """Those of `weights` (T,) from the share `first` of T upwards; the high ones decide layout and subject."""
-    kept = torch.arange(len(weights)) >= round(first * len(weights))
-    return TimestepDistribution("high", weights * kept.float())
 
 
 def relative_change(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:

@@ -14,7 +14,7 @@ from udp.errors import InvalidInput
 from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned
 from udp.imitation.recipes.subject import SubjectRecipe
-from udp.models.adapters import ATTENTION, RANK, TEXT, WIDE, add_adapters
+from udp.models.adapters import RANK, SCOPES, TEXT, add_adapters
 from udp.models.base import DiffusionModel
 from udp.settings import BySize, preset, setting
 
@@ -31,7 +31,7 @@ class LoRA(SubjectRecipe):
 
     learning_rate: float | None = preset(SubjectRecipe, "learning_rate", BySize(4e-3, 1e-4))
     rank: int = setting(RANK, "rank of the adapters", 1, 64, 1)
-    scope: str = setting("wide", "layers with an adapter", choices=("wide", "attention"))
+    scope: str = setting("wide", "layers with an adapter", choices=SCOPES)
 
     name: ClassVar[str] = "lora"
     title: ClassVar[str] = "LoRA (adapters)"
@@ -40,7 +40,7 @@ class LoRA(SubjectRecipe):
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`. Raises `InvalidInput` if the U-Net has no layer of the scope."""
         network = model.copy_network(trainable=False)
-        add_adapters(network, WIDE if self.scope == "wide" else ATTENTION, self.rank, seed)
+        add_adapters(network, model.adapter_layers(self.scope), self.rank, seed)
         return network
 
     def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
@@ -86,10 +86,15 @@ class LoRA(SubjectRecipe):
         type(pipeline).save_lora_weights(
             tempfile.gettempdir(), **states, save_function=keep
         )  # it wants one that exists
+        if not tuned.model.has_kohya_names:
+            return found
         return found | {KOHYA_FILE: save(self._for_kohya(peft, len(tuned.model.texts)))}
 
     def save(self, tuned: FineTuned, folder: Path) -> Path:
         """Adapters alone: for `pipeline.load_lora_weights(folder)` of diffusers, and for AUTOMATIC1111, ComfyUI and kohya.
+
+        Of a transformer (SD3, FLUX) the file of diffusers alone, which AI-Toolkit writes too and ComfyUI reads: diffusers
+        has no names in kohya's manner for their layers.
 
         Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
         """

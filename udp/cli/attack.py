@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from udp.cli.common import (
     Ticker,
     add_common_flags,
+    add_trainer_flag,
     apply_preset,
+    apply_trainer,
     check_places,
     read_places,
     say,
@@ -49,6 +51,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--prompt", help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)"
     )
     add_setting_flags(parser, RECIPES)
+    add_trainer_flag(parser)
     add_trial_flags(parser)
     add_common_flags(parser)
 
@@ -56,6 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """`python -m udp attack`."""
     refuse_unused(options, RECIPES, [options.recipe])
+    apply_trainer(options, [options.recipe])
     apply_preset(PRESETS[options.preset], options)
     check_finished(options.instance)
     controls = options.instance / CONTROLS

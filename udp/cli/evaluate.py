@@ -10,7 +10,9 @@ from udp.cli.common import (
     RECIPE_PREFIX,
     Ticker,
     add_common_flags,
+    add_trainer_flag,
     apply_preset,
+    apply_trainer,
     called,
     check_places,
     names_of,
@@ -67,6 +69,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
     add_setting_flags(parser, RECIPES, RECIPE_PREFIX)
+    add_trainer_flag(parser)
     add_trial_flags(parser)
     add_common_flags(parser)
 
@@ -76,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
     names = names_of(options.recipes, RECIPES, "recipes")
     refuse_unused(options, METHODS, [options.method])
     refuse_unused(options, RECIPES, names, RECIPE_PREFIX)
+    apply_trainer(options, names, RECIPE_PREFIX)
     apply_preset(PRESETS[options.preset], options)
     reports = [options.out / name for name in ("report.html", "report.json")]
     check_places(options.out, folders=[options.out / "cells"], files=reports)

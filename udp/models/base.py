@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from udp.errors import InvalidInput
-from udp.models.adapters import ATTENTION, WIDE
+from udp.models.adapters import ATTENTION, LINEAR, WIDE
 from udp.models.recent import recall
 from udp.models.schedule import Schedule, schedule_of
 from udp.settings import Settings, for_model
@@ -55,6 +55,7 @@ class DiffusionModel(abc.ABC):
     has_kohya_names: ClassVar[bool] = True  # whether diffusers knows kohya's names of the network's layers
     attention_layers: ClassVar[tuple[str, ...]] = ATTENTION
     wide_layers: ClassVar[tuple[str, ...]] = WIDE
+    linear_layers: ClassVar[tuple[str, ...]] = LINEAR
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         self.name = name
@@ -86,6 +87,11 @@ class DiffusionModel(abc.ABC):
     def place(cls, pipeline: DiffusionPipeline, device: str) -> None:
         """Move a pipeline's parts to where they are to work."""
         pipeline.to(device)
+
+    @classmethod
+    def usual_dtype(cls, device: str) -> torch.dtype:
+        """Of the frozen base, unless another is asked for."""
+        return torch.float32
 
     def schedule_from(self, scheduler: SchedulerMixin) -> Schedule:
         """The schedule of the pipeline's scheduler; called before the subclass has set anything."""
@@ -135,7 +141,7 @@ class DiffusionModel(abc.ABC):
 
     def adapter_layers(self, scope: str) -> tuple[str, ...]:
         """Ends of the names of the layers that get an adapter; `scope` is one of `udp.models.adapters.SCOPES`."""
-        return self.wide_layers if scope == "wide" else self.attention_layers
+        return {"wide": self.wide_layers, "attention": self.attention_layers, "linear": self.linear_layers}[scope]
 
     @property
     def small(self) -> bool:

@@ -21,6 +21,7 @@ from udp.settings import check_text
 # Of the text, beside those of the picture: diffusers' trainers for both families adapt them alike.
 JOINT = (*ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
 FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
+MODULATION = ("norm1.linear", "norm1_context.linear")
 MOST_READ = 64  # prompts whose T5 states are kept: 4 MB each
 
 
@@ -37,6 +38,7 @@ class FlowTransformer(StableDiffusion):
     most_read: ClassVar[int]  # tokens that the T5 reads, as many as in its pipeline
     attention_layers: ClassVar[tuple[str, ...]] = JOINT
     wide_layers: ClassVar[tuple[str, ...]] = (*JOINT, *FEED_FORWARD)
+    linear_layers: ClassVar[tuple[str, ...]] = (*JOINT, *FEED_FORWARD, *MODULATION)
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         super().__init__(name, pipeline)
@@ -50,6 +52,11 @@ class FlowTransformer(StableDiffusion):
         """See `DiffusionModel.place`: the transformer and the autoencoder; the encoders come when they are needed."""
         getattr(pipeline, cls.network_part).to(device)
         pipeline.vae.to(device)
+
+    @classmethod
+    def usual_dtype(cls, device: str) -> torch.dtype:
+        """See `DiffusionModel.usual_dtype`: on a GPU what they are published in, which nothing is lost by."""
+        return torch.bfloat16 if device == "cuda" else torch.float32
 
     @property
     @abc.abstractmethod

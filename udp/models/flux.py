@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from diffusers import FluxPipeline, SchedulerMixin
 
-from udp.models.flow import FEED_FORWARD, JOINT, FlowTransformer
+from udp.models.flow import FEED_FORWARD, JOINT, MODULATION, FlowTransformer
 from udp.models.schedule import RectifiedFlow, Schedule
 
 # What diffusers' trainers tell a distilled network while it learns, which is also its pipeline's default.
 GUIDANCE = 3.5
 PATCH = 2  # latents a side of the patches that the network sees as one token
+SINGLE = ("proj_mlp", "proj_out")  # of the blocks in which text and picture share their weights
 Told = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -24,7 +25,8 @@ class Flux(FlowTransformer):
     texts: ClassVar[tuple[tuple[str, str], ...]] = (("tokenizer", "text_encoder"),)
     reader: ClassVar[tuple[str, str]] = ("tokenizer_2", "text_encoder_2")
     most_read: ClassVar[int] = 512
-    wide_layers: ClassVar[tuple[str, ...]] = (*JOINT, *FEED_FORWARD, "proj_mlp", "proj_out")
+    wide_layers: ClassVar[tuple[str, ...]] = (*JOINT, *FEED_FORWARD, *SINGLE)
+    linear_layers: ClassVar[tuple[str, ...]] = (*JOINT, *FEED_FORWARD, *SINGLE, *MODULATION, "norm.linear")
 
     @property
     def sampling(self) -> tuple[int, float]:

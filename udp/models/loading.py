@@ -35,6 +35,7 @@ from udp.models.checkpoint import (
     kind_of_file,
     read_object,
 )
+from udp.models.fitting import check_fits
 from udp.models.flux import Flux
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
@@ -61,17 +62,18 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 @functools.lru_cache(maxsize=2)
 def load_model(
-    name: str = "mini", dtype: torch.dtype = torch.float32, options: MemoryOptions | None = None
+    name: str = "mini", dtype: torch.dtype | None = None, options: MemoryOptions | None = None
 ) -> DiffusionModel:
     """A model by its row's name, a local diffusers folder or a Hub id, on the GPU if there is one.
 
-    `dtype`, float32 or bfloat16, is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it
-    is. float16 is refused: small gradients vanish in it, and the sign of zero protects nothing. `options` trade speed for
+    `dtype`, float32 or bfloat16, is that of the frozen base (default: float32, but what a family is published in on a GPU); what
+    a surrogate or fine-tune trains is float32 whatever it is. float16 is refused: small gradients vanish in it, and the sign of zero protects nothing. `options` trade speed for
     memory (default: what suits the device, see `udp.models.memory`). Weights come from safetensors only and no code of
     the repository runs. Raises `InvalidInput` for another `dtype`, and `ModelUnavailable` with the reason: unknown,
-    offline, gated, a kind of pipeline we do not know, or weights that are pickles; `OutOfMemory`.
+    offline, gated, a kind of pipeline we do not know, or weights that are pickles; `OutOfMemory`, before a download if the
+    row's arithmetic says so.
     """
-    if dtype not in DTYPES:
+    if dtype is not None and dtype not in DTYPES:
         raise InvalidInput(f"expected float32 or bfloat16 for {name!r}, got {dtype}: small gradients would vanish")
     row = MODELS.get(name)
     source, revision = (row.source, row.revision) if row else (place_of(name), None)
@@ -83,6 +85,8 @@ def load_model(
         kind = "checkpoint file" if is_file else "diffusers folder"
         raise ModelUnavailable(f"expected a {kind} {local.name!r} for {name!r}, got no such {kind.split()[1]}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if row:
+        check_fits(row, device)
     single = kind_of_file(name, local) if local.is_file() else ""
     try:
         if local.is_dir() and (local / INDEX).is_file():
@@ -94,6 +98,7 @@ def load_model(
         if family is None:
             known = ", ".join(FAMILIES)
             raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
+        dtype = dtype or family.usual_dtype(device)
         without = {**WITHOUT.get(kind, {}), **_left_out(family, listed)}
         variant = None
         hushed = quietly if row and row.embedded else nullcontext
@@ -151,6 +156,7 @@ def load_model(
         raise ModelUnavailable(
             f"expected the configurations of {name!r} to be those of a {kind}, got: {_first_line(error)}"
         ) from error
+    model.usual = {**model.usual, **(row.usual if row else {})}
     apply(model, default_options(device, bool(row and row.embedded)) if options is None else options)
     if device == "cpu":
         for module in model.modules:
@@ -194,6 +200,11 @@ def is_small(name: str) -> bool:
         return MODELS[name].small
     weights = _network_weights(Path(place_of(name)))
     return weights < SMALL_NETWORK if weights else load_model(name).small
+
+
+def usual_of(name: str) -> Mapping[str, Any]:
+    """`DiffusionModel.usual` as far as it is known before the model is loaded: what its row says."""
+    return MODELS[name].usual if name in MODELS else {}
 
 
 def taken_for_small(name: str) -> bool:

@@ -18,6 +18,7 @@ ORDER = (
     "settings",
     "progress",
     "decoding",
+    "captions",
     "photos",
     "photo_files",
     "tensors",

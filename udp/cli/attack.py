@@ -28,6 +28,7 @@ from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, Text
 from udp.models.loading import load_model
+from udp.photo_files import with_captions
 from udp.photos import Photo
 from udp.protection.output import CONTROLS, check_finished
 from udp.reports.trial import attack_manifest, check_attack_free, write_attack
@@ -79,6 +80,8 @@ def run(options: argparse.Namespace) -> None:
     check_places(options.out, options.instance, *arms.values(), folders=learned, files=files)
     check_attack_free(options.out)
     photos = {name: read_places([place]).photos for name, place in arms.items()}
+    if options.captions:
+        photos = {name: with_captions(found, options.captions) for name, found in photos.items()}
     recorded = recorded_originals(options.instance)
     if "clean" in photos:
         photos |= {str(arm): pair_up(photos["clean"], photos[arm], arm, recorded) for arm in CHANGED if arm in photos}

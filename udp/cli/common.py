@@ -149,6 +149,11 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(available_models())}, a local diffusers folder or a Hub id (default mini)",
     )
     parser.add_argument(
+        "--captions",
+        help="off, or a folder of captions called like the photos (default: those beside the photos, in .txt files, "
+        "metadata.jsonl or names of folders such as '10_sks person')",
+    )
+    parser.add_argument(
         "--seed",
         type=number_of(Trial, "seed"),
         default=0,

@@ -29,6 +29,7 @@ from udp.imitation.cleaning import CLEANINGS, parse_cleaning
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.models.loading import load_model
+from udp.photo_files import with_captions
 from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS
 from udp.protection.output import check_ready
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     reports = [options.out / name for name in ("report.html", "report.json")]
     check_places(options.out, folders=[options.out / "cells"], files=reports)
     check_ready(options.out / "protected", options.photos)
-    photos = read_places(options.photos).photos
+    photos = with_captions(read_places(options.photos).photos, options.captions)
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
     method = from_flags(METHODS[options.method], options)

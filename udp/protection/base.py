@@ -13,6 +13,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.memory import enough_memory
+from udp.models.prompts import prompts_of
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, ignore_progress
 from udp.protection.budget import check_budget, to_8_bits, whole_levels
@@ -60,12 +61,13 @@ class ProtectionMethod(abc.ABC):
         images: Sequence[torch.Tensor],
         limits: Sequence[torch.Tensor],
         model: DiffusionModel | None,
-        prompt: str,
+        prompt: str | Sequence[str],
         generator: torch.Generator,
         on_progress: OnProgress,
     ) -> list[torch.Tensor]:
         """A perturbation for each image, both (1, 3, H, W) in [0, 1] pixel units at the image's own working size.
 
+        `prompt` is what all of them are called, or each of them, if they have captions.
         `limits` bound the perturbations: tensors that broadcast to the images, in pixel units, at most the budget.
         """
 
@@ -104,6 +106,8 @@ class ProtectionMethod(abc.ABC):
             raise InvalidInput(f"expected a model for {self.name}, got None")
         if self.uses_model:
             model.check_prompt(prompt)
+            prompts = prompts_of(photos, model, prompt)
+            prompt = prompts if any(photo.caption for photo in photos) and model.takes_prompts else prompt
         if self.attacks_encoder_alone and not model.has_encoder:
             raise InvalidInput(
                 f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"

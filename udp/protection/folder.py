@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from udp.digests import digest, photos_digest, weights_digest
+from udp.digests import captioned_digest, digest, photos_digest, weights_digest
 from udp.files import finished, finishing, versions
 from udp.language import ENGLISH, Text
 from udp.models.base import DiffusionModel
@@ -77,6 +77,7 @@ class Protection:
         return [
             {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
              "size": list(before.size), "notes": list(map(ENGLISH.say, before.notes)),
+             **({"caption": before.caption} if before.caption else {}),
              **visibility(before, after)}
             for before, after in zip(self.originals, self.protected, strict=True)
         ]  # fmt: skip
@@ -139,7 +140,7 @@ def protect_once(
     """
     method = model.suited(method)
     key = digest({
-        "method": [method.name, describe_settings(method)], "photos": photos_digest(photos), "prompt": prompt,
+        "method": [method.name, describe_settings(method)], "photos": captioned_digest(photos), "prompt": prompt,
         "seed": seed, "weights": weights_digest(model.modules),
     })  # fmt: skip
     mark = folder / "key.txt"

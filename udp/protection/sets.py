@@ -52,7 +52,7 @@ def protect_files(
             [
                 made_by,
                 own,
-                [[photos.files[i].name, photos.files[i].file, photos.files[i].sha256, masked[i]] for i in part],
+                [_known_by(photos.files[i], masked[i]) for i in part],
             ]
         )
         for part, own in zip(sets, seeds, strict=True)
@@ -76,6 +76,11 @@ def protect_files(
     manifest = describe(method, model.name, prompt, seed, rows, photos.skipped, told)
     output.finish(manifest)
     return manifest
+
+
+def _known_by(file: PhotoFile, mask: str | None) -> list[str | None]:
+    """All of a photo that decides what becomes of it."""
+    return [file.name, file.file, file.sha256, mask, *([file.caption] if file.caption else [])]
 
 
 def check_masks(files: Sequence[PhotoFile], masks: Sequence[Path | None]) -> None:

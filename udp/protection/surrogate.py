@@ -86,6 +86,6 @@ class SurrogateMethod(DenoisingMethod):
             chosen = torch.randperm(len(run.images), generator=run.generator)[: PGDSettings.group_size].tolist()
             with torch.no_grad():
                 latents = run.look(len(chosen))([photo(index) for index in chosen])
-            return loss(network, latents, run.generator)
+            return loss.told(run.text_of([run.images[index] for index in chosen]))(network, latents, run.generator)
 
         return step_loss

@@ -14,20 +14,34 @@ from diffusers import (
     DDPMScheduler,
     DiffusionPipeline,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
     LDMPipeline,
     PNDMScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
     UNet2DModel,
     VQModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 import recipe.text
 from recipe.text import build_tokenizer
 
 SIDE = 32
+T5_LENGTH = 16
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
@@ -61,6 +75,35 @@ def conditional_unet(**changes: Any) -> UNet2DConditionModel:
         "attention_head_dim": 2,
     }
     return UNet2DConditionModel(**{**usual, **changes})
+
+
+def t5_tokenizer() -> T5TokenizerFast:
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,'-!?"
+    words = ("a", "photo", "of", "toy", "sks")
+    marks = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
+    pieces = [*((letter, -3.0) for letter in letters), *((f"▁{word}", -1.0) for word in words)]
+    return T5TokenizerFast(vocab=[*marks, *pieces], extra_ids=0, model_max_length=T5_LENGTH)
+
+
+def t5(words: T5TokenizerFast, width: int) -> T5EncoderModel:
+    return T5EncoderModel(T5Config(vocab_size=len(words), d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2))
+
+
+def autoencoder_16() -> AutoencoderKL:
+    """As SD3's and FLUX.1's: 16 channels, shifted, without layers of its own around the latents."""
+    return AutoencoderKL(
+        block_out_channels=(16, 16),
+        norm_num_groups=8,
+        mid_block_add_attention=False,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=16,
+        sample_size=SIDE,
+        scaling_factor=1.5305,
+        shift_factor=0.0609,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
 
 
 def unconditional_unet(side: int, channels: int) -> UNet2DModel:
@@ -123,6 +166,67 @@ def sdxl() -> DiffusionPipeline:
     )
 
 
+def sd3() -> DiffusionPipeline:
+    """As Stable Diffusion 3.5 is saved, with a block of double attention and one without."""
+    words, read = tokenizer(), t5_tokenizer()
+    return StableDiffusion3Pipeline(
+        vae=autoencoder_16(),
+        text_encoder=CLIPTextModelWithProjection(text_config(words, 32)),
+        tokenizer=words,
+        text_encoder_2=CLIPTextModelWithProjection(text_config(words, 64)),
+        tokenizer_2=tokenizer(),
+        text_encoder_3=t5(read, 96),
+        tokenizer_3=read,
+        transformer=SD3Transformer2DModel(
+            sample_size=SIDE // 2,
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=96,
+            caption_projection_dim=32,
+            pooled_projection_dim=96,
+            pos_embed_max_size=16,
+            dual_attention_layers=(0,),
+            qk_norm="rms_norm",
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )
+
+
+def sd3_without_t5() -> DiffusionPipeline:
+    """As people save Stable Diffusion 3 for small GPUs."""
+    parts = {**sd3().components, "text_encoder_3": None, "tokenizer_3": None}
+    return StableDiffusion3Pipeline(**parts)
+
+
+def flux(guidance_embeds: bool = True, dynamic: bool = True) -> DiffusionPipeline:
+    """As FLUX.1 [dev] is saved: told its guidance, and shifted by the size of the picture."""
+    words, read = tokenizer(), t5_tokenizer()
+    return FluxPipeline(
+        vae=autoencoder_16(),
+        text_encoder=CLIPTextModel(text_config(words, 32)),
+        tokenizer=words,
+        text_encoder_2=t5(read, 32),
+        tokenizer_2=read,
+        transformer=FluxTransformer2DModel(
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            pooled_projection_dim=32,
+            guidance_embeds=guidance_embeds,
+            axes_dims_rope=(4, 4, 8),
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0 if dynamic else 1.0, use_dynamic_shifting=dynamic),
+    )
+
+
+def schnell() -> DiffusionPipeline:
+    """As FLUX.1 [schnell] is saved: distilled to few steps, without guidance."""
+    return flux(guidance_embeds=False, dynamic=False)
+
+
 def ddpm() -> DiffusionPipeline:
     """As google/ddpm-cifar10-32 is saved: 32 px, linear betas."""
     return DDPMPipeline(unet=unconditional_unet(SIDE, 3), scheduler=DDPMScheduler())
@@ -145,15 +249,17 @@ def ldm_kl() -> DiffusionPipeline:
 
 
 PIPELINES: dict[str, Callable[[], DiffusionPipeline]] = {
-    builder.__name__: builder for builder in (sd1, sd2, sdxl, ddpm, ldm_vq, ldm_kl)
+    builder.__name__: builder for builder in (sd1, sd2, sdxl, sd3, flux, ddpm, ldm_vq, ldm_kl)
 }
+# Of an architecture that is there already.
+VARIANTS: dict[str, Callable[[], DiffusionPipeline]] = {"schnell": schnell, "sd3-without-t5": sd3_without_t5}
 
 
 def pipeline(name: str) -> DiffusionPipeline:
     """The tiny pipeline called `name`, the same weights every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return PIPELINES[name]()
+        return (PIPELINES | VARIANTS)[name]()
 
 
 def build(name: str, folder: Path) -> Path:

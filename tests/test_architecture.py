@@ -19,6 +19,7 @@ ORDER = (
     "settings",
     "progress",
     "decoding",
+    "captions",
     "photos",
     "photo_files",
     "tensors",

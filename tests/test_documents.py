@@ -26,7 +26,7 @@ DOCUMENTS = [
 TOPS = ("udp", "recipe", "benchmarks", "scripts", "examples", "tests", "docs", "app.py", "CONTRIBUTING.md", "README.md")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
-MODULE = re.compile(r"python3? -m\s+([\w.]+)(?: (\w+))?")
+MODULE = re.compile(r"python3? -m\s+([\w.]+)(?: (\w[\w-]*))?")
 SCRIPT = re.compile(r"\b(?:scripts|examples)/\w+(?:\.py)?\b")
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.families import SIDE, build
 from udp.errors import InvalidInput
 from udp.imitation.recipes import DreamBooth, LoRA, TextualInversion
-from udp.imitation.recipes.base import FineTuned, high_timesteps
+from udp.imitation.recipes.base import FineTuned
 from udp.imitation.recipes.lora import KOHYA_FILE
 from udp.models.base import DiffusionModel, side_by_side
 from udp.models.loading import load_model
@@ -151,7 +151,7 @@ def test_prior_preservation_keeps_the_class(sd1: DiffusionModel, photos: list[Ph
     assert prior.latents.shape[0] == 3 and prior.prompt == "a toy" and plain.prior(sd1, 0, print) is None
 
     def class_loss(tuned: FineTuned) -> float:
-        loss = DenoisingLoss(sd1, sd1.embed("a toy"), high_timesteps(0, torch.ones(1000)))
+        loss = DenoisingLoss(sd1, sd1.embed("a toy"), sd1.schedule.usual_timesteps())
         with torch.no_grad():
             return float(loss(tuned.network, prior.latents.repeat(8, 1, 1, 1), torch.Generator().manual_seed(5)))
 
@@ -197,7 +197,7 @@ def test_two_prompts_in_one_batch_predict_as_each_alone(folders: dict[str, Path]
 
 
 def test_first_timestep_leaves_the_low_ones_out(sd1: DiffusionModel, photos: list[Photo]) -> None:
-    drawn = high_timesteps(0.6, torch.ones(1000)).sample(500, torch.Generator().manual_seed(0))
+    drawn = sd1.schedule.usual_timesteps(0.6).sample(500, torch.Generator().manual_seed(0))
     assert 600 <= drawn.min() < 610 and 990 < drawn.max() <= 999
     low, high = (DreamBooth(steps=10, first_timestep=first).fit(photos, sd1, PROMPT) for first in (0.0, 0.9))
     assert low.losses != high.losses

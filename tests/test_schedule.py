@@ -7,10 +7,11 @@ import types
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers.training_utils import compute_density_for_timestep_sampling
 
 from udp.models.loss import DenoisingLoss
 from udp.models.schedule import Diffusion, Prediction, RectifiedFlow, Schedule, schedule_of
-from udp.models.timesteps import WEIGHTS, timestep_distribution
+from udp.models.timesteps import DENSITIES, WEIGHTS, FlowTimesteps, timestep_distribution
 
 KINDS = {
     "epsilon": DDPMScheduler(clip_sample=False),
@@ -127,9 +128,39 @@ def test_weights_are_functions_of_the_signal_share(schedule: Schedule) -> None:
     band = timestep_distribution("band", share).weights > 0
     assert share[band].min() >= 0.1 and share[band].max() <= 0.9
     assert torch.allclose(timestep_distribution("sqrt_alpha_bar", share).weights, share.sqrt())
-    usual = schedule.usual_weights
+    usual = schedule.usual_timesteps().weights
     assert len(usual) == len(schedule) and (usual > 0).all()
     assert usual.argmax().item() in range(400, 600) or usual.unique().tolist() == [1.0]
+
+
+def test_high_timesteps_are_those_above_a_share(schedule: Schedule) -> None:
+    drawn = schedule.usual_timesteps(0.6).sample(500, torch.Generator().manual_seed(0))
+    assert len(drawn) == 500 and drawn.min() >= 600 and drawn.max() > 850
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_flows_draw_timesteps_as_diffusers_trainers_do(name: str) -> None:
+    """The same numbers from the same generator, as the trainers' scripts turn them into timesteps; and the weights say how often."""
+    scheduler, flow = (
+        FlowMatchEulerDiscreteScheduler(shift=3.0),
+        schedule_of(FlowMatchEulerDiscreteScheduler(shift=3.0)),
+    )
+    ours = FlowTimesteps.of(name, torch.ones(1000, dtype=torch.bool))
+    drawn = ours.sample(20_000, torch.Generator().manual_seed(0))
+    density = compute_density_for_timestep_sampling(
+        name, 20_000, 0.0, 1.0, 1.29, generator=torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(flow.times[drawn], scheduler.timesteps[(density * 1000).long()])
+    share = torch.histc(drawn.float(), 20, 0, 1000) / len(drawn)
+    assert torch.allclose(share, ours.probabilities.view(20, 50).sum(1), atol=0.01)
+
+
+def test_a_flow_that_shifts_by_size_trains_unshifted_and_samples_shifted() -> None:
+    """As FLUX.1's trainer and pipeline do; the pipeline itself is compared with in `test_families.py`."""
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+    small, large = (RectifiedFlow(scheduler, tokens) for tokens in (256, 4096))
+    assert torch.equal(small.sigma, large.sigma) and torch.allclose(small.sigma, torch.arange(1, 1001) / 1000)
+    assert (small.sampler(8).times[1:] < large.sampler(8).times[1:]).all()
 
 
 def test_a_loss_sees_no_difference_between_schedules(schedule: Schedule) -> None:

@@ -25,6 +25,12 @@ def photos_digest(photos: Sequence[Photo]) -> str:
     return found.hexdigest()
 
 
+def captioned_digest(photos: Sequence[Photo]) -> str:
+    """`photos_digest`, or where there are captions, a digest of those as well."""
+    captions, found = [photo.caption for photo in photos], photos_digest(photos)
+    return digest([found, captions]) if any(captions) else found
+
+
 @torch.no_grad()
 def weights_digest(modules: Iterable[torch.nn.Module]) -> str:
     """A short name for a model's weights, so that results of a retrained model are not taken for the old one's."""

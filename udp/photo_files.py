@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from udp.captions import caption_of
 from udp.errors import InvalidInput, UnreadablePhoto
+from udp.files import typed_path
 from udp.language import ENGLISH, Text, text
 from udp.photos import (
     Photo,
@@ -24,6 +26,8 @@ from udp.photos import (
     shown_name,
     together,
 )
+
+Captioned = TypeVar("Captioned", Photo, "PhotoFile")
 
 
 class Named(Protocol):
@@ -40,12 +44,13 @@ class Named(Protocol):
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A photo that can be read: its name among the others of its set, size in pixels, and the SHA-256 of its file."""
+    """A photo that can be read: its name among the others of its set, size in pixels, the SHA-256 of its file, its caption."""
 
     path: Path
     name: str
     size: tuple[int, int]
     sha256: str
+    caption: str = ""
 
     @property
     def file(self) -> str:
@@ -56,7 +61,7 @@ class PhotoFile:
         """The photo. Raises `UnreadablePhoto` if its file is gone, or another than when it was looked at."""
         if not self.path.is_file() or file_digest(self.path) != self.sha256:
             raise UnreadablePhoto(text("unreadable.changed", name=self.file))
-        return replace(read_photo(self.path), name=self.name)
+        return replace(read_photo(self.path), name=self.name, caption=self.caption)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def survey_files(paths: Sequence[Path], others: Sequence[Text | str] = ()) -> Ph
     for path in paths:
         try:
             photo = read_photo(path)
-            found.append(PhotoFile(path, photo.name, photo.size, file_digest(path)))
+            found.append(PhotoFile(path, photo.name, photo.size, file_digest(path), photo.caption))
         except UnreadablePhoto as error:
             errors.append(error)
     if not found:
@@ -96,6 +101,26 @@ def survey_files(paths: Sequence[Path], others: Sequence[Text | str] = ()) -> Ph
     names = own_names(file.name for file in found)
     files = tuple(replace(file, name=name) for file, name in zip(found, names, strict=True))
     return PhotoFiles(files, (*(error.said for error in errors), *others))
+
+
+def with_captions(photos: Sequence[Captioned], place: str | Path | None) -> list[Captioned]:
+    """The same with the captions that lie in the folder `place` and are called like them; without any for "off".
+
+    None leaves them as they are. Raises `InvalidInput` if `place` is no folder, or has no caption for any of them.
+    """
+    if place is None:
+        return list(photos)
+    if str(place) == "off":
+        return [replace(photo, caption="") for photo in photos]
+    folder = typed_path(place)
+    if not folder.is_dir():
+        raise InvalidInput(f"expected a folder of captions, or off, got {str(place)!r}")
+    found = [replace(photo, caption=caption_of(folder / f"{photo.name}.png")) for photo in photos]
+    if not any(photo.caption for photo in found):
+        raise InvalidInput(
+            f"expected captions called like the photos in {str(place)!r}, such as {photos[0].name}.txt, got none"
+        )
+    return found
 
 
 def find_masks(

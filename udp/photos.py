@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from udp.captions import caption_of, captions_beside, repeated_folders
 from udp.decoding import (
     APPLE_DOUBLE,
     RAW_SUFFIXES,
@@ -58,7 +59,7 @@ class Photo:
 
     `pixels` is uint8 (H, W, 3), upright and in the colour space of `icc_profile` (None means sRGB); `alpha` is uint8
     (H, W) or None and is carried along untouched; `notes` say what was converted on loading, for the user to read.
-    `file` is the name of the file that it was read from.
+    `file` is the name of the file that it was read from, and `caption` what lies beside it says that it shows, or nothing.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Photo:
     icc_profile: bytes | None = None
     notes: tuple[Text, ...] = ()
     file: str = ""
+    caption: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -99,7 +101,7 @@ def read_photo(path: str | Path) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of metadata and size: both are looked at here
             image = open_picture(path, lambda width, height: _check_size(name, width, height))
-            return Photo(Path(name).stem, *to_rgb(image), name)
+            return Photo(Path(name).stem, *to_rgb(image), name, caption_of(path))
     except UnreadablePhoto:
         raise
     except Image.DecompressionBombError:
@@ -198,7 +200,8 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
     """The image files directly in `folder` (or the one file it names), by name, and a sentence for each other file.
 
     A file is an image by its first bytes, or if it is called like one, so that a damaged photo is not overlooked. Hidden
-    files and what we write ourselves are passed over without a word. Raises `InvalidInput` if there is none.
+    files, captions and what we write ourselves are passed over without a word. Of a folder that holds kohya's repeated ones
+    alone ("10_sks person"), the images in those. Raises `InvalidInput` if there is none.
     """
     folder = typed_path(folder)
     try:
@@ -210,6 +213,22 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
     if not is_folder:
         what = "which is neither" if found_any else "which does not exist"
         raise InvalidInput(f"expected a folder of photos or an image file, got {str(folder)[:200]!r}, {what}")
+    found, others, below = _sorted_out(folder)
+    for place in () if found else repeated_folders(folder):
+        inside = _sorted_out(place)
+        found, others = [*found, *inside[0]], [*others, *inside[1]]
+    captions = captions_beside(found)
+    others = [text("unreadable.other", name=shown_name(path)) for path in others if path.name not in captions]
+    if not found:
+        inside = f"got subfolders alone ({together(below)}): give one of them" if below else "got none"
+        raise InvalidInput(
+            f"expected image files in {str(folder)!r}, {inside if not others else 'got other files alone'}"
+        )
+    return found, tuple(others)
+
+
+def _sorted_out(folder: Path) -> tuple[list[Path], list[Path], list[str]]:
+    """The images directly in `folder`, the files that are neither those nor ours, and what its folders are called."""
     found, others, below = [], [], []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -217,13 +236,8 @@ def look_into(folder: str | Path) -> tuple[list[Path], tuple[Text, ...]]:
         elif called_or_is_picture(path):
             found.append(path)
         elif not path.name.startswith(".") and path.name.lower() not in QUIET:
-            others.append(text("unreadable.other", name=shown_name(path)))
-    if not found:
-        inside = f"got subfolders alone ({together(below)}): give one of them" if below else "got none"
-        raise InvalidInput(
-            f"expected image files in {str(folder)!r}, {inside if not others else 'got other files alone'}"
-        )
-    return found, tuple(others)
+            others.append(path)
+    return found, others, below
 
 
 def called_or_is_picture(path: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from udp.errors import InvalidInput
@@ -129,19 +130,19 @@ def explain(item: dataclasses.Field) -> str:
     return f"{help}; {blank(item):g} is the model's own, {values}"
 
 
-def for_model(settings: Settings, small: bool) -> Settings:
-    """`settings` with what suits the model's size where a field is None; the same object if there is none.
+def for_model(settings: Settings, small: bool, usual: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """`settings` with what suits the model where a field is None; the same object if there is none.
 
-    `small` is `DiffusionModel.small`.
+    `small` is `DiffusionModel.small`, and `usual` `DiffusionModel.usual`, which goes before what suits its size.
     """
     found = {}
     for item in dataclasses.fields(settings):
         sizes = by_size(item)
         if sizes is None or getattr(settings, item.name) is not None:
             continue
-        if sizes.unless and getattr(settings, sizes.unless[0]) == sizes.unless[1]:
+        if sizes.unless and found.get(sizes.unless[0], getattr(settings, sizes.unless[0])) == sizes.unless[1]:
             sizes = sizes.unless[2]
-        found[item.name] = sizes.of(small)
+        found[item.name] = usual.get(item.name, sizes.of(small))
     return dataclasses.replace(settings, **found) if found else settings
 
 

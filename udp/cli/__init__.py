@@ -1,4 +1,5 @@
-"""The command line: `udp protect ...`, `protect-many ...`, `attack ...`, `evaluate ...`, `app` and `deploy ...`, also as `python -m udp`.
+"""The command line: `udp protect ...`, `protect-many ...`, `attack ...`, `evaluate ...`, `check-model ...`, `app` and
+`deploy ...`, also as `python -m udp`.
 
 A command is a module here with `add_flags` and `run`, imported when it is asked for. Flags are made from the dataclass
 fields of methods and recipes (`udp.cli.flags`), so a new method has its flags at once.
@@ -19,6 +20,7 @@ COMMANDS = {
     "protect-many": "protect many sets by many processes, see docs/scale.md",
     "attack": "fine-tune on protected, clean and random-noise photos and compare",
     "evaluate": "protect, then try recipes x cleanings and write a report",
+    "check-model": "protect and attack a small set on a model, and check that it works here",
     "app": "start the web interface",
     "deploy": "put the app on Hugging Face Spaces, see docs/owners.md",
 }
@@ -39,18 +41,18 @@ def build_parser(arguments: list[str] | None = None) -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; bad input ends with a message and exit code 2."""
+    """Run a command; bad input ends with a message and exit code 2, a check that failed with 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         # The help and mistakes in the flags end this first reading, in a fraction of a second.
         with contextlib.suppress(Exception), placeholders():
             build_parser(arguments).parse_args(arguments)
         options = build_parser(arguments).parse_args(arguments)
-        options.run(options)
+        failed = options.run(options)
     except UDPError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
-    return 0
+    return int(bool(failed))

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from udp.cli.common import (
     Ticker,
     add_common_flags,
+    add_trainer_flag,
     apply_preset,
+    apply_trainer,
     check_places,
     read_places,
     say,
@@ -26,6 +28,7 @@ from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.language import ENGLISH, Text
 from udp.models.loading import load_model
+from udp.photo_files import with_captions
 from udp.photos import Photo
 from udp.protection.output import CONTROLS, check_finished
 from udp.reports.trial import attack_manifest, check_attack_free, write_attack
@@ -49,6 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--prompt", help="prompt of the generated pictures (default: --instance-prompt, or else the preset's)"
     )
     add_setting_flags(parser, RECIPES)
+    add_trainer_flag(parser)
     add_trial_flags(parser)
     add_common_flags(parser)
 
@@ -56,6 +60,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """`python -m udp attack`."""
     refuse_unused(options, RECIPES, [options.recipe])
+    apply_trainer(options, [options.recipe])
     apply_preset(PRESETS[options.preset], options)
     check_finished(options.instance)
     controls = options.instance / CONTROLS
@@ -75,6 +80,8 @@ def run(options: argparse.Namespace) -> None:
     check_places(options.out, options.instance, *arms.values(), folders=learned, files=files)
     check_attack_free(options.out)
     photos = {name: read_places([place]).photos for name, place in arms.items()}
+    if options.captions:
+        photos = {name: with_captions(found, options.captions) for name, found in photos.items()}
     recorded = recorded_originals(options.instance)
     if "clean" in photos:
         photos |= {str(arm): pair_up(photos["clean"], photos[arm], arm, recorded) for arm in CHANGED if arm in photos}

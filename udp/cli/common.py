@@ -16,6 +16,8 @@ from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.files import probe
 from udp.imitation.prompts import PRESETS, Preset
+from udp.imitation.recipes import LoRA
+from udp.imitation.recipes.trainers import TRAINERS
 from udp.language import ENGLISH
 from udp.models.encoders import PUBLISHED, STUDENT
 from udp.models.registry import available_models
@@ -23,6 +25,7 @@ from udp.photo_files import PhotoFiles, survey
 from udp.photos import PhotoSet, gather
 from udp.progress import Progress, TimeLeft
 from udp.protection.output import check_apart
+from udp.settings import describe_settings
 
 RECIPE_PREFIX = "recipe-"
 
@@ -141,6 +144,26 @@ def apply_preset(preset: Preset, options: argparse.Namespace) -> None:
             setattr(options, name, value)
 
 
+def add_trainer_flag(parser: argparse.ArgumentParser) -> None:
+    """LoRA with the defaults of a public trainer."""
+    parser.add_argument(
+        "--trainer",
+        choices=tuple(TRAINERS),
+        help="LoRA with the published defaults of a public trainer where no flag is given",
+    )
+
+
+def apply_trainer(options: argparse.Namespace, recipes: Sequence[str], prefix: str = "") -> None:
+    """Fill in the trainer's values where a flag was left out. Raises `InvalidInput` if no recipe is LoRA."""
+    if not options.trainer:
+        return
+    if set(recipes) != {LoRA.name}:
+        raise InvalidInput(f"expected --trainer with {LoRA.name} alone, got it with {', '.join(recipes)}")
+    for name, value in describe_settings(TRAINERS[options.trainer]).items():
+        if getattr(options, prefix + name) is None:
+            setattr(options, prefix + name, value)
+
+
 def names_of(text: str, registry: Mapping[str, object], kind: str) -> list[str]:
     """The names in `text`, separated by commas. Raises `InvalidInput` for one that `registry` lacks."""
     names = [name.strip() for name in text.split(",")]
@@ -161,6 +184,11 @@ def add_common_flags(parser: argparse.ArgumentParser) -> None:
         default="mini",
         help=f"{', '.join(available_models())}, a local diffusers folder or a Hub id (default mini); for attacks on encoders also "
         f"an autoencoder alone: {STUDENT}, {', '.join(PUBLISHED)} or a folder",
+    )
+    parser.add_argument(
+        "--captions",
+        help="off, or a folder of captions called like the photos (default: those beside the photos, in .txt files, "
+        "metadata.jsonl or names of folders such as '10_sks person')",
     )
     parser.add_argument(
         "--seed",

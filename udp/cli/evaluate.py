@@ -10,7 +10,9 @@ from udp.cli.common import (
     RECIPE_PREFIX,
     Ticker,
     add_common_flags,
+    add_trainer_flag,
     apply_preset,
+    apply_trainer,
     called,
     check_places,
     names_of,
@@ -27,11 +29,11 @@ from udp.imitation.cleaning import CLEANINGS, parse_cleaning
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
 from udp.models.loading import load_model
+from udp.photo_files import with_captions
 from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS
 from udp.protection.output import check_ready
 from udp.reports.lab import lab_manifest, table, write_lab
-from udp.settings import for_model
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +70,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attack-model", help="attack another model than the one protected with (transfer)")
     add_setting_flags(parser, METHODS)
     add_setting_flags(parser, RECIPES, RECIPE_PREFIX)
+    add_trainer_flag(parser)
     add_trial_flags(parser)
     add_common_flags(parser)
 
@@ -77,11 +80,12 @@ def run(options: argparse.Namespace) -> None:
     names = names_of(options.recipes, RECIPES, "recipes")
     refuse_unused(options, METHODS, [options.method])
     refuse_unused(options, RECIPES, names, RECIPE_PREFIX)
+    apply_trainer(options, names, RECIPE_PREFIX)
     apply_preset(PRESETS[options.preset], options)
     reports = [options.out / name for name in ("report.html", "report.json")]
     check_places(options.out, folders=[options.out / "cells"], files=reports)
     check_ready(options.out / "protected", options.photos)
-    photos = read_places(options.photos).photos
+    photos = with_captions(read_places(options.photos).photos, options.captions)
     cleanings = [parse_cleaning(name).name for name in options.cleaning.split(",")]
     recipes = [from_flags(RECIPES[name], options, RECIPE_PREFIX) for name in names]
     method = from_flags(METHODS[options.method], options)
@@ -90,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
     )
     model, ticker = load_model(options.model), Ticker()
     attacker = load_model(options.attack_model) if options.attack_model else model
-    method = for_model(method, model.small)
+    method = model.suited(method)
     for recipe in recipes:
         recipe.check_prompts(attacker, options.prompt, options.prompt)
     pretrained = pretrained_from(options)

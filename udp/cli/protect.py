@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 from udp.cli.common import Ticker, add_common_flags, apply_preset, say, survey_places, unwritable
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.files import typed_path
 from udp.imitation.prompts import PRESETS
 from udp.models.loading import load_model
-from udp.photo_files import find_masks
+from udp.photo_files import find_masks, with_captions
 from udp.protection.methods import METHODS
 from udp.protection.output import check_ready
 from udp.protection.sets import protect_files
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     apply_preset(PRESETS[options.preset], options)
     check_ready(options.out, options.photos)
     photos = survey_places(options.photos)
+    photos = replace(photos, files=tuple(with_captions(photos.files, options.captions)))
     method = from_flags(METHODS[options.method], options)
     masks = find_masks(options.mask, photos.files, say) if options.mask else None
     model, ticker = load_model(options.model), Ticker()

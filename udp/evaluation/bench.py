@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from udp.digests import digest, photos_digest, weights_digest
+from udp.digests import captioned_digest, digest, weights_digest
 from udp.errors import InvalidInput, NothingLearned
 from udp.evaluation.arms import Arm, Report, make_report
 from udp.evaluation.cells import Store, base_name, cell_name
@@ -25,7 +25,7 @@ from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
-from udp.settings import describe_settings, for_model
+from udp.settings import describe_settings
 
 # Of a fine-tune that is still learning: when, as shares of its steps, and in how many sampling steps a picture is made.
 GLIMPSES, GLIMPSE_STEPS = (1 / 3, 2 / 3), 8
@@ -153,7 +153,7 @@ class Cells:
     @functools.cached_property
     def _fingerprint(self) -> dict[str, Any]:
         trial = {key: value for key, value in describe_settings(self.trial).items() if key not in ("seeds", "cleaning")}
-        photos = {name: photos_digest(photos) for name, photos in self.arms.items()}
+        photos = {name: captioned_digest(photos) for name, photos in self.arms.items()}
         return {
             "trial": trial,
             "photos": photos,
@@ -212,6 +212,12 @@ def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, 
     Raises `InvalidInput` if clean photos are asked for and there are none.
     """
     found = {name: [flattened(photo) for photo in photos] for name, photos in arms.items()}
+    clean = arms.get("clean", ())
+    for name, photos in found.items():  # a protected photo is published with the caption of the original
+        if len(photos) == len(clean):
+            found[name] = [
+                replace(photo, caption=photo.caption or own.caption) for photo, own in zip(photos, clean, strict=True)
+            ]
     if trial.unprotected_share > 0:
         clean = arms.get("clean")
         if clean is None or any(len(photos) != len(clean) for photos in arms.values()):
@@ -240,7 +246,7 @@ def run_trial(
     this very trial is not made again. With `filmstrip` progress shows what each arm has learned so far. Raises
     `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
-    recipe, trial = for_model(recipe, model.small), for_model(trial or Trial(), model.small)
+    recipe, trial = model.suited(recipe), model.suited(trial or Trial())
     trial.check()
     if not arms:
         raise InvalidInput("expected at least one arm of photos, got none")

@@ -19,7 +19,6 @@ from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 from udp.progress import OnProgress, ignore_progress, span
-from udp.settings import for_model
 
 DEFAULT_CLEANINGS = ("none", "jpeg75", "half")
 
@@ -75,9 +74,9 @@ class Lab:
         `stage`. Raises `InvalidInput` for bad settings, `NothingLearned` if a fine-tune changed nothing, and whatever
         `on_progress` raises to stop.
         """
-        cleanings, small = self._check(), self.model.small
-        recipes = tuple(for_model(recipe, small) for recipe in self.recipes)
-        return replace(self, recipes=recipes, trial=for_model(self.trial, small))._run(cleanings, store, on_progress)
+        cleanings = self._check()
+        recipes, trial = tuple(map(self.model.suited, self.recipes)), self.model.suited(self.trial)
+        return replace(self, recipes=recipes, trial=trial)._run(cleanings, store, on_progress)
 
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
         count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)

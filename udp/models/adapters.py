@@ -27,16 +27,19 @@ WIDE = (
 )
 TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
 RANK = 16
+# Every linear layer of the attention blocks, as kohya's trainer adapts them.
+LINEAR = (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
+SCOPES = ("wide", "attention", "linear")
 
 
-def add_adapters(module: torch.nn.Module, targets: Sequence[str], rank: int, seed: int) -> None:
+def add_adapters(module: torch.nn.Module, targets: Sequence[str], rank: int, seed: int, alpha: float = 0.0) -> None:
     """Put an adapter on every layer of `module` that is named in `targets`; they alone get `requires_grad`.
 
-    They are float32 whatever the layer's dtype, and begin at zero effect. Raises `InvalidInput` if there is no such layer.
+    What they add is scaled by `alpha` / `rank`, by 1 if `alpha` is 0. They are float32 whatever the layer's dtype, and begin at zero effect. Raises `InvalidInput` if there is no such layer.
     """
     from peft import LoraConfig, inject_adapter_in_model  # seconds to import, and few runs need it
 
-    config = LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=list(targets))
+    config = LoraConfig(r=rank, lora_alpha=alpha or rank, init_lora_weights="gaussian", target_modules=list(targets))
     # peft draws the adapters' start from torch's global state: fork it, so that the seed decides and nobody else
     # sees the change.
     with torch.random.fork_rng(devices=[]):

@@ -40,7 +40,7 @@ class AutoencoderAlone(LatentDiffusionModel):
     def __init__(self, name: str, vae: AutoencoderTiny | AutoencoderKL) -> None:
         self.name, self.vae, self.modules = name, vae, (vae,)
         self.pipeline = self.network = self.schedule = None
-        self.autocast, self._prompts, self._lock = False, {}, threading.Lock()
+        self.autocast, self.usual, self._prompts, self._lock = False, {}, {}, threading.Lock()
 
     @property
     def resolution(self) -> int:

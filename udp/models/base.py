@@ -10,18 +10,20 @@ import abc
 import contextlib
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from udp.errors import InvalidInput
+from udp.models.adapters import ATTENTION, LINEAR, WIDE
 from udp.models.recent import recall
-from udp.models.schedule import schedule_of
+from udp.models.schedule import Schedule, schedule_of
+from udp.settings import Settings, for_model
+from udp.tensors import fit_square
 
 if TYPE_CHECKING:  # seconds to import: whoever has a pipeline has paid for it
-    from diffusers import DiffusionPipeline
-from udp.tensors import fit_square
+    from diffusers import DiffusionPipeline, SchedulerMixin
 
 # Networks with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
 SMALL_NETWORK = 100_000_000
@@ -41,7 +43,8 @@ def side_by_side(parts: Sequence[tuple[Conditioning, int]]) -> Conditioning:
 class DiffusionModel(abc.ABC):
     """A frozen base model. Nothing here changes its weights: surrogates and fine-tunes work on copies (`copy_network`).
 
-    `resolution` is the square side in pixels that its network was trained on, `modules` are all of its frozen parts.
+    `resolution` is the square side in pixels that its network was trained on, `modules` are all of its frozen parts, `usual`
+    its own values of settings that are left to it, by the name of the field.
     """
 
     pipelines: ClassVar[tuple[str, ...]]  # `_class_name`s of model_index.json that this family loads
@@ -49,6 +52,11 @@ class DiffusionModel(abc.ABC):
     has_encoder: ClassVar[bool] = True  # whether latents differ from pixels
     has_network: ClassVar[bool] = True  # whether it denoises, and can be trained
     network_part: ClassVar[str] = "unet"  # what its pipeline calls the network that denoises
+    optional_parts: ClassVar[tuple[str, ...]] = ()  # of the pipeline, that people leave out to save memory
+    has_kohya_names: ClassVar[bool] = True  # whether diffusers knows kohya's names of the network's layers
+    attention_layers: ClassVar[tuple[str, ...]] = ATTENTION
+    wide_layers: ClassVar[tuple[str, ...]] = WIDE
+    linear_layers: ClassVar[tuple[str, ...]] = LINEAR
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         self.name = name
@@ -57,8 +65,9 @@ class DiffusionModel(abc.ABC):
         self.modules = tuple(m for m in pipeline.components.values() if isinstance(m, torch.nn.Module))
         for module in self.modules:
             module.requires_grad_(False).eval()
-        self.schedule = schedule_of(pipeline.scheduler)
+        self.schedule = self.schedule_from(pipeline.scheduler)
         self.autocast = False
+        self.usual: Mapping[str, Any] = {}
         self._prompts: dict[str, Conditioning] = {}
         self._lock = threading.Lock()
 
@@ -82,6 +91,24 @@ class DiffusionModel(abc.ABC):
                 f"expected a model that can be fine-tuned and sampled from, got the autoencoder {self.name!r} alone"
             )
 
+    @classmethod
+    def place(cls, pipeline: DiffusionPipeline, device: str) -> None:
+        """Move a pipeline's parts to where they are to work."""
+        pipeline.to(device)
+
+    @classmethod
+    def usual_dtype(cls, device: str) -> torch.dtype:
+        """Of the frozen base, unless another is asked for."""
+        return torch.float32
+
+    def schedule_from(self, scheduler: SchedulerMixin) -> Schedule:
+        """The schedule of the pipeline's scheduler; called before the subclass has set anything."""
+        return schedule_of(scheduler)
+
+    def suited(self, settings: Settings) -> Settings:
+        """`settings` with what suits this model where a field is left to it; the same object if there is none."""
+        return for_model(settings, self.small, self.usual)
+
     def check_prompt(self, prompt: str) -> None:  # noqa: B027, a model without prompts takes any
         """Raise `InvalidInput` if the text encoders would not see all of `prompt`."""
 
@@ -104,8 +131,25 @@ class DiffusionModel(abc.ABC):
 
     @property
     def feature_layer(self) -> torch.nn.Module:
-        """The part of `network` whose output, (N, D, h, w), tells pictures apart."""
+        """The part of `network` whose output tells pictures apart."""
         return self.network.mid_block
+
+    def feature_map(self, output: Any) -> torch.Tensor:
+        """What `feature_layer` returns as (N, D, h, w)."""
+        return output
+
+    @property
+    def guidance_distilled(self) -> bool:
+        """Whether its network is told how much guidance it is to give, and gives it in one pass."""
+        return False
+
+    def told_guidance(self, conditioning: Conditioning, guidance: float) -> Conditioning:
+        """`conditioning` with that much guidance, for a network that is told it."""
+        return conditioning
+
+    def adapter_layers(self, scope: str) -> tuple[str, ...]:
+        """Ends of the names of the layers that get an adapter; `scope` is one of `udp.models.adapters.SCOPES`."""
+        return {"wide": self.wide_layers, "attention": self.attention_layers, "linear": self.linear_layers}[scope]
 
     @property
     def small(self) -> bool:
@@ -138,7 +182,7 @@ class DiffusionModel(abc.ABC):
         pipeline._internal_dict = copy.deepcopy(self.pipeline._internal_dict)
         pipeline.register_modules(**{**self.pipeline.components, **parts})
         other = type(self)(self.name, pipeline)
-        other.autocast = self.autocast
+        other.autocast, other.usual = self.autocast, self.usual
         return other
 
     def with_network(self, network: torch.nn.Module) -> DiffusionModel:
@@ -213,21 +257,21 @@ class DiffusionModel(abc.ABC):
         """Pictures (N, 3, S, S) in [0, 1], one a seed; the same seed starts from the same noise whatever the weights.
 
         Classifier-free guidance (Ho & Salimans 2022) where the model takes prompts and `guidance` exceeds 1, rescaled by
-        `guidance_rescale`.
+        `guidance_rescale`; a network that is told its guidance needs no second pass.
         `on_step(done, total)` is called after each step.
         """
         sampler = self.schedule.sampler(steps)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = [torch.randn((1, *self.latent_shape), generator=generator) for generator in generators]
         latents = sampler.start(torch.cat(noise).to(self.device))
-        guided = self.takes_prompts and guidance > 1
-        text = self.embed(prompt)
-        if guided:
+        steered = self.takes_prompts and guidance > 1 and not self.guidance_distilled
+        text = self.told_guidance(self.embed(prompt), guidance)
+        if steered:
             text = side_by_side([(text, len(seeds)), (self.embed_nothing(), len(seeds))])
         total = len(sampler.times)
         for index, time in enumerate(sampler.times):
             noisy = sampler.scaled(latents, time)
-            if guided:
+            if steered:
                 # One batch for both: half as many weights to read, and to round to bfloat16, in each step.
                 both = self.denoise(network, torch.cat([noisy, noisy]), time.expand(2 * len(seeds)), text)
                 prediction = self.guide(*both.chunk(2), guidance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import string
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -41,15 +42,20 @@ class LatentDiffusionModel(DiffusionModel):
         autoencoder's latents before quantisation, which is what latent diffusion trains on.
         """
         if isinstance(self.vae, AutoencoderTiny):
-            return encode_tiny(self.vae, pixels) * self.vae.config.scaling_factor
+            return (encode_tiny(self.vae, pixels) - self._shift) * self.vae.config.scaling_factor
         encoded = self.vae.encode(pixels * 2 - 1)
         latents = encoded.latent_dist.mean if isinstance(self.vae, AutoencoderKL) else encoded.latents
-        return latents * self.vae.config.scaling_factor
+        return (latents - self._shift) * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Scaled latents to pixels (N, 3, S, S) in [0, 1], differentiable."""
-        pixels = self.vae.decode(latents / self.vae.config.scaling_factor).sample
+        pixels = self.vae.decode(latents / self.vae.config.scaling_factor + self._shift).sample
         return (pixels / 2 + 0.5).clamp(0, 1)
+
+    @property
+    def _shift(self) -> float:
+        """What is taken from latents before they are scaled; 0 but for SD3 and FLUX."""
+        return self.vae.config.get("shift_factor") or 0.0
 
     def encoder_features(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """What the encoder makes of (N, 3, S, S) in [0, 1] at every resolution below the pixels' own, differentiable."""
@@ -83,6 +89,35 @@ def most_tokens(tokenizer: Any, encoder: torch.nn.Module) -> int:
     return min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
 
 
+def check_read(tokenizers: Sequence[Any], prompt: str) -> None:
+    """Raise `InvalidInput` if `prompt` has a mark in it that ends or begins a text for one of `tokenizers`."""
+    for mark in (mark for tokenizer in tokenizers for mark in (tokenizer.bos_token, tokenizer.eos_token)):
+        if mark and mark in prompt:
+            raise InvalidInput(f"expected a prompt without {mark!r}, at which the model stops to read, got {prompt!r}")
+
+
+def check_length(tokenizer: Any, length: int, prompt: str) -> None:
+    """Raise `InvalidInput` if `prompt` has more tokens than `length`, the marks of a text among them."""
+    ids, marks = tokenizer(prompt, verbose=False).input_ids, tokenizer.num_special_tokens_to_add()
+    if len(ids) > length:
+        kept = tokenizer.decode(ids[: length - 1], skip_special_tokens=True)
+        raise InvalidInput(
+            f"expected a prompt of at most {length - marks} tokens for this model, got {len(ids) - marks}: all after "
+            f"{kept!r} would be lost, so shorten it"
+        )
+
+
+def check_letters(tokenizers: Sequence[Any], prompt: str) -> None:
+    """Raise `InvalidInput` if a letter of `prompt` is known to none of `tokenizers`."""
+    # Plain punctuation means nothing to a model that lacks it.
+    letters = dict.fromkeys(sign for sign in prompt if not (sign.isspace() or sign in string.punctuation))
+    if unknown := [letter for letter in letters if not any(_knows(tokenizer, letter) for tokenizer in tokenizers)]:
+        raise InvalidInput(
+            f"expected a prompt in letters and signs that this model reads, got {''.join(unknown[:10])!r} in {prompt!r}: the "
+            "embedded model knows English alone, so say it in English, or choose another model"
+        )
+
+
 def _knows(tokenizer: Any, letter: str) -> bool:
     ids = tokenizer(letter, add_special_tokens=False).input_ids
     # A tokenizer for which an unknown letter is the end of the text has no other token for it.
@@ -106,33 +141,16 @@ class StableDiffusion(LatentDiffusionModel):
         """See `DiffusionModel.check_prompt`: for a prompt that is too long, or in letters that the model does not know."""
         check_text("the prompt", prompt)
         for tokenizer, encoder in zip(self.tokenizers, self.text_encoders, strict=True):
-            for mark in (tokenizer.bos_token, tokenizer.eos_token):
-                if mark and mark in prompt:
-                    raise InvalidInput(
-                        f"expected a prompt without {mark!r}, at which the model stops to read, got {prompt!r}"
-                    )
-            ids = tokenizer(prompt, verbose=False).input_ids
-            length = most_tokens(tokenizer, encoder)
-            if len(ids) > length:
-                kept = tokenizer.decode(ids[: length - 1], skip_special_tokens=True)
-                raise InvalidInput(
-                    f"expected a prompt of at most {length - 2} tokens for this model, got {len(ids) - 2}: all after "
-                    f"{kept!r} would be lost, so shorten it"
-                )
-            # Plain punctuation means nothing to a model that lacks it.
-            letters = dict.fromkeys(sign for sign in prompt if not (sign.isspace() or sign in string.punctuation))
-            if unknown := [letter for letter in letters if not _knows(tokenizer, letter)]:
-                raise InvalidInput(
-                    f"expected a prompt in letters and signs that this model reads, got {''.join(unknown[:10])!r} in {prompt!r}: the "
-                    "embedded model knows English alone, so say it in English, or choose another model"
-                )
+            check_read([tokenizer], prompt)
+            check_length(tokenizer, most_tokens(tokenizer, encoder), prompt)
+            check_letters([tokenizer], prompt)
 
     def token_ids(self, tokenizer: Any, prompt: str) -> torch.Tensor:
         """One prompt as int64 (1, L), padded or cut to the text encoder's length; `check_prompt` tells before."""
         encoder = self.text_encoders[self.tokenizers.index(tokenizer)]
         length = most_tokens(tokenizer, encoder)
         tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        return tokens.input_ids.to(self.device)
+        return tokens.input_ids.to(encoder.device)
 
     def encode_prompt(self, prompt: str) -> torch.Tensor:
         """The text encoder's output, (1, L, D) in float32."""
@@ -150,5 +168,5 @@ class StableDiffusion(LatentDiffusionModel):
         own: dict[str, Any] = {}
         for tokenizer, encoder in self.texts:
             own[tokenizer] = copy.deepcopy(getattr(self.pipeline, tokenizer))
-            own[encoder] = copy.deepcopy(getattr(self.pipeline, encoder)).float()
+            own[encoder] = copy.deepcopy(getattr(self.pipeline, encoder)).float().to(self.device)
         return self.replaced(**own)

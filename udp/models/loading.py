@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import torch
@@ -26,19 +28,24 @@ from udp.models.checkpoint import (
     read_object,
 )
 from udp.models.encoders import load_autoencoder
+from udp.models.fitting import check_fits
+from udp.models.flux import Flux
 from udp.models.latent import StableDiffusion
 from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
 from udp.models.quiet import quietly
 from udp.models.registry import MODELS, available_models
+from udp.models.sd3 import StableDiffusion3
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unavailable import explain, first_line
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
 
 FAMILIES: dict[str, type[DiffusionModel]] = {
     pipeline: family
-    for family in (StableDiffusion, StableDiffusionXL, PixelDiffusion, UnconditionalLatentDiffusion)
+    for family in (
+        StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux, PixelDiffusion, UnconditionalLatentDiffusion,
+    )
     for pipeline in family.pipelines
-}
+}  # fmt: skip
 # Parts that only filter or describe finished pictures.
 WITHOUT = {
     "StableDiffusionPipeline": {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
@@ -49,19 +56,21 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 @functools.lru_cache(maxsize=2)
 def load_model(
-    name: str = "mini", dtype: torch.dtype = torch.float32, options: MemoryOptions | None = None
+    name: str = "mini", dtype: torch.dtype | None = None, options: MemoryOptions | None = None
 ) -> DiffusionModel:
     """A model by its row's name, a local diffusers folder or a Hub id, on the GPU if there is one.
 
     A published autoencoder by its short name, or a folder that holds nothing else, is an `AutoencoderAlone`.
 
-    `dtype`, float32 or bfloat16, is that of the frozen base; what a surrogate or fine-tune trains is float32 whatever it
-    is. float16 is refused: small gradients vanish in it, and the sign of zero protects nothing. `options` trade speed for
+    `dtype`, float32 or bfloat16, is that of the frozen base (default: float32, but what a family is published in on a GPU);
+    what a surrogate or fine-tune trains is float32 whatever it is. float16 is refused: small gradients vanish in it, and the
+    sign of zero protects nothing. `options` trade speed for
     memory (default: what suits the device, see `udp.models.memory`). Weights come from safetensors only and no code of
     the repository runs. Raises `InvalidInput` for another `dtype`, and `ModelUnavailable` with the reason: unknown,
-    offline, gated, a kind of pipeline we do not know, or weights that are pickles; `OutOfMemory`.
+    offline, gated, a kind of pipeline we do not know, or weights that are pickles; `OutOfMemory`, before a download if the
+    row's arithmetic says so.
     """
-    if dtype not in DTYPES:
+    if dtype is not None and dtype not in DTYPES:
         raise InvalidInput(f"expected float32 or bfloat16 for {name!r}, got {dtype}: small gradients would vanish")
     row = MODELS.get(name)
     source, revision = (row.source, row.revision) if row else (place_of(name), None)
@@ -75,23 +84,28 @@ def load_model(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if stands_alone(name):
         return AutoencoderAlone(name, load_autoencoder(name).to(device, memory_format=torch.channels_last))
+    if row:
+        check_fits(row, device)
     single = kind_of_file(name, local) if local.is_file() else ""
     try:
         if local.is_dir() and (local / INDEX).is_file():
             read_object(name, local / INDEX)
-        kind = single or DiffusionPipeline.load_config(source, revision=revision).get("_class_name")
+        listed = {} if single else DiffusionPipeline.load_config(source, revision=revision)
+        kind = single or listed.get("_class_name")
         kind = kind if isinstance(kind, str) else "no pipeline class"
         family = FAMILIES.get(kind)
         if family is None:
             known = ", ".join(FAMILIES)
             raise ModelUnavailable(f"expected a pipeline of one of the kinds {known}, got {kind} in {name!r}")
+        dtype = dtype or family.usual_dtype(device)
+        without = {**WITHOUT.get(kind, {}), **_left_out(family, listed)}
         variant = None
         hushed = quietly if row and row.embedded else nullcontext
         if local.is_dir():
             with hushed():  # the first look at a pipeline's class imports it, and that too may warn
                 pipeline_class = getattr(diffusers, kind)
-            check_listed(name, local, pipeline_class, WITHOUT.get(kind, {}))
-            variant = check_folder(name, local, WITHOUT.get(kind, {}))
+            check_listed(name, local, pipeline_class, without)
+            variant = check_folder(name, local, without)
         with hushed():
             if single:
                 beside = configuration_beside(local)
@@ -105,7 +119,7 @@ def load_model(
                     dtype=dtype,
                     use_safetensors=True,
                     trust_remote_code=False,
-                    **WITHOUT.get(kind, {}),
+                    **without,
                 )
     except UDPError:
         raise
@@ -134,18 +148,24 @@ def load_model(
         check_present(name, parts)
     pipeline.set_progress_bar_config(disable=True)
     with enough_memory(f"the model {name!r}", "A smaller model needs less."):
-        pipeline.to(device)
+        family.place(pipeline, device)
     try:
         model = family(name, pipeline)
     except (ValueError, AttributeError, KeyError, TypeError) as error:  # as a rule of a scheduler of another kind
         raise ModelUnavailable(
             f"expected the configurations of {name!r} to be those of a {kind}, got: {first_line(error)}"
         ) from error
+    model.usual = {**model.usual, **(row.usual if row else {})}
     apply(model, default_options(device, bool(row and row.embedded)) if options is None else options)
     if device == "cpu":
         for module in model.modules:
             module.to(memory_format=torch.channels_last)  # 1.5 times faster convolutions on a CPU
     return model
+
+
+def _left_out(family: type[DiffusionModel], index: Mapping[str, Any]) -> dict[str, None]:
+    """The parts of a pipeline that its folder is without and may be; diffusers has to be told."""
+    return {part: None for part in family.optional_parts if index and not (index.get(part) or [None])[0]}
 
 
 def configuration_beside(file: Path) -> Path | None:
@@ -179,6 +199,11 @@ def is_small(name: str) -> bool:
         return MODELS[name].small
     weights = _network_weights(Path(place_of(name)))
     return weights < SMALL_NETWORK if weights else load_model(name).small
+
+
+def usual_of(name: str) -> Mapping[str, Any]:
+    """`DiffusionModel.usual` as far as it is known before the model is loaded: what its row says."""
+    return MODELS[name].usual if name in MODELS else {}
 
 
 def taken_for_small(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -26,6 +26,10 @@ class DenoisingLoss:
         """Scalar mean over `latents` (N, C, h, w); timesteps and noise come from `generator` (on the CPU)."""
         timesteps, noise = self.draw(latents, generator)
         return self.at(network, latents, noise, timesteps).mean()
+
+    def told(self, text: Conditioning) -> DenoisingLoss:
+        """The same loss with another text."""
+        return replace(self, text=text)
 
     def draw(self, latents: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """A timestep (N,) and a noise of the latents' shape for each sample."""

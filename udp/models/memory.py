@@ -63,6 +63,14 @@ def apply(model: DiffusionModel, options: MemoryOptions) -> None:
                 getattr(autoencoder, name)()
 
 
+def room_for(module: torch.nn.Module, device: torch.device) -> bool:
+    """Whether the weights of `module` fit into what is free on `device`, with a tenth more for what they compute."""
+    if device.type != "cuda":
+        return True
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+    return 1.1 * needed < torch.cuda.mem_get_info(device)[0]
+
+
 @contextlib.contextmanager
 def enough_memory(work: str, advice: str) -> Iterator[None]:
     """Raise `OutOfMemory` with `advice` in place of torch's own error, around some `work` or as its decorator."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +20,9 @@ from udp.tensors import to_pixels
 STEPS, GUIDANCE = BySize(20, 50), BySize(3.0, 7.5)
 
 
-def own_sampling(small: bool) -> tuple[int, float]:
-    """Sampling steps and guidance that suit a model; `small` is `DiffusionModel.small`."""
-    return STEPS.of(small), GUIDANCE.of(small)
+def own_sampling(small: bool, usual: Mapping[str, Any] = MappingProxyType({})) -> tuple[int, float]:
+    """Sampling steps and guidance that suit a model; `small` and `usual` are those of `DiffusionModel`."""
+    return usual.get("sampling_steps", STEPS.of(small)), usual.get("guidance", GUIDANCE.of(small))
 
 
 @enough_memory("generating", "Fewer pictures at a time or a smaller model need less.")

@@ -12,10 +12,12 @@ from __future__ import annotations
 import abc
 import enum
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from udp.models.timesteps import FlowTimesteps, TimestepDistribution
 
 if TYPE_CHECKING:  # seconds to import: whoever has a pipeline has paid for it
     from diffusers import SchedulerMixin
@@ -81,10 +83,16 @@ class Schedule(abc.ABC):
                 alpha, sigma = (_at(values, timesteps, residual) for values in (self.alpha, self.sigma))
                 return residual * alpha / (alpha + sigma)
 
-    @property
-    def usual_weights(self) -> torch.Tensor:
-        """How imitators of such models draw timesteps, as weights (T,)."""
-        return torch.ones(len(self))
+    def usual_timesteps(self, first: float = 0.0) -> TimestepDistribution:
+        """How imitators of such models draw timesteps: those from the share `first` of T upwards.
+
+        The high ones decide layout and subject.
+        """
+        return TimestepDistribution("usual", self._from(first).float())
+
+    def _from(self, first: float) -> torch.Tensor:
+        """Which timesteps lie at the share `first` of T or above it, bool (T,)."""
+        return torch.arange(len(self)) >= round(first * len(self))
 
     @property
     def ends_without_signal(self) -> bool:
@@ -144,26 +152,31 @@ class RectifiedFlow(Schedule):
     """Straight lines from the latents to noise: alpha_t = 1 - sigma_t, and the network predicts their direction.
 
     sigma_t comes from diffusers' scheduler, shifted towards noise as it is configured to be (Esser et al. 2024, arXiv
-    2403.03206, section 5.3.2).
+    2403.03206, section 5.3.2). One that shifts by the size of the picture, as FLUX.1's does, shifts in sampling alone, as in
+    diffusers' trainers; `tokens` is that size, in patches. `grid` gives the sigmas of a sampler of so many steps before they are
+    shifted, if they are not the scheduler's own.
     """
 
-    def __init__(self, scheduler: SchedulerMixin) -> None:
-        self._scheduler = scheduler
+    def __init__(
+        self, scheduler: SchedulerMixin, tokens: int = 0, grid: Callable[[int], Sequence[float]] | None = None
+    ) -> None:
+        self._scheduler, self._grid = scheduler, grid
+        self._shift = {"mu": _shift_for(scheduler, tokens)} if scheduler.config.get("use_dynamic_shifting") else {}
         self.sigma, self.times = scheduler.sigmas[: len(scheduler.timesteps)].flip(0), scheduler.timesteps.flip(0)
         self.alpha = 1 - self.sigma
         self.signal_share = self.alpha**2 / (self.alpha**2 + self.sigma**2)
         self.prediction = Prediction.FLOW
 
-    @property
-    def usual_weights(self) -> torch.Tensor:
-        """See `Schedule.usual_weights`: logit-normal (Esser et al. 2024, section 3.1), which favours the middle."""
-        place = (torch.arange(len(self)) + 0.5) / len(self)
-        return torch.exp(-(torch.logit(place) ** 2) / 2) / (place * (1 - place))
+    def usual_timesteps(self, first: float = 0.0) -> TimestepDistribution:
+        """See `Schedule.usual_timesteps`: logit-normal (Esser et al. 2024, section 3.1), which favours the middle."""
+        return FlowTimesteps.of("logit_normal", self._from(first))
 
     def sampler(self, steps: int) -> Sampler:
         """See `Schedule.sampler`; Euler steps."""
         scheduler = type(self._scheduler).from_config(self._scheduler.config)
-        scheduler.set_timesteps(steps)
+        scheduler.set_timesteps(
+            **({"sigmas": self._grid(steps)} if self._grid else {"num_inference_steps": steps}), **self._shift
+        )
         return Sampler(scheduler, scheduler.timesteps)
 
     def sampler_from(self, start: int, steps: int) -> Sampler:
@@ -207,6 +220,16 @@ def schedule_of(scheduler: SchedulerMixin) -> Schedule:
     """The schedule of a pipeline's scheduler."""
     flow = scheduler.config.get("prediction_type", Prediction.FLOW.value) == Prediction.FLOW.value
     return RectifiedFlow(scheduler) if flow else Diffusion(scheduler)
+
+
+def _shift_for(scheduler: SchedulerMixin, tokens: int) -> float:
+    """How far a scheduler shifts a picture of so many patches towards noise, mu of FLUX.1's pipeline."""
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+    config = scheduler.config
+    return calculate_shift(
+        tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
+    )
 
 
 def _at(values: torch.Tensor, timesteps: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,10 @@ neither code nor formula (arXiv 2306.01902), so the weights here are **our readi
     x_t = sqrt(alpha_bar_t) * (x_0 + delta) + sqrt(1 - alpha_bar_t) * noise,
 
 so the perturbation delta reaches the denoiser scaled by sqrt(alpha_bar_t), and timesteps get drawn in that proportion.
-alpha_bar_t is the share of signal in the noisy image's variance, which any other schedule has too. A distribution is a plain
-object: any non-negative weights over the timesteps will do, and uniform weights are UDP.
+alpha_bar_t is the share of signal in the noisy image's variance, which any other schedule has too: in a rectified flow,
+x_t = (1 - sigma) (x_0 + delta) + sigma noise, it is (1 - sigma)^2 / ((1 - sigma)^2 + sigma^2), and EUDP's weights for it, its
+square root, are our reading again. A distribution is a plain object: any non-negative weights over the timesteps will do, and
+uniform weights are UDP.
 """
 
 from __future__ import annotations
@@ -54,6 +56,54 @@ class TimestepDistribution:
         drawn = torch.searchsorted(self.probabilities.double().cumsum(0), slices.double())
         order = torch.randperm(count, generator=generator)
         return drawn.clamp(max=len(self.weights) - 1)[order]
+
+
+# Weights by diffusers' `compute_density_for_timestep_sampling`, with the parameters of its trainers.
+DENSITIES: dict[str, dict[str, float]] = {
+    "uniform": {},
+    "logit_normal": {"logit_mean": 0.0, "logit_std": 1.0},
+    "mode": {"mode_scale": 1.29},
+}
+
+
+@dataclass(frozen=True)
+class FlowTimesteps(TimestepDistribution):
+    """How trainers of rectified flows draw timesteps (Esser et al. 2024, arXiv 2403.03206, section 3.1), by diffusers.
+
+    `name` is one of `DENSITIES`, and `weights` (T,) are the share of draws that each timestep gets.
+    """
+
+    @classmethod
+    def of(cls, name: str, kept: torch.Tensor) -> FlowTimesteps:
+        """Those of T timesteps where `kept`, bool (T,), is true."""
+        place = (torch.arange(len(kept)) + 0.5) / len(kept)
+        if name == "logit_normal":
+            weights = torch.exp(-(torch.logit(place) ** 2) / 2) / (place * (1 - place))
+        elif name == "mode":
+            weights = _mode_density(len(kept))
+        else:
+            weights = torch.ones(len(kept))
+        return cls(name, weights * kept.float())
+
+    def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """`count` timesteps, int64, drawn one by one; a draw of weight 0 is drawn again."""
+        from diffusers.training_utils import compute_density_for_timestep_sampling
+
+        found = torch.empty(0, dtype=torch.int64)
+        while len(found) < count:
+            drawn = compute_density_for_timestep_sampling(self.name, count, generator=generator, **DENSITIES[self.name])
+            # The trainers' first timestep is the noisiest, and ours the least noisy.
+            places = len(self.weights) - 1 - (drawn * len(self.weights)).long().clamp(0, len(self.weights) - 1)
+            found = torch.cat([found, places[self.weights[places] > 0]])
+        return found[:count]
+
+
+def _mode_density(count: int) -> torch.Tensor:
+    """The share of draws of "mode" that falls on each of `count` timesteps, the least noisy first (eq. 20)."""
+    even = torch.linspace(0, 1, 100 * count + 1, dtype=torch.float64)
+    scale = DENSITIES["mode"]["mode_scale"]
+    drawn = 1 - even - scale * (torch.cos(torch.pi * even / 2) ** 2 - 1 + even)
+    return torch.histc(drawn, count, 0, 1).flip(0).float()
 
 
 def snr_weights(signal_share: torch.Tensor) -> torch.Tensor:

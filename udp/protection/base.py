@@ -13,12 +13,13 @@ import torch
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.memory import enough_memory
+from udp.models.prompts import prompts_of
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, ignore_progress
 from udp.protection.budget import check_budget, to_8_bits, whole_levels
 from udp.protection.perception import PERCEPTUAL, perceptual_share
 from udp.protection.pgd import Direction
-from udp.settings import check_settings, check_text, for_model, setting
+from udp.settings import check_settings, check_text, setting
 from udp.tensors import resize, to_tensor
 
 # Above this many times the model's resolution, a perturbation is optimised on a coarser grid and enlarged.
@@ -62,12 +63,13 @@ class ProtectionMethod(abc.ABC):
         images: Sequence[torch.Tensor],
         limits: Sequence[torch.Tensor],
         model: DiffusionModel | None,
-        prompt: str,
+        prompt: str | Sequence[str],
         generator: torch.Generator,
         on_progress: OnProgress,
     ) -> list[torch.Tensor]:
         """A perturbation for each image, both (1, 3, H, W) in [0, 1] pixel units at the image's own working size.
 
+        `prompt` is what all of them are called, or each of them, if they have captions.
         `limits` bound the perturbations: tensors that broadcast to the images, in pixel units, at most the budget.
         """
 
@@ -93,7 +95,7 @@ class ProtectionMethod(abc.ABC):
         if our own result were wrong, `OutOfMemory`, and whatever `on_progress` raises to stop.
         """
         check_settings(self)
-        own = for_model(self, model.small) if model else self
+        own = model.suited(self) if model else self
         if own is not self:
             return own(photos, model, prompt, seed, on_progress, masks)
         if not photos:
@@ -111,6 +113,8 @@ class ProtectionMethod(abc.ABC):
                 f"expected a model that denoises, for {self.name} with these settings, got the autoencoder {model.name!r} "
                 "alone: photoguard, or mist with mode=textural, needs no more"
             )
+            prompts = prompts_of(photos, model, prompt)
+            prompt = prompts if any(photo.caption for photo in photos) and model.takes_prompts else prompt
         if self.attacks_encoder_alone and not model.has_encoder:
             raise InvalidInput(
                 f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"

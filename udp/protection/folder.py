@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from udp.digests import digest, photos_digest, weights_digest
+from udp.digests import captioned_digest, digest, photos_digest, weights_digest
 from udp.files import finished, finishing, versions
 from udp.language import ENGLISH, Text
 from udp.models.base import DiffusionModel
@@ -20,7 +20,7 @@ from udp.protection.division import by_sets
 from udp.protection.methods import RandomNoise
 from udp.protection.output import OutputFolder, check_free
 from udp.protection.visibility import visibility
-from udp.settings import describe_settings, for_model, publish_settings
+from udp.settings import describe_settings, publish_settings
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Protection:
         left_out: Sequence[Text | str] = (),
     ) -> Protection:
         """Protect `photos`; raises what `ProtectionMethod.__call__` does."""
-        method = for_model(method, model.small)
+        method = model.suited(method)
         protected = by_sets(method, photos, model, prompt, seed, on_progress, masks)
         return cls(photos, protected, method, model.name, prompt, seed, left_out=left_out)
 
@@ -77,6 +77,7 @@ class Protection:
         return [
             {"file": f"{after.name}.png", "original": {"file": before.file, "sha256": photos_digest([before])},
              "size": list(before.size), "notes": list(map(ENGLISH.say, before.notes)),
+             **({"caption": before.caption} if before.caption else {}),
              **visibility(before, after)}
             for before, after in zip(self.originals, self.protected, strict=True)
         ]  # fmt: skip
@@ -137,9 +138,9 @@ def protect_once(
     `folder` is one that `python -m udp attack --instance` reads too. Another method, seed, model or photo makes a new
     set. Raises `InvalidInput` if pictures of somebody else's lie in `folder`, and what `ProtectionMethod.__call__` does.
     """
-    method = for_model(method, model.small)
+    method = model.suited(method)
     key = digest({
-        "method": [method.name, describe_settings(method)], "photos": photos_digest(photos), "prompt": prompt,
+        "method": [method.name, describe_settings(method)], "photos": captioned_digest(photos), "prompt": prompt,
         "seed": seed, "weights": weights_digest(model.modules),
     })  # fmt: skip
     mark = folder / "key.txt"

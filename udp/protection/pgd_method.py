@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 
 from udp.errors import InvalidInput
-from udp.models.base import Conditioning, DiffusionModel
+from udp.models.base import Conditioning, DiffusionModel, side_by_side
 from udp.models.encoders import ALL_PUBLISHED, PUBLISHED, STUDENT, Encoder, load_encoder, load_encoders, parse_encoders
 from udp.models.loss import DenoisingLoss
 from udp.models.timesteps import (
@@ -53,7 +53,8 @@ class Run:
 
     `network` is the network under attack: the base model's own, or a surrogate that a method trains. `timesteps` is the
     distribution from which the photos' loss draws, `augment` what photos go through before the imitator sees them. An
-    autoencoder alone has neither network nor timesteps.
+    autoencoder alone has neither network nor timesteps. `captions` are the conditionings of the photos one by one, where
+    not all go by the prompt.
     """
 
     model: DiffusionModel
@@ -63,6 +64,14 @@ class Run:
     network: torch.nn.Module | None
     timesteps: TimestepDistribution | None
     augment: str = "none"
+    captions: Sequence[Conditioning] = ()
+
+    def text_of(self, photos: Sequence[torch.Tensor], times: int = 1) -> Conditioning:
+        """What some of `images`, these very tensors, are called; for a batch that repeats them, one after the other, `times`."""
+        if not self.captions:
+            return self.conditioning
+        places = {id(image): index for index, image in enumerate(self.images)}
+        return side_by_side([(self.captions[places[id(photo)]], 1) for _ in range(times) for photo in photos])
 
     def look(self, count: int) -> Look:
         """Draw how the imitator's encoder may see `count` photos."""
@@ -175,14 +184,25 @@ class PGDMethod(ProtectionMethod):
         images: Sequence[torch.Tensor],
         limits: Sequence[torch.Tensor],
         model: DiffusionModel,
-        prompt: str,
+        prompt: str | Sequence[str],
         generator: torch.Generator,
         on_progress: OnProgress,
     ) -> list[torch.Tensor]:
         """See `ProtectionMethod.run`."""
         uniform = timestep_distribution("uniform", model.schedule.signal_share) if model.has_network else None
         network = self.attacked_network(model, generator)
-        run = Run(model, model.embed(prompt), images, generator, network, uniform, self.augment)
+        one = isinstance(prompt, str)
+        captions = () if one else [model.embed(text) for text in prompt]
+        run = Run(
+            model,
+            model.embed(prompt if one else prompt[0]),
+            images,
+            generator,
+            network,
+            uniform,
+            self.augment,
+            captions,
+        )
         reach = self.reach_of(model, generator)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
@@ -299,7 +319,8 @@ class DenoisingMethod(TimestepMethod):
         def denoising(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
             crop = run.crop(len(perturbed))
             latents = run.model.encode(crop(perturbed))
-            value = loss(run.network, latents.repeat(self.draws, 1, 1, 1), run.generator)
+            told = loss.told(run.text_of(clean, self.draws))
+            value = told(run.network, latents.repeat(self.draws, 1, 1, 1), run.generator)
             if not weight:
                 return value
             with torch.no_grad():

@@ -16,7 +16,7 @@ from udp.protection.base import ProtectionMethod, check_mask
 from udp.protection.division import divide, set_seed
 from udp.protection.folder import Protection, describe
 from udp.protection.output import Controls, OutputFolder, check_ready
-from udp.settings import check_settings, check_text, describe_settings, for_model
+from udp.settings import check_settings, check_text, describe_settings
 
 
 def protect_files(
@@ -40,7 +40,7 @@ def protect_files(
     pictures lie in `folder` and what `ProtectionMethod.__call__` raises, `UnreadablePhoto` if a file has changed since it
     was looked at.
     """
-    method = for_model(method, model.small)
+    method = model.suited(method)
     check_settings(method)
     check_text("the prompt", prompt)  # it goes into the manifest, whatever the method makes of it
     check_ready(folder, [file.path for file in photos.files])
@@ -59,7 +59,7 @@ def protect_files(
             [
                 made_by,
                 own,
-                [[photos.files[i].name, photos.files[i].file, photos.files[i].sha256, masked[i]] for i in part],
+                [_known_by(photos.files[i], masked[i]) for i in part],
             ]
         )
         for part, own in zip(sets, seeds, strict=True)
@@ -89,6 +89,11 @@ def protect_files(
     manifest = describe(method, model.name, prompt, seed, rows, photos.skipped, told)
     output.finish(manifest)
     return manifest
+
+
+def _known_by(file: PhotoFile, mask: str | None) -> list[str | None]:
+    """All of a photo that decides what becomes of it."""
+    return [file.name, file.file, file.sha256, mask, *([file.caption] if file.caption else [])]
 
 
 def check_masks(files: Sequence[PhotoFile], masks: Sequence[Path | None]) -> None:

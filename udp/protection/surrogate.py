@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from udp.models.adapters import RANK, WIDE, adapters, add_adapters
+from udp.models.adapters import RANK, adapters, add_adapters
 from udp.models.base import DiffusionModel
 from udp.models.loss import DenoisingLoss
 from udp.models.training import Trainer, TrainingSettings
@@ -33,8 +33,10 @@ class SurrogateMethod(DenoisingMethod):
     then falls about as fast as that of a full copy.
     """
 
-    surrogate: str = setting("full", "what a surrogate trains: a copy's every weight, or adapters as LoRA does, in far "
-                             "less memory", choices=SURROGATES)  # fmt: skip
+    surrogate: str | None = setting(
+        BySize("full", "full"), "what a surrogate trains: a copy's every weight, or adapters as LoRA does, in far less memory, "
+        "which is what SD3 and FLUX get unless told otherwise", choices=SURROGATES,
+    )  # fmt: skip
     surrogate_steps: int = setting(4, "surrogate training steps", 0, 1000, 1)
     surrogate_learning_rate: float | None = setting(
         BySize(1e-4, 5e-6, (*ON_ADAPTERS, BySize(4e-3, 1e-4))), "AdamW learning rate of the surrogate", 1e-7, 1e-2, 1e-7
@@ -45,7 +47,9 @@ class SurrogateMethod(DenoisingMethod):
         if self.surrogate == "full":
             return model.copy_network()
         network = model.copy_network(trainable=False)
-        add_adapters(network, WIDE, RANK, seed=int(torch.randint(2**31, (), generator=generator)))
+        add_adapters(
+            network, model.adapter_layers("wide"), RANK, seed=int(torch.randint(2**31, (), generator=generator))
+        )
         return network
 
     @property
@@ -82,6 +86,6 @@ class SurrogateMethod(DenoisingMethod):
             chosen = torch.randperm(len(run.images), generator=run.generator)[: PGDSettings.group_size].tolist()
             with torch.no_grad():
                 latents = run.look(len(chosen))([photo(index) for index in chosen])
-            return loss(network, latents, run.generator)
+            return loss.told(run.text_of([run.images[index] for index in chosen]))(network, latents, run.generator)
 
         return step_loss

@@ -48,7 +48,7 @@ def features(model: DiffusionModel, images: Sequence[np.ndarray]) -> torch.Tenso
         model.denoise(model.network, noisy, model.schedule.times[timesteps], model.embed_nothing())
     finally:
         hook.remove()
-    pooled = torch.nn.functional.adaptive_avg_pool2d(captured[0].float(), 2).flatten(1)
+    pooled = torch.nn.functional.adaptive_avg_pool2d(model.feature_map(captured[0]).float(), 2).flatten(1)
     return torch.nn.functional.normalize(pooled, dim=1)
 
 

@@ -14,11 +14,11 @@ from udp.errors import InvalidInput, NothingLearned
 from udp.models.base import Conditioning, DiffusionModel, side_by_side
 from udp.models.loss import DenoisingLoss
 from udp.models.memory import enough_memory
-from udp.models.timesteps import TimestepDistribution
+from udp.models.prompts import prompts_of
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, Stage, ignore_progress
-from udp.settings import BySize, check_settings, for_model, setting
+from udp.settings import BySize, check_settings, setting
 from udp.tensors import to_tensor
 
 
@@ -91,6 +91,10 @@ class Recipe(abc.ABC):
         """Class images to preserve, or None."""
         return None
 
+    def prompts_of(self, photos: Sequence[Photo], model: DiffusionModel, prompt: str) -> list[str]:
+        """What the fine-tune calls each photo, see `udp.models.prompts`."""
+        return prompts_of(photos, model, prompt)
+
     def sampling_before(self, small: bool, steps: int) -> int:
         """Sampling steps that come before the first arm's training; none without a prior.
 
@@ -120,7 +124,7 @@ class Recipe(abc.ABC):
         arm: str = "",
         watch: Watch | None = None,
     ) -> FineTuned:
-        """Fine-tune on centre crops of `photos` under the instance prompt.
+        """Fine-tune on centre crops of `photos` under the instance prompt, or each under its caption.
 
         With `random_flip`, which diffusers' script for DreamBooth does not do, on their mirror images too: twice as many
         pictures to learn, and after as many steps softer ones.
@@ -130,7 +134,7 @@ class Recipe(abc.ABC):
         for bad settings, `NothingLearned` if the weights did not move, `OutOfMemory`.
         """
         model.check_network()
-        own = for_model(self, model.small)
+        own = model.suited(self)
         if own is not self:
             return own.fit(photos, model, prompt, seed, on_progress, arm, watch)
         check_settings(self)
@@ -144,25 +148,37 @@ class Recipe(abc.ABC):
             latents = torch.cat([model.encode(each) for each in seen])
         network, words = self.trainable(model, seed), self.words(model, prompt, seed)
         prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
-        timesteps = high_timesteps(self.first_timestep, model.schedule.usual_weights)
+        timesteps = model.schedule.usual_timesteps(self.first_timestep)
+        prompts = self.prompts_of(photos, model, prompt)
+        captions = [{text: model.embed(text) for text in set(prompts)}] if words is model else []
 
-        def draw(of: torch.Tensor, count: int) -> torch.Tensor:
-            chosen = torch.randperm(len(of), generator=generator)[:count]
+        def draw(total: int, count: int) -> torch.Tensor:
+            chosen = torch.randperm(total, generator=generator)[:count]
             if len(chosen) < count:
-                chosen = torch.randint(len(of), (count,), generator=generator)
-            return of[chosen]
+                chosen = torch.randint(total, (count,), generator=generator)
+            return chosen
 
         def told(text: str) -> Conditioning:
             # Text that learns is encoded anew in every step; frozen text once.
             return model.embed(text) if words is model else words.encode_prompt(text)
 
+        def called(chosen: torch.Tensor) -> list[tuple[Conditioning, int]]:
+            if len(set(prompts)) == 1:
+                return [(told(prompts[0]), len(chosen))]
+            own = [prompts[index % len(prompts)] for index in chosen.tolist()]  # mirror images come after the photos
+            known = captions[0] if captions else {text: told(text) for text in set(own)}
+            return [(known[text], 1) for text in own]
+
         def step_loss(step: int) -> torch.Tensor:
+            chosen = draw(len(latents), self.batch_size)
             if not prior:
-                return DenoisingLoss(model, told(prompt), timesteps)(network, draw(latents, self.batch_size), generator)
+                (text, _), *others = parts = called(chosen)
+                text = side_by_side(parts) if others else text
+                return DenoisingLoss(model, text, timesteps)(network, latents[chosen], generator)
             # Photos and class images in one batch: two would cost a third more.
             sizes = self.batch_size, prior.batch_size
-            batch = torch.cat([draw(latents, sizes[0]), draw(prior.latents, sizes[1])])
-            texts = side_by_side([(told(prompt), sizes[0]), (told(prior.prompt), sizes[1])])
+            batch = torch.cat([latents[chosen], prior.latents[draw(len(prior.latents), sizes[1])]])
+            texts = side_by_side([*called(chosen), (told(prior.prompt), sizes[1])])
             loss = DenoisingLoss(model, texts, timesteps)
             drawn, noise = loss.draw(batch, generator)
             photos_loss, prior_loss = loss.at(network, batch, noise, drawn).split(sizes)
@@ -185,12 +201,6 @@ class Recipe(abc.ABC):
         if not change > 0:
             raise NothingLearned(f"expected {self.name} to change the weights, got a relative change of {change:g}")
         return FineTuned(network, tuple(losses), change, words)
-
-
-def high_timesteps(first: float, weights: torch.Tensor) -> TimestepDistribution:
-    """Those of `weights` (T,) from the share `first` of T upwards; the high ones decide layout and subject."""
-    kept = torch.arange(len(weights)) >= round(first * len(weights))
-    return TimestepDistribution("high", weights * kept.float())
 
 
 def relative_change(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:

@@ -14,7 +14,7 @@ from udp.errors import InvalidInput
 from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned
 from udp.imitation.recipes.subject import SubjectRecipe
-from udp.models.adapters import ATTENTION, RANK, TEXT, WIDE, add_adapters
+from udp.models.adapters import RANK, SCOPES, TEXT, add_adapters
 from udp.models.base import DiffusionModel
 from udp.settings import BySize, preset, setting
 
@@ -26,12 +26,14 @@ KOHYA_FILE = "lora_for_a1111_comfyui_kohya.safetensors"
 class LoRA(SubjectRecipe):
     """Adapters only; the base weights stay frozen. `scope` "attention" is the usual choice for Stable Diffusion.
 
-    The public trainer of diffusers uses rank 4, attention only, and a learning rate of 1e-4.
+    The public trainer of diffusers uses rank 4, attention only, and a learning rate of 1e-4; for that of others see
+    `udp.imitation.recipes.trainers`.
     """
 
     learning_rate: float | None = preset(SubjectRecipe, "learning_rate", BySize(4e-3, 1e-4))
     rank: int = setting(RANK, "rank of the adapters", 1, 64, 1)
-    scope: str = setting("wide", "layers with an adapter", choices=("wide", "attention"))
+    alpha: float = setting(0.0, "alpha of the adapters, which scales them by alpha / rank; 0 is the rank", 0, 128, 1)
+    scope: str = setting("wide", "layers with an adapter", choices=SCOPES)
 
     name: ClassVar[str] = "lora"
     title: ClassVar[str] = "LoRA (adapters)"
@@ -40,12 +42,12 @@ class LoRA(SubjectRecipe):
     def trainable(self, model: DiffusionModel, seed: int) -> torch.nn.Module:
         """See `Recipe.trainable`. Raises `InvalidInput` if the U-Net has no layer of the scope."""
         network = model.copy_network(trainable=False)
-        add_adapters(network, WIDE if self.scope == "wide" else ATTENTION, self.rank, seed)
+        add_adapters(network, model.adapter_layers(self.scope), self.rank, seed, self.alpha)
         return network
 
     def open_text_encoder(self, encoder: torch.nn.Module, seed: int) -> None:
         """See `SubjectRecipe.open_text_encoder`: adapters on its attention."""
-        add_adapters(encoder, TEXT, self.rank, seed)
+        add_adapters(encoder, TEXT, self.rank, seed, self.alpha)
 
     def weight_change(self, model: DiffusionModel, network: torch.nn.Module, words: DiffusionModel) -> float:
         """See `FineTuned.weight_change`."""
@@ -70,10 +72,10 @@ class LoRA(SubjectRecipe):
         # The network's stay in peft's own naming: the older one has no names for convolutions, and a file of both naming
         # styles loads only in part, without an error.
         network = tuned.model.network_part
-        states = {f"{network}_lora_layers": get_peft_model_state_dict(tuned.network)}
+        states = {f"{network}_lora_layers": self._unscaled(get_peft_model_state_dict(tuned.network))}
         peft = {f"{network}.{key}": value for key, value in states[f"{network}_lora_layers"].items()}
         for _, name in tuned.model.texts if self.train_text_encoder else ():
-            adapters = get_peft_model_state_dict(getattr(pipeline, name))
+            adapters = self._unscaled(get_peft_model_state_dict(getattr(pipeline, name)))
             states[f"{name}_lora_layers"] = convert_state_dict_to_diffusers(adapters)
             # Newer transformers leave a level of the names out that everybody else's files have.
             inner = {key if key.startswith("text_model.") else f"text_model.{key}": v for key, v in adapters.items()}
@@ -86,10 +88,15 @@ class LoRA(SubjectRecipe):
         type(pipeline).save_lora_weights(
             tempfile.gettempdir(), **states, save_function=keep
         )  # it wants one that exists
+        if not tuned.model.has_kohya_names:
+            return found
         return found | {KOHYA_FILE: save(self._for_kohya(peft, len(tuned.model.texts)))}
 
     def save(self, tuned: FineTuned, folder: Path) -> Path:
         """Adapters alone: for `pipeline.load_lora_weights(folder)` of diffusers, and for AUTOMATIC1111, ComfyUI and kohya.
+
+        Of a transformer (SD3, FLUX) the file of diffusers alone, which AI-Toolkit writes too and ComfyUI reads: diffusers
+        has no names in kohya's manner for their layers.
 
         Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
         """
@@ -100,6 +107,11 @@ class LoRA(SubjectRecipe):
         for name, content in files.items():
             write_whole(folder / name, content)
         return folder
+
+    def _unscaled(self, adapters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The same adapters for an alpha that is the rank, which every program takes it for where a file does not say."""
+        scale = (self.alpha or self.rank) / self.rank
+        return {key: value * scale if ".lora_B." in key else value for key, value in adapters.items()}
 
     @staticmethod
     def _for_kohya(peft: dict[str, torch.Tensor], encoders: int) -> dict[str, torch.Tensor]:

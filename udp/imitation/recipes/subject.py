@@ -90,7 +90,7 @@ class SubjectRecipe(Recipe):
     def _class_latents(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> torch.Tensor:
         # Seeds far from those that a trial samples with: the class images are no part of what it shows.
         seeds = [10_000 * (seed + 1) + index for index in range(self.class_images)]
-        steps, guidance = CLASS_SAMPLING if model.small else own_sampling(model.small)
+        steps, guidance = CLASS_SAMPLING if model.small else own_sampling(model.small, model.usual)
         size = self._class_batch(model.small)
         batches = [seeds[start : start + size] for start in range(0, len(seeds), size)]
         images = [

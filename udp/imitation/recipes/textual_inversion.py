@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from udp.errors import InvalidInput
 from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
 from udp.models.base import DiffusionModel
+from udp.photos import Photo
 from udp.settings import BySize, check_text, preset, setting
 
 FILE = "learned_embeds.safetensors"
@@ -99,6 +101,10 @@ class TextualInversion(Recipe):
                         f"expected a prompt with the word {self.word!r}, which is to learn, for the fine-tune and for the "
                         f"pictures, got {text!r}"
                     )
+
+    def prompts_of(self, photos: Sequence[Photo], model: DiffusionModel, prompt: str) -> list[str]:
+        """See `Recipe.prompts_of`: captions lack the word, and would teach it nothing."""
+        return [prompt] * len(photos)
 
     def _ids(self, tokenizer, word: str) -> list[int]:
         ids = tokenizer(word, add_special_tokens=False).input_ids

@@ -56,7 +56,8 @@ class Mist(TimestepMethod):
             textural = (latents - target).square().mean()
             if self.mode == "textural":
                 return textural
-            semantic = loss(run.network, latents.repeat(self.draws, 1, 1, 1), run.generator)
+            told = loss.told(run.text_of(clean, self.draws))
+            semantic = told(run.network, latents.repeat(self.draws, 1, 1, 1), run.generator)
             return semantic if self.mode == "semantic" else textural - self.fused_weight * semantic
 
         return mist

@@ -42,6 +42,7 @@ class SDS(TimestepMethod):
 
         def distillation(perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor], step: int) -> torch.Tensor:
             latents = run.look(len(perturbed))(perturbed).repeat(self.draws, 1, 1, 1)
-            return loss.score_distillation(run.network, latents, run.generator)
+            told = loss.told(run.text_of(clean, self.draws))
+            return told.score_distillation(run.network, latents, run.generator)
 
         return distillation

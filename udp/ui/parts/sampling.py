@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from udp.errors import UDPError
-from udp.models.loading import taken_for_small
+from udp.models.loading import taken_for_small, usual_of
 from udp.models.sampling import own_sampling
 from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.layout import QUICK
@@ -17,7 +17,7 @@ from udp.ui.state.owner import Owner
 
 def sampling_of(name: str) -> tuple[int, float]:
     """Steps and guidance that suit a model, known before it is loaded."""
-    return own_sampling(taken_for_small(name))
+    return own_sampling(taken_for_small(name), usual_of(name))
 
 
 class Sampling:
@@ -28,7 +28,7 @@ class Sampling:
         steps, guidance = self._own(owner.model) or own_sampling(small=True)
         follows = "Starts at what suits the model, and follows it"
         boxes = (
-            gr.Slider(5, 50, steps, step=1, label="Sampling steps", info=follows),
+            gr.Slider(1, 50, steps, step=1, label="Sampling steps", info=follows),
             gr.Slider(1, 10, guidance, step=0.5, label="Guidance scale", info=follows),
         )
         self.steps, self.guidance = map(inputs.add, ("sampling_steps", "guidance"), boxes)

@@ -19,7 +19,7 @@ from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
 from udp.language import Text
-from udp.models.loading import load_model, taken_for_small
+from udp.models.loading import load_model, taken_for_small, usual_of
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
 from udp.protection.base import ProtectionMethod
@@ -177,7 +177,7 @@ class AttackWork:
 
     def plan(self) -> dict[str, float]:
         """See `Work.plan`."""
-        trial = for_model(self.trial, taken_for_small(self.model_name))
+        trial = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name))
         arm = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
         arm += self.recipe.steps + trial.sampling_steps
         protection = self._protection_units()
@@ -193,7 +193,7 @@ class AttackWork:
         return self._protection_units() + self._attack_units()
 
     def _attack_units(self) -> float:
-        arms, trial = len(self.arms), for_model(self.trial, taken_for_small(self.model_name))
+        arms, trial = len(self.arms), for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name))
         before = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
         return trial.seeds * (before + arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
 
@@ -229,7 +229,7 @@ class RobustnessWork:
 
     def plan(self) -> dict[str, float]:
         """See `Work.plan`."""
-        steps = for_model(self.trial, taken_for_small(self.model_name)).sampling_steps
+        steps = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name)).sampling_steps
         arm = class_sampling(self.recipe, self.model_name, steps) + self.recipe.steps + steps
         found = {base_name(run): float(steps) for run in range(self.trial.seeds)}
         for cleaning in all_cleanings(self.cleanings):
@@ -239,7 +239,7 @@ class RobustnessWork:
 
     def units(self) -> float:
         """See `Work.units`."""
-        steps = for_model(self.trial, taken_for_small(self.model_name)).sampling_steps
+        steps = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name)).sampling_steps
         cells = (1 + len(self.cleanings)) * len(TRAINED)
         before = class_sampling(self.recipe, self.model_name, steps)
         return self.trial.seeds * (before + cells * (self.recipe.steps + steps) + steps)

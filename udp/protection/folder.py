@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from udp.digests import digest, photos_digest, weights_digest
+from udp.digests import digest, photos_digest
 from udp.files import finished, finishing, versions
 from udp.language import ENGLISH, Text
 from udp.models.base import DiffusionModel
@@ -140,7 +140,7 @@ def protect_once(
     method = for_model(method, model.small)
     key = digest({
         "method": [method.name, describe_settings(method)], "photos": photos_digest(photos), "prompt": prompt,
-        "seed": seed, "weights": weights_digest(model.modules),
+        "seed": seed, "weights": model.fingerprint,
     })  # fmt: skip
     mark = folder / "key.txt"
     check_free(folder)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from udp.digests import digest, weights_digest
+from udp.digests import digest
 from udp.errors import InvalidInput
 from udp.files import versions
 from udp.models.base import DiffusionModel
@@ -45,7 +45,7 @@ def protect_files(
     check_masks(photos.files, masks)
     sets = divide([file.size for file in photos.files])
     seeds = [set_seed(seed, index) for index in range(len(sets))]
-    made_by = [method.name, describe_settings(method), prompt, weights_digest(model.modules), versions()]
+    made_by = [method.name, describe_settings(method), prompt, model.fingerprint, versions()]
     masked = [mask and file_digest(mask) for mask in masks]
     keys = [
         digest(

@@ -204,8 +204,8 @@ def test_times_are_said_in_each_language() -> None:
     assert "No estimate" in ENGLISH.say(pace.estimate("some/model", 10))
     for seconds, english, chinese in ((10, "10 s", "10 秒"), (300, "5 min", "5 分钟"), (9000, "2.5 h", "2.5 小时")):
         assert (ENGLISH.say(duration(seconds)), CHINESE.say(duration(seconds))) == (english, chinese)
-    pace.note("some/model", 1, 300)
-    assert "大约需要 5 分钟" in CHINESE.say(pace.estimate("some/model", 1))
+    pace.note("some/model", 100, 300)
+    assert "大约需要 5 分钟" in CHINESE.say(pace.estimate("some/model", 100))
     assert CHINESE.say(progress.time_left(41)) == "约剩 40 秒"
 
 

@@ -20,7 +20,8 @@ try:
     owner, runner = owner_from(os.environ), run_here
     if spaces is not None and is_lent(os.environ):
         runner = LentGpu(spaces.GPU)
-        load_model(owner.model)  # once, before any call: the processes that work on a GPU are forked from this one
+        # Once, before any call: the processes that work on a GPU are forked from this one, and their memory ends with them.
+        load_model(owner.model).fingerprint  # noqa: B018  kept in the model
     demo = build(owner, runner)
 except UDPError as error:
     raise SystemExit(f"error: {error}") from None

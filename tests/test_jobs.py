@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from udp.evaluation.trial import Trial
 from udp.imitation.recipes import LoRA
 from udp.models.latent import LatentDiffusionModel
 from udp.photos import Photo
-from udp.progress import OnProgress, Progress
+from udp.progress import OnProgress, Progress, Stage
 from udp.protection.methods import EUDP
 from udp.ui.state.jobs import Job, JobLine, State
+from udp.ui.state.pace import Pace, Stopwatch
 from udp.ui.state.sessions import MOST_JOBS, Sessions
 from udp.ui.state.work import AttackWork, RobustnessWork, limited
 
@@ -177,3 +179,22 @@ def test_the_control_may_change_no_more_than_the_method_where_texture_decides(
             change = np.abs(noisy.pixels.astype(int) - photo.pixels)
             allowed = method.budget_map(photo)
             assert (change <= 255 * allowed + 1e-6).all() and change.any(), arm
+
+
+def test_loading_and_runs_of_seconds_make_no_estimate_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("udp.ui.state.pace.time", SimpleNamespace(monotonic=lambda: now[0]))
+    pace, watch = Pace(), Stopwatch()
+    watch.see(Progress(Stage.LOADING, 0, 1))
+    now[0] = 60.0
+    assert watch.seconds is None
+    for step in (1, 2):
+        watch.see(Progress(Stage.FINE_TUNING, step, 100))
+        now[0] += 10.0
+    assert watch.seconds == 20.0
+    pace.note("mini", 1.0, 12.0)  # random noise
+    pace.note("mini", 100.0, None)
+    assert pace.rate("mini") is None
+    for units, seconds in ((100, watch.seconds), (900, 80.0)):
+        pace.note("mini", units, seconds)
+    assert pace.rate("mini") == pytest.approx(100 / 1000)

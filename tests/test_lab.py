@@ -174,5 +174,6 @@ def test_weights_have_a_digest(tiny_model: LatentDiffusionModel) -> None:
     other.modules = (tiny_model.copy_network(), *(m for m in tiny_model.modules if m is not tiny_model.network))
     before = weights_digest(other.modules)
     assert before == weights_digest(other.modules) and len(before) == 16
+    assert tiny_model.fingerprint == weights_digest(tiny_model.modules)
     next(other.modules[0].parameters()).data.add_(1e-3)
     assert weights_digest(other.modules) != before

@@ -21,7 +21,7 @@ from udp.evaluation.interval import Interval
 from udp.evaluation.metrics.figures import Reference
 from udp.evaluation.metrics.table import METRICS
 from udp.evaluation.pairs import pair_warnings
-from udp.evaluation.verdict import RULE, Verdict, VerdictId, judge
+from udp.evaluation.verdict import LIKENESSES, RULE, Verdict, VerdictId, judge
 from udp.imitation.cleaning import CLEANINGS
 from udp.language import CHINESE, ENGLISH, LANGUAGES, Language, Text, language_of, text
 from udp.language.base import Entry
@@ -69,6 +69,7 @@ def test_english_has_each_text_once_and_says_no_other() -> None:
     assert all(title.english and title.id not in ENGLISH.texts for title in titles())
     written = sources()
     made = {f"verdict.{id}{end}" for id in VerdictId for end in ("", ".word")}
+    made |= {f"verdict.likeness.{key}" for key in (*LIKENESSES, "none")}
     made |= {f"tab.{kind.kind}" for kind in TABS}
     made |= {f"stage.{stage.replace(' ', '_')}" for stage in Stage}
     prefixes = (
@@ -125,6 +126,7 @@ def test_every_verdict_is_said_without_a_word_of_english(language: Language) -> 
             replace(shown, excess_db=None).sentence,
             replace(shown, likeness=None).sentence,
             shown.word,
+            *(replace(shown, likeness_by=key).judge_of_likeness for key in ("", *LIKENESSES)),
         ):
             assert not re.search("[a-z]{3}", language.say(said)), language.say(said)
     assert language.say(RULE) != ENGLISH.say(RULE)
@@ -202,8 +204,8 @@ def test_times_are_said_in_each_language() -> None:
     assert "No estimate" in ENGLISH.say(pace.estimate("some/model", 10))
     for seconds, english, chinese in ((10, "10 s", "10 秒"), (300, "5 min", "5 分钟"), (9000, "2.5 h", "2.5 小时")):
         assert (ENGLISH.say(duration(seconds)), CHINESE.say(duration(seconds))) == (english, chinese)
-    pace.note("some/model", 1, 300)
-    assert "大约需要 5 分钟" in CHINESE.say(pace.estimate("some/model", 1))
+    pace.note("some/model", 100, 300)
+    assert "大约需要 5 分钟" in CHINESE.say(pace.estimate("some/model", 100))
     assert CHINESE.say(progress.time_left(41)) == "约剩 40 秒"
 
 

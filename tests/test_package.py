@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import shutil
@@ -12,10 +13,13 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import Distribution, packages_distributions, version
 from pathlib import Path
 
 import pytest
 from gradio_client import Client, handle_file
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import udp
 from udp.cli import COMMANDS, build_parser, main
@@ -58,6 +62,39 @@ def test_the_wheel_has_what_the_app_needs_and_nothing_else(installed: Path) -> N
         assert files and all((installed / p.relative_to(ROOT)).stat().st_size == p.stat().st_size for p in files)
     for example in ("subject", "style"):
         assert len(list((installed / "udp" / "examples" / example).glob("*.png"))) == 6
+
+
+def declared() -> dict[str, Requirement]:
+    """requirements.txt, by normalised name."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    return {canonicalize_name(found.name): found for found in map(Requirement, filter(None, lines))}
+
+
+def test_the_wheel_asks_for_what_the_repository_asks_for_and_it_is_what_is_tested(installed: Path) -> None:
+    (wheel,) = Distribution.discover(path=[str(installed)])
+    assert {str(Requirement(line)) for line in wheel.requires} == {str(found) for found in declared().values()}
+    others = {name: version(name) for name, found in declared().items() if not found.specifier.contains(version(name))}
+    assert not others, "not in the ranges that requirements.txt gives"
+
+
+def test_every_module_that_is_imported_is_of_a_package_that_is_asked_for() -> None:
+    named: dict[str, set[str]] = {}
+    for path in (ROOT / "udp").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            for name in names:
+                named.setdefault(name.split(".")[0], set()).add(path.name)
+    others = {name: files for name, files in named.items() if name not in {"udp", *sys.stdlib_module_names}}
+    packages = packages_distributions()
+    assert {"torch", "PIL", "gradio"} <= set(others)
+    missing = {
+        name: files
+        for name, files in others.items()
+        if not {canonicalize_name(package) for package in packages.get(name, [])} & set(declared())
+    }
+    assert not missing
 
 
 def udp_dist() -> str:

@@ -15,9 +15,10 @@ from udp.evaluation.arms import Arm, make_report
 from udp.evaluation.lab import LabReport, _row
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import LoRA
-from udp.language import ENGLISH, text
+from udp.language import ENGLISH, LANGUAGES, text
 from udp.reports.html import curves, page
 from udp.reports.lab import table, warnings
+from udp.ui.parts.tables import grounds
 
 QUICK = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "2", "--recipe-steps", "10"]
 QUICK += ["--pictures", "2", "--sampling-steps", "2", "--recipe-batch-size", "1"]
@@ -52,9 +53,13 @@ def checked(text: str) -> Checker:
     return checker
 
 
-def planted(protected: float, seeds: int = 1) -> LabReport:
+def planted(protected: float, seeds: int = 1, alike: str = "") -> LabReport:
+    """A report with these losses; `alike` is a likeness that the controls gain and the protected arm does not."""
+
     def runs(name: str, loss: float) -> list[Arm]:
         figures = {"clean_loss": loss, "texture_distance": 9.0 if name == "protected" else 4.0}
+        if alike:
+            figures[alike] = 0.9 if name in ("clean", "random") else 0.1
         image = np.full((8, 8, 3), 99, np.uint8)
         losses = () if name == "base" else (1.0, 0.8, loss)
         return [Arm(name, (image,), losses, figures, (figures,), {"texture_distance": (3.0, 5.0)})] * seeds
@@ -74,6 +79,16 @@ def test_page_is_one_file_with_escaped_text_and_both_themes() -> None:
     assert found.addresses and all(address.startswith("data:image/png;base64,") for address in found.addresses)
     assert len(found.images) == 1 + 4 and "4 (3 to 5)" in text
     assert "Collapsed: the imitation failed" in text and "http" not in text
+
+
+def test_a_report_and_the_page_say_which_likeness_decided_in_both_languages() -> None:
+    for key, words in (("structure_similarity", "SSIM"), ("dinov2_image_similarity", "DINOv2"), ("", "had no say")):
+        report = planted(0.95, alike=key)
+        judgement = report.rows[0].report.judgement
+        said = judgement.judge_of_likeness
+        assert words in ENGLISH.say(said) and ENGLISH.say(said) in page(report, "", {}, {})
+        assert all(language.say(said) in grounds(report.rows[0].report) for language in LANGUAGES)
+        assert judgement.describe()["likeness_by"] == (key or None)
 
 
 def test_curves_have_a_line_an_arm_inside_the_picture() -> None:

@@ -128,19 +128,24 @@ def test_likeness_seen_by_another_pair_of_eyes_counts(key: str, loss: float, lik
     assert verdict.id == word
     assert verdict.likeness.mean == pytest.approx((likeness - 0.1) / 0.6)
     assert f"likeness to the photos {verdict.likeness.mean:.0%}" in sentence(verdict)
+    assert verdict.likeness_by == verdict.describe()["likeness_by"] == key
 
 
 def test_controls_that_grew_no_more_alike_have_no_say_by_likeness() -> None:
     trial = {"clean": seen([0.5], [0.8]), "random": seen([0.5], [0.12]), "protected": seen([0.5], [0.1])}
-    assert judge(seen([1.0], [0.1]), trial).likeness is None
+    verdict = judge(seen([1.0], [0.1]), trial)
+    assert verdict.likeness is None and verdict.describe()["likeness_by"] is None
+    assert "had no say" in ENGLISH.say(verdict.judge_of_likeness)
+    assert judge(seen([1.0], [0.1]), {}).judge_of_likeness is None
 
 
 def test_the_pretrained_eye_goes_first_and_every_arm_must_have_it() -> None:
     both = [{**seen([0.5], [0.8])[0], "dinov2_image_similarity": 0.9}]
     base = [{**seen([1.0], [0.1])[0], "dinov2_image_similarity": 0.1}]
     known = {"clean": both, "random": both, "protected": [{**both[0], "dinov2_image_similarity": 0.5}]}
-    assert judge(base, known).likeness.mean == pytest.approx(0.5)
-    assert judge(base, {**known, "random": seen([0.5], [0.8])}).likeness.mean == pytest.approx(1.0)
+    first, second = judge(base, known), judge(base, {**known, "random": seen([0.5], [0.8])})
+    assert (first.likeness.mean, first.likeness_by) == (pytest.approx(0.5), "dinov2_image_similarity")
+    assert (second.likeness.mean, second.likeness_by) == (pytest.approx(1.0), "shape_similarity")
 
 
 def test_structure_decides_only_where_both_controls_know_the_photos_by_heart() -> None:
@@ -149,6 +154,7 @@ def test_structure_decides_only_where_both_controls_know_the_photos_by_heart() -
     broken = [{**seen([0.5], [0.9])[0], "structure_similarity": 0.35}]
     trial = {"clean": known, "random": known, "protected": broken}
     assert judge(base, trial).likeness.mean == pytest.approx(0.25)
+    assert judge(base, trial).likeness_by == "structure_similarity"
     free = {**trial, "random": [{**known[0], "structure_similarity": 0.39}]}  # pictures of its own: no photo again
     assert judge(base, free).likeness.mean == pytest.approx(1.0)
     still = {name: [{**figures[0], "dinov2_image_similarity": 0.5}] for name, figures in trial.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from udp.digests import captioned_digest, digest, weights_digest
+from udp.digests import captioned_digest, digest
 from udp.errors import InvalidInput, NothingLearned
 from udp.evaluation.arms import Arm, Report, make_report
 from udp.evaluation.cells import Store, base_name, cell_name
@@ -158,7 +158,7 @@ class Cells:
             "trial": trial,
             "photos": photos,
             "model": self.model.name,
-            "weights": weights_digest(self.model.modules),
+            "weights": self.model.fingerprint,
         }
 
     def bench(self, run: int, on_progress: OnProgress = ignore_progress) -> tuple[Bench, Arm]:

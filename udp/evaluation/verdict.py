@@ -70,13 +70,14 @@ class Evidence:
 
     `learned` has one interval an arm, `effect` is random minus protected, `excess_db` is how much worse the texture of
     the protected arm's pictures is than the worse control's, `likeness` the share that they reach of the likeness that the
-    worse control gained (None where it gained none).
+    worse control gained (None where it gained none), by the metric `likeness_by`.
     """
 
     learned: Mapping[str, Interval]
     effect: Interval
     excess_db: Interval
     likeness: Interval | None = None
+    likeness_by: str = ""
 
     @property
     def learns_less(self) -> bool:
@@ -127,6 +128,7 @@ class Verdict:
     """What may be said, and by what evidence.
 
     `lesson` is the share by which the clean arm's loss on the clean photos fell; without evidence, `learned` is empty.
+    `likeness_by` is that of `LIKENESSES` which decided, "" where none had a say.
     """
 
     id: VerdictId
@@ -136,6 +138,7 @@ class Verdict:
     excess_db: Interval | None = None
     lesson: float = 0.0
     likeness: Interval | None = None
+    likeness_by: str = ""
 
     @property
     def word(self) -> Text:
@@ -163,6 +166,13 @@ class Verdict:
             seeds=self.seeds,
         )
 
+    @property
+    def judge_of_likeness(self) -> Text | None:
+        """Which likeness decided, or that none did; None without evidence."""
+        if self.excess_db is None:
+            return None
+        return text(f"verdict.likeness.{self.likeness_by or 'none'}")
+
     def describe(self) -> dict[str, Any]:
         """As JSON values, in English."""
         return {
@@ -173,6 +183,7 @@ class Verdict:
             "effect": asdict(self.effect) if self.effect else None,
             "excess_db": asdict(self.excess_db) if self.excess_db else None,
             "likeness": asdict(self.likeness) if self.likeness else None,
+            "likeness_by": self.likeness_by or None,
         }
 
 
@@ -212,16 +223,16 @@ def judge(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Ver
         for c, r, p in zip(clean, random, protected, strict=True)
     ]
     intervals = {name: Interval.over(values) for name, values in shares.items()}
-    found = Evidence(intervals, Interval.over(effects), Interval.over(excess), likeness(base, arms))
+    found = Evidence(intervals, Interval.over(effects), Interval.over(excess), *likeness(base, arms))
     id = next(id for id, holds in CASES if holds(found))
-    return Verdict(id, seeds, intervals, found.effect, found.excess_db, lesson, found.likeness)
+    return Verdict(id, seeds, intervals, found.effect, found.excess_db, lesson, found.likeness, found.likeness_by)
 
 
-def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> Interval | None:
-    """The share of the likeness gained by the worse control that the protected arm's pictures reach, over the runs.
+def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> tuple[Interval | None, str]:
+    """The share of the likeness gained by the worse control that the protected arm's pictures reach, over the runs, and by what.
 
-    By the first of `LIKENESSES` that every arm has and in which the controls gained enough in every run; None without one. Where
-    DINOv2 is at hand it alone decides.
+    By the first of `LIKENESSES` that every arm has and in which the controls gained enough in every run; None and "" without
+    one. Where DINOv2 is at hand it alone decides.
     """
     clean, random, protected = (arms[name] for name in (ArmName.CLEAN, ArmName.RANDOM, ArmName.PROTECTED))
     runs = list(zip(base, clean, random, protected, strict=True))
@@ -230,7 +241,8 @@ def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> 
             continue
         gains = [min(c[key], r[key]) - b[key] for b, c, r, _ in runs]
         if min(gains) >= least:
-            return Interval.over([(p[key] - b[key]) / gain for (b, _, _, p), gain in zip(runs, gains, strict=True)])
+            shares = [(p[key] - b[key]) / gain for (b, _, _, p), gain in zip(runs, gains, strict=True)]
+            return Interval.over(shares), key
         if key == DINOV2:
-            return None
-    return None
+            break
+    return None, ""

@@ -281,6 +281,10 @@ TEXTS: dict[str, Entry] = {
         + "。"
         + ("仅一个随机种子：这是例子，不是证据。" if seeds < 2 else f"{seeds} 个随机种子。")
     ),
+    "verdict.likeness.dinov2_image_similarity": "相似程度按 DINOv2 判定。",
+    "verdict.likeness.structure_similarity": "相似程度按结构（与最接近照片的 SSIM）判定。",
+    "verdict.likeness.shape_similarity": "相似程度按轮廓和颜色判定。",
+    "verdict.likeness.none": "相似程度未参与判定：对照组提高得太少。",
     "verdict.learned": (
         "仅一次试验、一个模型、一种微调方式。“学到”指：原图上的去噪损失下降了多少，以直接在原图上微调的下降幅度为 100%。"
     ),

@@ -323,6 +323,10 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         + ". "
         + ("One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds.")
     ),
+    "verdict.likeness.dinov2_image_similarity": "Likeness was judged by DINOv2.",
+    "verdict.likeness.structure_similarity": "Likeness was judged by structure (SSIM to the nearest photo).",
+    "verdict.likeness.shape_similarity": "Likeness was judged by outlines and colours.",
+    "verdict.likeness.none": "Likeness had no say: the controls gained too little of it.",
     "verdict.learned": (
         "One trial, one model, one recipe. Learned means: how far the loss on the clean photos fell, compared with "
         "fine-tuning on them."

@@ -9,12 +9,14 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from udp.digests import weights_digest
 from udp.errors import InvalidInput
 from udp.models.adapters import ATTENTION, LINEAR, WIDE
 from udp.models.recent import recall
@@ -158,6 +160,11 @@ class DiffusionModel(abc.ABC):
         Settings that differ have a `udp.settings.BySize`.
         """
         return sum(parameter.numel() for parameter in self.network.parameters()) < SMALL_NETWORK
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A short name for the weights (`weights_digest`), computed once: the base stays as it is."""
+        return weights_digest(self.modules)
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from udp.digests import captioned_digest, digest, photos_digest, weights_digest
+from udp.digests import captioned_digest, digest, photos_digest
 from udp.files import finished, finishing, versions
 from udp.language import ENGLISH, Text
 from udp.models.base import DiffusionModel
@@ -141,7 +141,7 @@ def protect_once(
     method = model.suited(method)
     key = digest({
         "method": [method.name, describe_settings(method)], "photos": captioned_digest(photos), "prompt": prompt,
-        "seed": seed, "weights": weights_digest(model.modules),
+        "seed": seed, "weights": model.fingerprint,
     })  # fmt: skip
     mark = folder / "key.txt"
     check_free(folder)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from udp.digests import digest, weights_digest
+from udp.digests import digest
 from udp.errors import InvalidInput
 from udp.files import versions
 from udp.models.base import DiffusionModel
@@ -50,8 +50,7 @@ def protect_files(
     check_masks(photos.files, masks)
     sets = divide([file.size for file in photos.files], most)
     seeds = [set_seed(seed, index) for index in range(len(sets))]
-    weights = weights or weights_digest(model.modules)
-    made_by = [method.name, describe_settings(method), prompt, weights, versions()]
+    made_by = [method.name, describe_settings(method), prompt, weights or model.fingerprint, versions()]
     made_by += [controls] if controls != Controls.BOTH else []
     masked = [mask and file_digest(mask) for mask in masks]
     keys = [

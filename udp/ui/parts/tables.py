@@ -81,8 +81,9 @@ def verdict_panel(report: Report, warnings: Sequence[Text] = ()) -> str:
 
 
 def grounds(report: Report) -> str:
-    """The verdict's rule, and what the figures rest on."""
-    basis = " ".join(map(spoken, report.basis))
+    """The verdict's rule, which likeness it went by, and what the figures rest on."""
+    judged = report.judgement.judge_of_likeness
+    basis = " ".join(map(spoken, (*([judged] if judged else []), *report.basis)))
     return "".join(f'<p class="rule">{shown}</p>' for shown in (spoken(RULE), basis) if shown)
 
 

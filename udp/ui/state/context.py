@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from udp.photos import list_photos
 from udp.progress import OnProgress, Progress, Stage
 from udp.ui.state.jobs import Job, JobLine
 from udp.ui.state.owner import Owner
-from udp.ui.state.pace import Pace
+from udp.ui.state.pace import Pace, Stopwatch
 from udp.ui.state.sessions import Session, Sessions
 from udp.ui.state.values import from_values
 from udp.ui.state.work import Runner, Work, limited
@@ -51,11 +50,16 @@ class Context:
         """
 
         def run(on_progress: OnProgress) -> Any:
-            start, store = time.monotonic(), session.store(kind, work.key)
+            store, watch = session.store(kind, work.key), Stopwatch()
             whole = not store.cells
-            result = self.runner(work, limited(on_progress, self.owner.most_minutes), store)
+
+            def listen(progress: Progress) -> None:
+                watch.see(progress)
+                on_progress(progress)
+
+            result = self.runner(work, limited(listen, self.owner.most_minutes), store)
             if whole:  # the rest of a run says nothing about a run
-                self.pace.note(work.model_name, work.units(), time.monotonic() - start)
+                self.pace.note(work.model_name, work.units(), watch.seconds)
             on_progress(Progress(Stage.SAVING, 1, 1, fraction=1.0))
             saved = save(result)
             session.unfinished.pop(kind, None)

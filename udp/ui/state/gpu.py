@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +20,7 @@ from udp.errors import OutOfTime, Stopped, UDPError
 from udp.evaluation.cells import MemoryStore
 from udp.models.loading import taken_for_small
 from udp.progress import OnProgress, Progress
-from udp.ui.state.pace import Pace
+from udp.ui.state.pace import Pace, Stopwatch
 from udp.ui.state.work import Work
 
 # An anonymous visitor has 120 s a day, and a call that asks for more than is left is refused.
@@ -167,18 +166,18 @@ class LentGpu:
             assert len(store.cells) > before, "a call that keeps nothing would be made for ever"
 
     def _call(self, step: Step, on_progress: OnProgress, store: MemoryStore) -> Outcome:
-        asked, start = self.seconds(step), None
+        asked, watch = self.seconds(step), Stopwatch()
         try:
             with contextlib.closing(self._stream(step)) as events:
                 for event in events:
-                    start = start or time.monotonic()  # the wait for a GPU before the first event is not work
                     if isinstance(event, Kept):
                         store.save(event.name, event.key, event.cell)
                     elif isinstance(event, Progress):
+                        watch.see(event)
                         on_progress(event)
                     else:
                         if event.error is None:
-                            self._pace.note(step.work.model_name, step.units(), time.monotonic() - start)
+                            self._pace.note(step.work.model_name, step.units(), watch.seconds)
                         return event
         except gr.Error as error:  # of `spaces`: ours come as values
             raise self._refusal(error, step, asked) from error

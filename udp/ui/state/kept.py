@@ -151,7 +151,8 @@ def verdict_from(values: Mapping[str, Any]) -> Verdict:
     def interval(found: Mapping[str, Any] | None) -> Interval | None:
         return Interval(**found) if found else None
 
-    known = Verdict(VerdictId(values["id"]), values["seeds"], lesson=values["lesson"])
+    by = values.get("likeness_by", "")  # runs kept before 2026-11-29 do not say
+    known = Verdict(VerdictId(values["id"]), values["seeds"], lesson=values["lesson"], likeness_by=by)
     return replace(
         known,
         learned={arm: Interval(**found) for arm, found in values["learned"].items()},

@@ -3,35 +3,57 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import torch
 
 from udp.language import Text, text
+from udp.progress import Progress, Stage
 
 # Measured with the embedded model on two processor cores: the one-click example's 1,640 units took 880 s on a busy machine, and
 # its 1,560 without class images 285 s on an idle one. Something between, for a first guess.
 CPU_SECONDS_A_UNIT = 0.3
 MEMORY = 5
+LEAST_UNITS = 10  # what takes less, as random noise does, is over in seconds that say nothing of a training step
+
+
+class Stopwatch:
+    """The seconds of work, from the first report that is not about loading: how long that took is no matter of its length."""
+
+    def __init__(self) -> None:
+        self._start: float | None = None
+
+    def see(self, progress: Progress) -> None:
+        """Look at a report of progress."""
+        if self._start is None and progress.stage != Stage.LOADING:
+            self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float | None:
+        """Since that report; None before it."""
+        return None if self._start is None else time.monotonic() - self._start
 
 
 class Pace:
     """Seconds that a unit of work (about one fine-tuning step) takes here, by model, learned from finished runs."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[float]] = {}
+        self._found: dict[str, list[tuple[float, float]]] = {}
         self._lock = threading.Lock()
 
-    def note(self, model: str, units: float, seconds: float) -> None:
-        """Learn from a finished run."""
+    def note(self, model: str, units: float, seconds: float | None) -> None:
+        """Learn from a finished run, unless it was too short to say anything."""
+        if seconds is None or units < LEAST_UNITS:
+            return
         with self._lock:
-            self._found.setdefault(model, []).append(seconds / max(1.0, units))
+            self._found.setdefault(model, []).append((units, seconds))
             del self._found[model][:-MEMORY]
 
     def rate(self, model: str) -> float | None:
-        """Seconds that a unit took in the last runs with `model`; None before the first."""
+        """Seconds that a unit took in the last runs with `model`, long ones counting for more; None before the first."""
         with self._lock:
             found = self._found.get(model)
-            return sum(found) / len(found) if found else None
+            return sum(seconds for _, seconds in found) / sum(units for units, _ in found) if found else None
 
     def estimate(self, model: str, units: float) -> Text:
         """An estimate for people, and what it rests on."""

@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", default="mini", help="a model's name, a diffusers folder or a Hub id")
     parser.add_argument("--group-size", type=int, default=50, help="photos that one call of an actor protects")
     parser.add_argument("--workers", type=int, default=2, help="actors")
-    parser.add_argument("--gpus", type=float, default=0, help="GPUs an actor; 0 for a processor core")
+    parser.add_argument("--gpus", type=float, default=0, help="GPUs an actor (default 0: it computes on processors)")
     options = parser.parse_args(arguments)
 
     kind = METHODS[options.method]
@@ -99,8 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
         "id", str(catalogue.notes.folder / "ray"), delete_checkpoint_on_success=False
     )
     given = write_list(catalogue, listing.groups, blocks=16 * options.workers)
-    # Half a core in Ray's books: on a machine whose every core had an actor, its own tasks would wait for ever.
-    resources = {"num_gpus": options.gpus} if options.gpus else {"num_cpus": 0.5}
+    # No core in Ray's books: on a machine whose every core had an actor, its own tasks (the list, the checkpoint) would wait for ever.
+    resources = {"num_gpus": options.gpus, "num_cpus": 0, "scheduling_strategy": "SPREAD"}
     done = ray.data.read_parquet(str(given)).map(
         Protector,
         fn_constructor_args=[catalogue],

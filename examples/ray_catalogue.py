@@ -13,9 +13,13 @@ elsewhere, and passes over what its checkpoint has; a set that failed is in no c
 from __future__ import annotations
 
 import argparse
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import ray
 from ray.data.checkpoint import CheckpointConfig
 
@@ -24,7 +28,7 @@ from udp.catalogue.index import write_index
 from udp.catalogue.layout import Layout
 from udp.catalogue.listing import PhotoGroup
 from udp.catalogue.many import Catalogue
-from udp.digests import weights_digest
+from udp.digests import digest, weights_digest
 
 
 class Protector:
@@ -44,6 +48,29 @@ class Protector:
         return {"id": row["id"], "name": group.name, "photos": len(group.files), "error": error}
 
 
+def write_list(catalogue: Catalogue, groups: Sequence[PhotoGroup], blocks: int) -> Path:
+    """A folder with the list of sets in Parquet files, of which an actor takes one at a time. (What is read has checkpoints.)
+
+    A set's id is another one when its photos are others, in name, size or time of change, so no checkpoint is taken for it.
+    """
+    folder = catalogue.notes.folder / "ray-list"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            "id": digest([catalogue.key(g), g.stats()]),
+            "name": g.name,
+            "place": str(g.place),
+            "files": list(g.files),
+            "inside": g.inside,
+        }
+        for g in groups
+    ]
+    for block in range(min(blocks, len(rows))):
+        pq.write_table(pa.Table.from_pylist(rows[block::blocks]), folder / f"{block:06}.parquet")
+    return folder
+
+
 def main(arguments: list[str] | None = None) -> None:
     """List, hand out, and write the index."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", default="mini", help="a model's name, a diffusers folder or a Hub id")
     parser.add_argument("--group-size", type=int, default=50, help="photos that one call of an actor protects")
     parser.add_argument("--workers", type=int, default=2, help="actors")
-    parser.add_argument("--gpus", type=float, default=0, help="GPUs an actor; 0 for a processor core")
+    parser.add_argument("--gpus", type=float, default=0, help="GPUs an actor (default 0: it computes on processors)")
     options = parser.parse_args(arguments)
 
     kind = METHODS[options.method]
@@ -71,15 +98,10 @@ def main(arguments: list[str] | None = None) -> None:
     context.checkpoint_config = CheckpointConfig(
         "id", str(catalogue.notes.folder / "ray"), delete_checkpoint_on_success=False
     )
-    rows = [
-        {"id": index, "name": g.name, "place": str(g.place), "files": list(g.files), "inside": g.inside}
-        for index, g in enumerate(listing.groups)
-    ]
-    resources = {"num_gpus": options.gpus} if options.gpus else {"num_cpus": 1}
-    blocks = min(
-        len(rows), 16 * options.workers
-    )  # what an actor takes at a time: a sixteenth of its part is lost with it, at most
-    done = ray.data.from_items(rows, override_num_blocks=blocks).map(
+    given = write_list(catalogue, listing.groups, blocks=16 * options.workers)
+    # No core in Ray's books: on a machine whose every core had an actor, its own tasks (the list, the checkpoint) would wait for ever.
+    resources = {"num_gpus": options.gpus, "num_cpus": 0, "scheduling_strategy": "SPREAD"}
+    done = ray.data.read_parquet(str(given)).map(
         Protector,
         fn_constructor_args=[catalogue],
         compute=ray.data.ActorPoolStrategy(size=options.workers),
@@ -88,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     done.filter(lambda row: not row["error"]).write_parquet(str(catalogue.notes.folder / "ray-sets"))
     complete, failures = write_index(catalogue.notes, listing, layout, {})
     print(
-        f"{len(rows)} sets, {listing.photos} photos, {len(failures.get('sets', {}))} failed, complete: {complete} -> {options.out}"
+        f"{len(listing.groups)} sets, {listing.photos} photos, {len(failures.get('sets', {}))} failed, complete: {complete} -> {options.out}"
     )
 
 

@@ -13,7 +13,7 @@ FORMATS = ("imagefolder", "webdataset")
 
 @dataclass(frozen=True)
 class Layout:
-    """Each folder of photos is a set, and one that holds more than one and a half times `group_size` is several.
+    """Each folder of photos is a set, and one that holds at least one and a half times `group_size` is several.
 
     `size` takes photos in the order of their names, full groups first; a rest of less than half a group joins the last one,
     so that photos that are added at the end change no group but that. `similar` puts those together that look alike. `one`

@@ -14,10 +14,13 @@ from udp.ui.parts.progress import LossLog, Series
 from udp.ui.say import speech, word
 from udp.ui.state.owner import Owner, title
 
+# Not in the public API, and their progress shown on no component: even where it is hidden, the browser would note it on each
+# output of every event, and look through the whole page for each of them. Half of a page load went into that.
+_PRIVATE = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 # Handlers that submit or watch jobs cost next to nothing: the model's own line (udp.ui.state.jobs.JobLine) does the queueing.
-WATCH = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-# Events that only move things on the screen: no queue, not in the public API.
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+WATCH = {"concurrency_limit": None, **_PRIVATE}
+# Events that only move things on the screen: no queue.
+QUICK = {"queue": False, **_PRIVATE}
 MOST_PICTURES = 8
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
+from pydantic import ValidationError
 
 from udp.language import ENGLISH, Language, Text, text
 from udp.ui.parts.progress import LossLog, Series
@@ -83,9 +84,27 @@ def file_box(label: str, height: int = 190) -> gr.File:
     )
 
 
+class Uploads(ListFiles):
+    """What arrives for a box of files: a list of them, or one by itself, as programs send it."""
+
+    @classmethod
+    def model_validate(cls, given: Any, **options: Any) -> Uploads:
+        """Check. Raises `gr.Error` for what is no files: gradio would say that some app has raised an exception."""
+        try:
+            return super().model_validate([given] if isinstance(given, dict) else given, **options)
+        except ValidationError:
+            kinds = {type(item).__name__ for item in given} if isinstance(given, list) else {type(given).__name__}
+            raise gr.Error(
+                f"expected a list of uploaded files (`handle_file` of gradio_client makes them), got {', '.join(sorted(kinds))}",
+                print_exception=False,
+            ) from None
+
+
 def upload_box(label: str, **options: object) -> gr.File:
     """A box for several files, which arrive as paths."""
-    return UploadBox(label=label, file_count="multiple", type="filepath", **options)
+    box = UploadBox(label=label, file_count="multiple", type="filepath", **options)
+    box.data_model = Uploads
+    return box
 
 
 def paths_of(box: gr.File, payload: ListFiles | FileData | None) -> list[str] | None:

@@ -210,3 +210,25 @@ def test_values_of_no_sense_are_refused_in_our_own_words(values: list, app: App,
     with pytest.raises(AppError) as caught:
         app.client.predict([handle_file(str(photo_files[0]))], *values, "", api_name="/protect")
     assert "an error on our side" not in str(caught.value), caught.value
+
+
+@pytest.mark.parametrize("photos", ["text", 5, [None], [["photo.png"]], [{"path": 3}], {"name": "photo.png"}], ids=str)
+def test_what_is_no_list_of_files_is_refused_in_our_own_words(photos: object, app: App) -> None:
+    for endpoint, more in (("/protect", []), ("/attack", [None]), ("/evaluate", [None])):
+        with pytest.raises(AppError, match=r"expected a list of uploaded files .* got "):
+            app.client.predict(photos, *more, api_name=endpoint)
+
+
+def test_one_file_is_as_good_as_a_list_of_one(app: App, photo_files: list[Path]) -> None:
+    archive = app.client.predict(handle_file(str(photo_files[0])), "random", api_name="/protect")
+    with zipfile.ZipFile(archive) as bundle:
+        assert bundle.namelist() == [photo_files[0].name, "manifest.json"]
+
+
+@pytest.mark.parametrize("cleanings", ["half", 5, [None], [["half"]], {"half": 1}], ids=str)
+def test_what_is_no_list_of_cleanings_is_refused_in_our_own_words(
+    cleanings: object, app: App, photo_files: list[Path]
+) -> None:
+    photos = [handle_file(str(photo_files[0]))]
+    with pytest.raises(AppError, match="expected a list of names of cleanings, got "):
+        app.client.predict(photos, photos, "lora", 10, cleanings, api_name="/evaluate")

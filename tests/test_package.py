@@ -106,16 +106,15 @@ def test_protect_and_the_app_work_from_there(installed: Path, photo_files: list[
     photos = tmp_path / "photos"
     photos.mkdir()
     shutil.copy(photo_files[0], photos)
-    command = [sys.executable, installed / "bin" / "udp", "protect", photos, "--out", "out", "--method", "random"]
-    subprocess.run(command, check=True, env=environment, cwd=tmp_path, timeout=300)
-    assert (tmp_path / "out" / "view_0.png").is_file() and (tmp_path / "out" / "manifest.json").is_file()
-    code = (
+    code = (  # and then what the command `udp` runs, which starts the app below: each process takes seconds to begin
         "import udp; from udp import protect; from udp.models.registry import available_models\n"
         f"assert udp.__file__.startswith({str(installed)!r}) and 'mini' in available_models()\n"
         "from udp.ui.state.context import EXAMPLES\n"
-        f"assert str(EXAMPLES).startswith({str(installed)!r}) and len(list(EXAMPLES.glob('subject/*.png'))) == 6"
+        f"assert str(EXAMPLES).startswith({str(installed)!r}) and len(list(EXAMPLES.glob('subject/*.png'))) == 6\n"
+        "from udp.cli import main; raise SystemExit(main(['protect', 'photos', '--out', 'out', '--method', 'random']))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path, timeout=300)
+    assert (tmp_path / "out" / "view_0.png").is_file() and (tmp_path / "out" / "manifest.json").is_file()
     with app(installed, environment, tmp_path) as address:
         client = Client(address, verbose=False, download_files=tmp_path, httpx_kwargs={"timeout": 300})
         archive = client.predict([handle_file(photo_files[0])], method="random", api_name="/protect")

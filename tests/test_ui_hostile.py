@@ -23,7 +23,7 @@ from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
 from udp.ui.parts.errors import friendly, without_folders
 from udp.ui.parts.layout import model_box
-from udp.ui.parts.link import settings_updates
+from udp.ui.parts.link import settings_values
 from udp.ui.state.context import MOST_PROMPT, clean_prompt
 from udp.ui.state.owner import Owner
 from udp.ui.state.results import safe_names, save_protection, take_photos
@@ -224,14 +224,14 @@ def test_prompts_are_one_printable_line_of_some_length() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=400))
-def test_a_hostile_link_sets_nothing_out_of_range(name: str, value: str) -> None:
+def test_a_hostile_link_sets_nothing_out_of_range(name: str, text: str) -> None:
     import gradio as gr
 
     slider, box, menu = gr.Slider(1, 10), gr.Checkbox(False), gr.Dropdown(["a"], value="a", allow_custom_value=True)
     controls = [("number", slider), ("box", box), ("menu", menu)]
-    query = f"?number={value}&box={value}&menu={value}&{name}={value}"
-    for control, update in settings_updates(controls, query, lambda values: {}).items():
+    query = f"?number={text}&box={text}&menu={text}&{name}={text}"
+    for control, value in settings_values(controls, query, lambda values: {}).items():
         if control is slider:
-            assert 1 <= update.value <= 10
+            assert 1 <= value <= 10
         else:
-            assert update.value in (True, False, "a")
+            assert value in (True, False, "a")

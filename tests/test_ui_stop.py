@@ -12,7 +12,7 @@ import pytest
 
 from udp.errors import Stopped
 from udp.evaluation.cells import Store
-from udp.language import ENGLISH
+from udp.language import ENGLISH, text
 from udp.photos import PhotoSet
 from udp.progress import OnProgress
 from udp.ui.state.context import Context
@@ -106,3 +106,12 @@ def test_a_stopped_run_leaves_the_page_to_the_one_that_was_begun_after_it(
     with pytest.raises(gr.Error):
         assert not list(begin(VISITOR, press(VISITOR)[tab.run], *values))
     assert "protect" not in tab.context.session(VISITOR).jobs
+
+
+def test_how_a_running_job_ends_is_said_by_who_follows_it(tab: ProtectTab) -> None:
+    assert ENGLISH.say(text("job.stopping")) in tab._on_stop(VISITOR)[tab.progress].value
+    job = Job(lambda on_progress: None)
+    tab.context.session(VISITOR).add_job("protect", job)
+    updates = tab._on_stop(VISITOR)
+    assert job.ended and tab.progress not in updates and updates[tab.start].visible
+    assert tab.progress in tab._on_stop(VISITOR)  # no longer running: whatever is on its way to be run is stopping

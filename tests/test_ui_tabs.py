@@ -22,7 +22,7 @@ from udp.progress import OnProgress, Progress
 from udp.protection.methods import EUDP
 from udp.ui.parts.compare import Compare
 from udp.ui.parts.inputs import Inputs
-from udp.ui.parts.link import settings_query, settings_updates
+from udp.ui.parts.link import settings_query, settings_values
 from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.tables import cleaning_title
 from udp.ui.say import spoken, word
@@ -80,8 +80,7 @@ def test_what_a_link_does_not_name_suits_the_model_that_it_names(tmp_path: Path)
     controls, sliders = tab.controls(), (tab.sampling.steps, tab.sampling.guidance)
 
     def arrived(query: str) -> dict[object, object]:
-        found = settings_updates(controls, query, tab.sampling.own)
-        return {control: update.value for control, update in found.items()}
+        return settings_values(controls, query, tab.sampling.own)
 
     assert arrived("?seeds=2") == {tab.seeds: 2}
     assert arrived("?model=nonsense") == {}
@@ -107,7 +106,6 @@ def test_a_preset_fills_in_every_box_that_it_has_a_text_for(tmp_path: Path) -> N
     assert {attack.instance_prompt: style.instance_prompt, attack.prompt: style.prompt}.items() <= found.items()
     assert len(boxes) == 1 and all(found[box] == getattr(style, name) for name, box in boxes)
     assert len(found) == 2 + len(boxes)
-    assert attack.preset.named(style.instance_prompt) == "style" and attack.preset.named("my own words") is None
     # A link brings the boxes back, and the menu follows the prompt: it needs no name there.
     assert attack.preset.menu not in [box for _, box in attack.controls()]
 
@@ -238,7 +236,7 @@ def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
         tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
         tab.connect(Page(gr.Tabs()), gr.Tab("Robustness"))
     filled = tab.preset.fill("style")
-    assert filled[tab.prompt] == style.instance_prompt and tab.preset.named(style.instance_prompt) == "style"
+    assert filled[tab.prompt] == style.instance_prompt
     controls = [control for _, control in tab.controls()[:7]] + tab.recipes.components
     work = tab._work(Source([], [], EUDP()), *(filled.get(control, control.value) for control in controls))
     assert work.trial.instance_prompt == work.trial.prompt == style.instance_prompt

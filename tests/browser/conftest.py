@@ -16,8 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_pla
 
 from tests.conftest import served  # noqa: E402
 
-# A protection and an attack of seconds, set by the link as anybody's settings can be. No more of them than that takes: each
-# is one of a control in every method that has it, and the page needs a tenth of a second for one.
+# A protection and an attack of seconds, set by the link as anybody's settings can be.
 QUICK = "protect.rounds=1&attack.steps=10&attack.pictures=2&attack.sampling_steps=5"
 SECONDS = 240  # a loaded machine is slow; a healthy one needs a few
 

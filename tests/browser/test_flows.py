@@ -181,6 +181,9 @@ def test_settings_travel_in_the_link(visit: Visit) -> None:
         "&attack.arms=clean%2Cprotected&attack.pictures=3&attack.model=sd15&attack.sampling_steps=30"
     )
     page = visit(f"{query}&protect.rounds=900000&attack.recipe=nonsense")  # what no control takes is left out
+    page.wait_for_timeout(500)  # changes settle, and tell their estimates
+    calls = "performance.getEntriesByType('resource').filter(each => /run.predict|queue.join/.test(each.name)).length"
+    assert 1 <= page.evaluate(calls) <= 7  # one for the page, and not one for each control that the link moves
     page.get_by_text("Advanced").locator("visible=true").click()
     expect(shown(page, "Prompt")).to_have_value("a painting in the style of sks")
     expect(shown(page, "What the photos show")).to_have_value("A style of painting")

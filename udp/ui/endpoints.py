@@ -207,12 +207,10 @@ def _evaluate(context: Context) -> Any:
         with friendly():
             session = context.session(request)
             chosen = from_names(RECIPES, recipe, {**settings_of(settings), "steps": steps})
-            names = tuple(cleanings or DEFAULT_CLEANINGS)
-            if (
-                not all(isinstance(name, str) for name in names)
-                or len(names) > MOST_CLEANINGS
-                or seeds not in range(1, MOST_SEEDS + 1)
-            ):
+            names = cleanings or DEFAULT_CLEANINGS
+            if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+                raise InvalidInput(f"expected a list of names of cleanings, got {names!r}")
+            if len(names) > MOST_CLEANINGS or seeds not in range(1, MOST_SEEDS + 1):
                 raise InvalidInput(
                     f"expected at most {MOST_CLEANINGS} names of cleanings and 1 to {MOST_SEEDS} seeds, a whole number, "
                     f"got {len(names)} and {seeds!r}"
@@ -225,7 +223,7 @@ def _evaluate(context: Context) -> Any:
                 source.protected,
                 source.method,
                 chosen,
-                names,
+                tuple(names),
                 trial,
                 name,
                 pretrained=context.owner.pretrained,

@@ -14,7 +14,7 @@ from udp.imitation.cleaning import CLEANINGS
 from udp.ui.endpoints import add_endpoints
 from udp.ui.parts.fields import everyday_texts
 from udp.ui.parts.layout import QUICK
-from udp.ui.parts.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_updates
+from udp.ui.parts.link import ARRIVE, COPY_SETTINGS, Values, settings_query, settings_values
 from udp.ui.parts.progress import message
 from udp.ui.parts.tables import cleaning_title
 from udp.ui.parts.theme import CSS, head, theme
@@ -85,7 +85,8 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
     def arrive(request: gr.Request, secret: str, query: str) -> dict[Any, Any]:
         session = context.session(request)
         session.secret = session.secret or secret
-        updates = settings_updates(controls, query, defaults)
+        values = settings_values(controls, query, defaults)
+        updates: dict[Any, Any] = {control: gr.update(value=value) for control, value in values.items()}
         named = [tab.kind for tab in pages if any(f"{tab.kind}." in part for part in query.split("&"))]
         if named:  # who follows a link to settings wants those
             updates[tabs] = gr.Tabs(selected=named[0])
@@ -97,7 +98,9 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
             updates[tabs] = gr.Tabs(
                 selected=next(tab.kind for tab in pages if jobs.get(tab.kind) and jobs[tab.kind].id == job_id)
             )
-        return updates or {notice: gr.HTML(visible=False)}
+        for tab, _ in built:
+            updates |= tab.arrived(request, values)
+        return updates
 
     def defaults(values: Values) -> Values:
         return {control: value for tab in pages for control, value in tab.defaults(values).items()}
@@ -121,9 +124,9 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
         secret, query = (gr.Textbox(visible="hidden", label=label, container=False) for label in ("secret", "query"))
         controls = [(f"{tab.kind}.{name}", control) for tab in pages for name, control in tab.controls()]
         settings = [control for _, control in controls]
-        arrived = demo.load(arrive, [secret, query], [tabs, notice, *settings], js=ARRIVE, **QUICK)
-        for tab, _ in built:
-            tab.arrived(arrived)
+        moved = dict.fromkeys(part for tab, _ in built for part in tab.arriving())
+        # One event for all that a page shows on arrival: each would take its own way to here and back.
+        demo.load(arrive, [secret, query], [tabs, notice, *settings, *moved], js=ARRIVE, **QUICK)
         for tab in pages:
             copied = tab.copy.click(
                 lambda *values: settings_query(controls, values, defaults), settings, query, **QUICK
@@ -131,8 +134,6 @@ def build(owner: Owner | None = None, runner: Runner = run_here) -> gr.Blocks:
             copied.then(None, query, tab.link, js=COPY_SETTINGS).then(
                 lambda: gr.Textbox(visible=True), None, tab.link, **QUICK
             )
-            arrived.then(*tab.arrival, **QUICK)
-            tab.resumed(arrived)
         add_endpoints(context)
         demo.unload(leave)
     return demo.queue(default_concurrency_limit=1)

@@ -8,16 +8,20 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
+from pydantic import ValidationError
 
 from udp.language import ENGLISH, Language, Text, text
 from udp.ui.parts.progress import LossLog, Series
 from udp.ui.say import speech, word
 from udp.ui.state.owner import Owner, title
 
+# Not in the public API, and their progress shown on no component: even where it is hidden, the browser would note it on each
+# output of every event, and look through the whole page for each of them. Half of a page load went into that.
+_PRIVATE = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 # Handlers that submit or watch jobs cost next to nothing: the model's own line (udp.ui.state.jobs.JobLine) does the queueing.
-WATCH = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
-# Events that only move things on the screen: no queue, not in the public API.
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+WATCH = {"concurrency_limit": None, **_PRIVATE}
+# Events that only move things on the screen: no queue.
+QUICK = {"queue": False, **_PRIVATE}
 MOST_PICTURES = 8
 
 
@@ -80,9 +84,27 @@ def file_box(label: str, height: int = 190) -> gr.File:
     )
 
 
+class Uploads(ListFiles):
+    """What arrives for a box of files: a list of them, or one by itself, as programs send it."""
+
+    @classmethod
+    def model_validate(cls, given: Any, **options: Any) -> Uploads:
+        """Check. Raises `gr.Error` for what is no files: gradio would say that some app has raised an exception."""
+        try:
+            return super().model_validate([given] if isinstance(given, dict) else given, **options)
+        except ValidationError:
+            kinds = {type(item).__name__ for item in given} if isinstance(given, list) else {type(given).__name__}
+            raise gr.Error(
+                f"expected a list of uploaded files (`handle_file` of gradio_client makes them), got {', '.join(sorted(kinds))}",
+                print_exception=False,
+            ) from None
+
+
 def upload_box(label: str, **options: object) -> gr.File:
     """A box for several files, which arrive as paths."""
-    return UploadBox(label=label, file_count="multiple", type="filepath", **options)
+    box = UploadBox(label=label, file_count="multiple", type="filepath", **options)
+    box.data_model = Uploads
+    return box
 
 
 def paths_of(box: gr.File, payload: ListFiles | FileData | None) -> list[str] | None:

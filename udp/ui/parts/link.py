@@ -37,6 +37,17 @@ REMEMBER_JOB = f"""(id) => {{
   {_SHOW}
 }}"""
 
+# Of changes that come together, as a link's do, only the last counts: all of them end with the same time, a moment after it.
+SETTLED = """() => new Promise(settled => {
+  const changes = (window.udpChanges ??= {}).KIND ??= {waiting: [], timer: 0};
+  changes.waiting.push(settled);
+  clearTimeout(changes.timer);
+  changes.timer = setTimeout(() => {
+    const now = Date.now();
+    for (const end of changes.waiting.splice(0)) end(now);
+  }, 100);
+})"""
+
 # The link to pass on has the settings and nothing private: no job, no theme, no view.
 COPY_SETTINGS = """(query) => {
   const url = new URL(window.location.origin + window.location.pathname + (query ? '?' + query : ''));
@@ -64,8 +75,8 @@ def settings_query(controls: Controls, values: Sequence[Any], defaults: Defaults
     return urlencode(found)
 
 
-def settings_updates(controls: Controls, query: str, defaults: Defaults) -> dict[Any, Any]:
-    """Updates from a link's query. Values that a control would not take are left out: a link is anybody's text.
+def settings_values(controls: Controls, query: str, defaults: Defaults) -> Values:
+    """What a link's query sets. Values that a control would not take are left out: a link is anybody's text.
 
     What the link does not name goes to the default that suits what it does name.
     """
@@ -76,7 +87,7 @@ def settings_updates(controls: Controls, query: str, defaults: Defaults) -> dict
             value = _value(control, given[name])
             if value is not None:
                 named[control] = value
-    return {control: type(control)(value=value) for control, value in {**defaults(named), **named}.items()}
+    return {**defaults(named), **named}
 
 
 def _value(control: gr.components.Component, text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping, Sequence
 
 import gradio as gr
@@ -12,6 +13,8 @@ from udp.imitation.prompts import PRESETS, Preset
 from udp.ui.parts.layout import QUICK
 
 FIELDS = {item.name for item in dataclasses.fields(Preset)}
+# In the browser, the preset that calls the photos by a prompt, if there is one.
+NAMED = f"prompt => new Map({json.dumps([(row.instance_prompt, name) for name, row in PRESETS.items()])}).get(prompt) ?? null"
 
 
 class PresetMenu:
@@ -27,7 +30,7 @@ class PresetMenu:
         """Fill in those `boxes` that are named after a field of the presets; show none when `prompt` is no preset's."""
         self.filled = [(name, box) for name, box in boxes if name in FIELDS]
         self.menu.input(self.fill, self.menu, [box for _, box in self.filled], **QUICK)
-        prompt.change(self.named, prompt, self.menu, **QUICK)
+        prompt.change(None, prompt, self.menu, js=NAMED, **QUICK)
 
     def fill(self, name: str) -> dict[gr.components.Component, str]:
         """The text of every box."""
@@ -55,8 +58,3 @@ class PresetMenu:
         self.menu.input(choose, self.menu, parts, **QUICK)
         for button, name in examples.items():
             button.click(functools.partial(choose, name), None, parts, **QUICK)
-
-    @staticmethod
-    def named(prompt: str) -> str | None:
-        """The preset that calls the photos by this prompt, if there is one."""
-        return next((name for name, row in PRESETS.items() if row.instance_prompt == prompt), None)

@@ -6,10 +6,11 @@ To add one: a file with a `Tab`, its title "tab.<kind>" in the languages, and a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import gradio as gr
 
+from udp.ui.parts.link import Values
 from udp.ui.state.context import Context
 
 
@@ -39,8 +40,13 @@ class Tab:
         """Whether the page has this tab."""
         return True
 
-    def arrived(self, event: gr.events.Dependency) -> None:
-        """Add what is to happen once a page was loaded, which `event` ends."""
+    def arriving(self) -> list[gr.components.Component]:
+        """Every component that `arrived` may update."""
+        return []
+
+    def arrived(self, request: gr.Request, values: Values) -> dict[Any, Any]:
+        """The updates for a page that was just loaded, where a link sets controls to `values`."""
+        return {}
 
     def connect(self, page: Page, item: gr.Tab) -> None:
         """Add the events, once all tabs are built and those before this one are connected; `item` is this one's place."""

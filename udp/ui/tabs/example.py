@@ -14,6 +14,7 @@ from udp.evaluation.arm_names import TRAINED, ArmName
 from udp.language import ENGLISH, Text, text
 from udp.ui.parts.compare import Compare, Pictures
 from udp.ui.parts.layout import QUICK, picture_slider
+from udp.ui.parts.link import Values
 from udp.ui.parts.progress import message
 from udp.ui.say import speech, spoken, word
 from udp.ui.state.context import Context
@@ -82,10 +83,15 @@ class ExampleTab(Tab):
         self.own.click(lambda: gr.Tabs(selected="protect"), None, page.tabs, **QUICK)
         page.examples.append((self.live, self.choice))
 
-    def arrived(self, event: gr.events.Dependency) -> None:
+    def arriving(self) -> list[Any]:
+        """See `Tab.arriving`."""
+        return [self.live, self.estimate, *self.compare.shown]
+
+    def arrived(self, request: gr.Request, values: Values) -> dict[Any, Any]:
         """See `Tab.arrived`: by now it may be known how fast runs are here."""
-        event.then(self._expected, self.choice, [self.live, self.estimate], **QUICK)
-        event.then(lambda name: self.compare.show(self._pictures(name)), self.choice, self.compare.shown, **QUICK)
+        name = self.runs[0].name
+        expected = dict(zip((self.live, self.estimate), self._expected(request, name), strict=True))
+        return {**expected, **self.compare.show(self._pictures(name))}
 
     def _pictures(self, name: str) -> Pictures:
         """Those of the run called `name`; opened, because gradio serves no file of a folder that the app was not started in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from udp.ui.parts import progress as show
 from udp.ui.parts.errors import friendly
 from udp.ui.parts.inputs import Inputs
 from udp.ui.parts.layout import QUICK, WATCH, loss_plot, plot_of
-from udp.ui.parts.link import REMEMBER_JOB, Controls, Values
+from udp.ui.parts.link import REMEMBER_JOB, SETTLED, Controls, Values
 from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.sampling import Sampling
 from udp.ui.say import word
@@ -28,12 +29,13 @@ from udp.ui.tabs.base import Tab
 Updates = dict[Any, Any]
 # A piece of work, and what saves its result; a job's two halves.
 Prepared = tuple[Work, Callable[[Any], Any]]
-LOOK_SECONDS = 0.4
+SHOW_SECONDS = 1.0  # an update costs the browser some tenths of a second of work, and nobody reads faster
+LOOK_SECONDS = 0.1
 STOPPED = text("job.stopped")
 
 
 async def watch(job: Job, line: JobLine) -> AsyncIterator[list[Progress]]:
-    """New progress every `LOOK_SECONDS`, or [] when only the place in line changed, until the job is over."""
+    """New progress every `SHOW_SECONDS`, or [] when only the place in line changed, until the job is over."""
     seen, place = 0, -1
     while True:
         ended = job.ended
@@ -43,7 +45,9 @@ async def watch(job: Job, line: JobLine) -> AsyncIterator[list[Progress]]:
             yield news
         if ended:
             return
-        await asyncio.sleep(LOOK_SECONDS)
+        until = time.monotonic() + SHOW_SECONDS
+        while not job.ended and time.monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 class JobTab(Tab):
@@ -70,6 +74,8 @@ class JobTab(Tab):
         self.stop = gr.Button(word("page.stop"), variant="stop", size="lg", visible=False)
         self.job_id = gr.Textbox(visible="hidden", label="job", container=False)
         self.run = gr.Number(0, visible="hidden", label="run", container=False, precision=0)
+        self.settled = gr.Number(0, visible="hidden", label="settled", container=False, precision=0)
+        self.follows = gr.Textbox(visible="hidden", label="follows", container=False)
 
     def progress_area(self, plot_label: str, legend: str) -> None:
         """The bar and the loss plot."""
@@ -83,14 +89,15 @@ class JobTab(Tab):
     def estimated(self) -> None:
         """Keep the estimate above the start button true to the inputs."""
 
-        def update(request: gr.Request, *values: Any) -> str:
-            try:
-                return show.message(self.context.pace.estimate(*self.estimate(self.context.session(request), *values)))
-            except UDPError:
-                return ""  # the reason is shown when the work is started
+        gr.on([*self.inputs.changes()], None, None, self.settled, js=SETTLED.replace("KIND", self.kind), **QUICK)
+        estimate = (self._expected, self.inputs.components, self.estimate_line)
+        self.settled.change(*estimate, trigger_mode="always_last", **QUICK)
 
-        self.arrival = (update, self.inputs.components, self.estimate_line)
-        gr.on([*self.inputs.changes()], *self.arrival, trigger_mode="always_last", **QUICK)
+    def _expected(self, request: gr.Request, *values: Any) -> str:
+        try:
+            return show.message(self.context.pace.estimate(*self.estimate(self.context.session(request), *values)))
+        except UDPError:
+            return ""  # the reason is shown when the work is started
 
     def link_button(self) -> None:
         """A button that copies a link to the page with its settings."""
@@ -185,39 +192,42 @@ class JobTab(Tab):
         begun = event.success(self.guarded(begin), [self.run, *inputs], outputs, **WATCH)
         begun.success(None, self.job_id, None, js=REMEMBER_JOB, **QUICK)
         followed = begun.success(self.follow, None, [*self.busy_outputs(), self.plot, *self.shown()], **WATCH)
-        followed.then(*self.arrival, **QUICK)  # a run says how fast the next one will be
+        # A run says how fast the next one will be.
+        followed.then(self._expected, self.inputs.components, self.estimate_line, **QUICK)
         return followed
 
     def connect_stop(self) -> None:
-        """The stop button's event."""
+        """The stop button's event, and that of a page which comes back to a job, running or over (`arrived`)."""
         self.stop.click(self._on_stop, None, self.busy_outputs(), **QUICK)
+        self.follows.change(self.follow, None, [*self.busy_outputs(), self.plot, *self.shown()], **WATCH)
 
     def _on_stop(self, request: gr.Request) -> Updates:
-        self.context.session(request).stop(self.kind)
-        return self.busy(False, show.message(text("job.stopping")))
-
-    def resumed(self, after: gr.events.Dependency) -> None:
-        """After a page load: the session's inputs and its latest job, running or over.
-
-        Two events, because the browser shows only the last of several updates of one event that come at once, and the
-        first update of `follow` would take the place of this one.
-        """
-        outputs = [*self.busy_outputs(), self.plot, *self.shown()]
-        after.then(self._restore, None, outputs, **QUICK).then(self._resume, None, outputs, **WATCH)
-
-    def _restore(self, request: gr.Request) -> Updates:
         session = self.context.session(request)
         job = session.jobs.get(self.kind)
-        if job is None:
-            return {self.progress: gr.HTML()}  # gradio wants an update of something
-        return {**self.busy(not job.ended, "" if job.ended else None), **self.restored(session)}
+        running = job is not None and not job.ended
+        session.stop(self.kind)
+        updates = self.busy(False, show.message(text("job.stopping")))
+        if running:  # `follow` says how it ended, and may have said so before this gets to the browser
+            del updates[self.progress]
+        return updates
 
-    async def _resume(self, request: gr.Request) -> AsyncIterator[Updates]:
-        if self.kind not in self.context.session(request).jobs:
-            yield {self.progress: gr.HTML()}
-            return
-        async for updates in self.follow(request):
-            yield updates
+    def arriving(self) -> list[Any]:
+        """See `Tab.arriving`."""
+        return [self.estimate_line, self.follows, *self.busy_outputs(), *self.shown()]
+
+    def arrived(self, request: gr.Request, values: Values) -> Updates:
+        """See `Tab.arrived`: the estimate, and the session's inputs and latest job.
+
+        That job is followed by an event of its own: the browser shows only the last of several updates of one event that
+        come at once, and the first update of `follow` would take the place of these.
+        """
+        given = (values.get(control, control.value) for control in self.inputs.components)
+        updates: Updates = {self.estimate_line: self._expected(request, *given)}
+        session = self.context.session(request)
+        if job := session.jobs.get(self.kind):
+            updates |= {**self.busy(not job.ended, "" if job.ended else None), **self.restored(session)}
+            updates[self.follows] = job.id
+        return updates
 
     async def follow(self, request: gr.Request) -> AsyncIterator[Updates]:
         """Show the session's latest job from its start to its end."""

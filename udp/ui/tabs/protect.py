@@ -122,8 +122,9 @@ class ProtectTab(JobTab):
         self.estimated()
         self.preset.connect(self.prompt, [("instance_prompt", self.prompt)])
         budget = self.methods.everyday_control("budget")
-        self.strength.input(lambda levels: levels, self.strength, budget, **QUICK)
-        budget.change(lambda levels: levels if levels in STRENGTHS.values() else None, budget, self.strength, **QUICK)
+        self.strength.input(None, self.strength, budget, js="levels => levels", **QUICK)
+        named = f"levels => {[*STRENGTHS.values()]}.includes(levels) ? levels : null"
+        budget.change(None, budget, self.strength, js=named, **QUICK)
         for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
             event = self.pressed(button)
             if example:

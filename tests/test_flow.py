@@ -18,10 +18,12 @@ from udp.errors import InvalidInput
 from udp.imitation.recipes import DreamBooth, LoRA, TextualInversion
 from udp.imitation.recipes.base import FineTuned
 from udp.models import flow
+from udp.models.adapters import adapters
 from udp.models.base import DiffusionModel
 from udp.models.flow import FlowTransformer
 from udp.models.flux import GUIDANCE, Flux
 from udp.models.loading import FAMILIES, load_model
+from udp.models.memory import MemoryOptions
 from udp.models.sampling import generate
 from udp.photos import Photo
 from udp.protection.methods import EUDP, FSMG
@@ -213,3 +215,20 @@ def test_a_saved_fine_tune_loads_again(name: str, photos: list[Photo], tmp_path:
     loaded = load_model(str(recipe.save(tuned, tmp_path / "tuned")))
     assert np.array_equal(ours(loaded), ours(tuned.model, tuned.network))
     assert isinstance(loaded, Flux) == (name == "flux") and loaded.schedule.sigma.equal(model.schedule.sigma)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_bfloat16_base_with_every_memory_option_trains_in_float32(
+    name: str, photos: list[Photo], tmp_path: Path
+) -> None:
+    """As on a GPU, where that is what they get unless told otherwise."""
+    options = MemoryOptions(autocast=True, checkpointing=True, tiling=True)
+    model = load_model(str(build(name, tmp_path / name)), torch.bfloat16, options)
+    assert type(model).usual_dtype("cuda") is torch.bfloat16 and type(model).usual_dtype("cpu") is torch.float32
+    assert {part.dtype for part in (model.network, *model.text_encoders, model.read_encoder)} == {torch.bfloat16}
+    assert {part.dtype for part in model.embed(PROMPT)} == {torch.float32} == {model.vae.dtype}
+    (protected,) = EUDP(rounds=1, surrogate_steps=1, pgd_steps=2)(photos[:1], model, PROMPT)
+    assert 0 < np.abs(protected.pixels.astype(int) - photos[0].pixels.astype(int)).max() <= 8
+    tuned = LoRA(steps=10, rank=2).fit(photos[:1], model, PROMPT)
+    assert {p.dtype for p in adapters(tuned.network)} == {torch.float32} and np.isfinite(tuned.losses).all()
+    assert ours(tuned.model, tuned.network).std() > 1

@@ -17,7 +17,7 @@ from udp.models.memory import peak_memory, reset_peak_memory
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
     parser.add_argument("model", help="a model's short name, a diffusers folder or a Hub id")
-    parser.add_argument("--photos", type=typed_path, help="a folder of photos (default: three drawn pictures)")
+    parser.add_argument("--photos", type=typed_path, help="a folder of photos (default: two drawn pictures)")
 
 
 def run(options: argparse.Namespace) -> bool:

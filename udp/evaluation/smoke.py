@@ -18,10 +18,10 @@ from udp.imitation.recipes import LoRA
 from udp.imitation.recipes.base import FineTuned
 from udp.models.base import DiffusionModel
 from udp.models.quiet import quietly
-from udp.models.sampling import generate, own_sampling
+from udp.models.sampling import own_sampling
 from udp.models.timesteps import timestep_distribution
 from udp.photos import Photo, flattened, read_photo, write_png
-from udp.progress import OnProgress, ignore_progress, span
+from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
 from udp.protection.budget import largest_difference
 from udp.protection.methods import EUDP
 from udp.protection.pgd_method import Run
@@ -32,6 +32,7 @@ LEVELS = 8
 METHOD = EUDP(budget=LEVELS / 255, rounds=2, surrogate_steps=2, pgd_steps=5, step_size=2 / 255)
 RECIPE = LoRA(steps=30, batch_size=1, scope="attention")
 PICTURE_STEPS = 4
+SAME = 0.01
 NEAR = 0.1  # of how far the adapters move a prediction: the base's dtype rounds them when they are loaded
 
 
@@ -44,7 +45,7 @@ class Check:
     found: str
 
 
-def drawn_photos(side: int, count: int = 3) -> list[Photo]:
+def drawn_photos(side: int, count: int = 2) -> list[Photo]:
     """`count` pictures of one ball before a sky, (side, side), drawn: a set that is always at hand."""
     y, x = np.mgrid[0:side, 0:side] / side
     photos = []
@@ -117,7 +118,8 @@ def _load_back(model: DiffusionModel, tuned: FineTuned, photos: Sequence[Photo],
             pipeline.unload_lora_weights()
     model.network.requires_grad_(False).eval()
     off, moved = (float((part - learned).norm()) for part in (loaded, base))
-    whole = torch.equal(predicted(model.network), base)
+    # Not all of a GPU's sums are the same twice.
+    whole = float((predicted(model.network) - base).norm()) <= SAME * moved
     found = f"off by {off / max(moved, 1e-12):.1%} of what they change" + (
         "" if whole else "; the base was left changed"
     )
@@ -126,10 +128,11 @@ def _load_back(model: DiffusionModel, tuned: FineTuned, photos: Sequence[Photo],
 
 def _pictures(tuned: FineTuned, on_progress: OnProgress) -> Check:
     _, guidance = own_sampling(tuned.model.small, tuned.model.usual)
-    (image,) = generate(tuned.model, tuned.network, PROMPT, [0], PICTURE_STEPS, guidance, on_progress)
-    spread = float(image.astype(float).std())
-    return Check(
-        "pictures are finite and not flat",
-        spread > 1,
-        f"{image.shape[1]} x {image.shape[0]}, spread {spread:.0f} levels",
-    )
+
+    def report(done: int, total: int) -> None:
+        on_progress(Progress(Stage.GENERATING, done, total))
+
+    (image,) = tuned.model.sample(tuned.network, PROMPT, [0], PICTURE_STEPS, guidance, report)
+    finite, spread = bool(torch.isfinite(image).all()), float(image.std() * 255)
+    found = f"{image.shape[-1]} x {image.shape[-2]}, " + (f"spread {spread:.0f} levels" if finite else "not finite")
+    return Check("pictures are finite and not flat", finite and spread > 1, found)

@@ -7,6 +7,7 @@ the encoders work one after the other, and lie beside the device afterwards: a r
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -22,7 +23,7 @@ from udp.settings import check_text
 JOINT = (*ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
 FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
 MODULATION = ("norm1.linear", "norm1_context.linear")
-MOST_READ = 64  # prompts whose T5 states are kept: 4 MB each
+MOST_READ = 64  # prompts whose T5 states are kept, in the main memory: up to 8 MB each
 
 
 class FlowTransformer(StableDiffusion):
@@ -84,7 +85,7 @@ class FlowTransformer(StableDiffusion):
         """The T5's states for one prompt, (1, L, D) in float32, without a gradient; zeros of `width` without a T5."""
         if self.read_encoder is None:
             return torch.zeros(1, self.most_words, width, device=self.device)
-        return recall(self._states, prompt, lambda: self._read(prompt), MOST_READ)
+        return recall(self._states, prompt, lambda: self._read(prompt).cpu(), MOST_READ).to(self.device)
 
     @torch.no_grad()
     def _read(self, prompt: str) -> torch.Tensor:
@@ -93,7 +94,7 @@ class FlowTransformer(StableDiffusion):
         )
         return self.ask(self.read_encoder, lambda encoder: encoder(tokens.input_ids.to(encoder.device))[0])
 
-    def ask(self, encoder: torch.nn.Module, question: Any) -> Any:
+    def ask(self, encoder: torch.nn.Module, question: Callable[[torch.nn.Module], Any]) -> Any:
         """`question(encoder)` with the encoder on the model's device, if there is room; afterwards it is where it was.
 
         One that learns stays where it is: its gradients come back to it. Results, a tensor or several, are float32 and on the

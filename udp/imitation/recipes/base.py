@@ -11,10 +11,10 @@ from typing import ClassVar, final
 import torch
 
 from udp.errors import InvalidInput, NothingLearned
-from udp.models.base import Conditioning, DiffusionModel, side_by_side
+from udp.models.base import DiffusionModel, side_by_side
 from udp.models.loss import DenoisingLoss
 from udp.models.memory import enough_memory
-from udp.models.prompts import prompts_of
+from udp.models.prompts import Texts, prompts_of
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, Stage, ignore_progress
@@ -149,8 +149,7 @@ class Recipe(abc.ABC):
         network, words = self.trainable(model, seed), self.words(model, prompt, seed)
         prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
         timesteps = model.schedule.usual_timesteps(self.first_timestep)
-        prompts = self.prompts_of(photos, model, prompt)
-        captions = [{text: model.embed(text) for text in set(prompts)}] if words is model else []
+        texts = Texts(model, words, self.prompts_of(photos, model, prompt))
 
         def draw(total: int, count: int) -> torch.Tensor:
             chosen = torch.randperm(total, generator=generator)[:count]
@@ -158,28 +157,17 @@ class Recipe(abc.ABC):
                 chosen = torch.randint(total, (count,), generator=generator)
             return chosen
 
-        def told(text: str) -> Conditioning:
-            # Text that learns is encoded anew in every step; frozen text once.
-            return model.embed(text) if words is model else words.encode_prompt(text)
-
-        def called(chosen: torch.Tensor) -> list[tuple[Conditioning, int]]:
-            if len(set(prompts)) == 1:
-                return [(told(prompts[0]), len(chosen))]
-            own = [prompts[index % len(prompts)] for index in chosen.tolist()]  # mirror images come after the photos
-            known = captions[0] if captions else {text: told(text) for text in set(own)}
-            return [(known[text], 1) for text in own]
-
         def step_loss(step: int) -> torch.Tensor:
             chosen = draw(len(latents), self.batch_size)
+            # Mirror images come after the photos, in the same order.
+            called = texts.of(chosen.tolist())
             if not prior:
-                (text, _), *others = parts = called(chosen)
-                text = side_by_side(parts) if others else text
+                text = called[0][0] if len(called) == 1 else side_by_side(called)
                 return DenoisingLoss(model, text, timesteps)(network, latents[chosen], generator)
             # Photos and class images in one batch: two would cost a third more.
             sizes = self.batch_size, prior.batch_size
             batch = torch.cat([latents[chosen], prior.latents[draw(len(prior.latents), sizes[1])]])
-            texts = side_by_side([*called(chosen), (told(prior.prompt), sizes[1])])
-            loss = DenoisingLoss(model, texts, timesteps)
+            loss = DenoisingLoss(model, side_by_side([*called, (texts.told(prior.prompt), sizes[1])]), timesteps)
             drawn, noise = loss.draw(batch, generator)
             photos_loss, prior_loss = loss.at(network, batch, noise, drawn).split(sizes)
             return photos_loss.mean() + prior.weight * prior_loss.mean()

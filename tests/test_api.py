@@ -10,7 +10,7 @@ import pytest
 
 import udp
 from examples import quickstart
-from udp import attack, protect
+from udp import attack, protect, protect_folder
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.models.base import DiffusionModel
@@ -62,6 +62,41 @@ def test_unknown_names_list_the_known_ones(photos: list[Photo], tiny_model: Diff
         attack(photos, None, tiny_model, recipe="magic")
     with pytest.raises(InvalidInput, match="as many protected as clean photos"):
         attack(photos, photos[:1], tiny_model, trial=Trial(pictures=1))
+
+
+@pytest.mark.parametrize("seed", [None, "1", 1.5, -1, 2**70, True])
+def test_a_seed_that_is_none_is_refused_in_our_own_words(
+    seed: object, photos: list[Photo], photo_files: list[Path], tiny_model: DiffusionModel, tmp_path: Path
+) -> None:
+    for call in (
+        lambda: protect(photos, tiny_model, method="random", seed=seed),
+        lambda: protect_folder(photo_files, tmp_path / "out", tiny_model, method="random", seed=seed),
+        lambda: attack(photos, None, tiny_model, trial=Trial(seed=seed)),
+    ):
+        with pytest.raises(InvalidInput, match=r"expected seed (between 0 and 2147483647|to be a whole number), got "):
+            call()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_is_a_name_a_folder_or_a_loaded_one(
+    photos: list[Photo], tiny_model: DiffusionModel, tiny_model_folder: Path
+) -> None:
+    for model in (tiny_model_folder, str(tiny_model_folder), tiny_model):
+        (made,) = protect(photos[:1], model, method="random", seed=4)
+        assert (made.pixels == protect(photos[:1], tiny_model, method="random", seed=4)[0].pixels).all()
+    for model in (None, 5, {"name": "mini"}):
+        refused = rf"expected the name or the folder of a model.* got {type(model).__name__}"
+        with pytest.raises(InvalidInput, match=refused):
+            protect(photos, model, method="random")
+        with pytest.raises(InvalidInput, match=refused):
+            attack(photos, None, model)
+
+
+def test_what_is_no_trial_or_no_photo_is_said_so(photos: list[Photo], tiny_model: DiffusionModel) -> None:
+    with pytest.raises(InvalidInput, match=r"expected a `udp.Trial` of .*, got dict"):
+        attack(photos, None, tiny_model, trial={"pictures": 1})
+    with pytest.raises(InvalidInput, match=r"expected a folder, files or photos .*, got bytes"):
+        protect(b"PNG", tiny_model)
 
 
 @pytest.mark.parametrize("name", ["mini", "mini-pixel"])

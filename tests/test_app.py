@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from tests.conftest import served
+from udp.models.base import DiffusionModel
 
 QUICK = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 3, "draws": 1}
 
@@ -65,6 +66,15 @@ def test_attack_compares_all_arms(
     client: Client, photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("udp.models.loading.SMALL_NETWORK", 1)  # as if the model were large, which samples otherwise
+    asked, sample = [], DiffusionModel.sample
+
+    def hasty(model: object, network: object, prompt: str, seeds: object, steps: int, guidance: float, *more: object):
+        asked.append((steps, guidance))
+        return sample(
+            model, network, prompt, seeds, 5, guidance, *more
+        )  # 50 steps four times over would be all it does
+
+    monkeypatch.setattr(DiffusionModel, "sample", hasty)
     archive = client.predict([handle_file(p) for p in photo_files], "random", 8, api_name="/protect", settings={})
     with zipfile.ZipFile(archive) as bundle:
         bundle.extractall(tmp_path)
@@ -84,6 +94,7 @@ def test_attack_compares_all_arms(
         assert {f"learned/{arm}/{name}.safetensors" for name in files} <= names
     assert report["verdict"]["sentence"] == verdict and report["settings"]["steps"] == 10
     assert (report["trial"]["sampling_steps"], report["trial"]["guidance"]) == (50, 7.5)
+    assert asked == [(50, 7.5)] * 4  # the base and three arms
     assert losses[0] == "step,clean,random,protected" and len(losses) == 11
 
 

@@ -57,7 +57,7 @@ def as_photos(photos: Photos) -> list[Photo]:
 
 def one_by_one(photos: Any, kinds: tuple[type, ...]) -> list[Any]:
     """One or several photos of these kinds as a list. Raises `InvalidInput` for anything else."""
-    single = isinstance(photos, kinds) or not isinstance(photos, Iterable)
+    single = isinstance(photos, (*kinds, bytes)) or not isinstance(photos, Iterable)
     found = [photos] if single else list(photos)
     if odd := [photo for photo in found if not isinstance(photo, kinds)]:
         raise InvalidInput(
@@ -67,14 +67,20 @@ def one_by_one(photos: Any, kinds: tuple[type, ...]) -> list[Any]:
     return found
 
 
-def as_model(model: str | DiffusionModel) -> DiffusionModel:
-    """A model, or the one that `load_model` finds by its name. Raises `ModelUnavailable`."""
-    return load_model(model) if isinstance(model, str) else model
+def as_model(model: str | Path | DiffusionModel) -> DiffusionModel:
+    """A model, or the one that `load_model` finds by its name or folder. Raises `ModelUnavailable` or `InvalidInput`."""
+    if isinstance(model, (str, Path)):
+        return load_model(str(model))
+    if not isinstance(model, DiffusionModel):
+        raise InvalidInput(
+            f"expected the name or the folder of a model, or what `udp.load_model` gives, got {type(model).__name__}"
+        )
+    return model
 
 
 def protect(
     photos: Photos,
-    model: str | DiffusionModel = "mini",
+    model: str | Path | DiffusionModel = "mini",
     method: str = "eudp",
     prompt: str = "a photo of sks",
     seed: int = 0,
@@ -89,13 +95,14 @@ def protect(
     `InvalidInput` for unknown methods, settings or values, `UnreadablePhoto`, and `ModelUnavailable`.
     """
     chosen = method_of(method, settings)
+    Trial(seed=seed).check()
     return by_sets(chosen, as_photos(photos), as_model(model), prompt, seed, on_progress)
 
 
 def protect_folder(
     photos: str | Path | Sequence[str | Path],
     out: str | Path,
-    model: str | DiffusionModel = "mini",
+    model: str | Path | DiffusionModel = "mini",
     method: str = "eudp",
     prompt: str = "a photo of sks",
     seed: int = 0,
@@ -111,6 +118,7 @@ def protect_folder(
     `out`; an `OSError` of a full disk leaves what is finished there.
     """
     chosen, folder = method_of(method, settings), typed_path(out)
+    Trial(seed=seed).check()
     places = one_by_one(photos, (str, Path))
     check_ready(folder, list(map(typed_path, places)))
     found = survey(places)
@@ -167,7 +175,7 @@ def with_settings(kind: type, settings: dict[str, Any]) -> Any:
 def attack(
     clean: Photos,
     protected: Photos | None = None,
-    model: str | DiffusionModel = "mini",
+    model: str | Path | DiffusionModel = "mini",
     recipe: str = "lora",
     trial: Trial | None = None,
     on_progress: OnProgress = ignore_progress,
@@ -190,6 +198,8 @@ def attack(
     model, chosen = as_model(model), with_settings(RECIPES[recipe], settings)
     pretrained = load_pretrained() if pretrained_metrics is True else pretrained_metrics
     trial = trial or Trial()
+    if not isinstance(trial, Trial):
+        raise InvalidInput(f"expected a `udp.Trial` of prompts, seeds and sampling, got {type(trial).__name__}")
     arms = {"clean": as_photos(clean)}
     if protected is not None:
         after = as_photos(protected)

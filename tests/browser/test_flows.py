@@ -166,13 +166,13 @@ def test_an_example_names_what_it_shows_on_every_tab(visit: Visit) -> None:
     ):
         page.get_by_role("tab", name="Protect", exact=True).click()
         button(page, f"Try the example {example}").click()
+        expect(page.locator(".thumbnails:visible img")).to_have_count(6)
+        button(page, "Stop").click()
+        expect(page.get_by_text("Stopped.")).to_be_visible()
         for name, label in (("Protect", "Prompt"), ("Attack", "Generation prompt"), ("Robustness", "Prompt")):
             page.get_by_role("tab", name=name, exact=True).click()
             expect(shown(page, "What the photos show")).to_have_value(preset)
             expect(shown(page, label)).to_have_value(prompt)
-        page.get_by_role("tab", name="Protect", exact=True).click()
-        button(page, "Stop").click()
-        expect(page.get_by_text("Stopped.")).to_be_visible()
 
 
 def test_settings_travel_in_the_link(visit: Visit) -> None:

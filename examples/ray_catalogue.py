@@ -28,7 +28,7 @@ from udp.catalogue.index import write_index
 from udp.catalogue.layout import Layout
 from udp.catalogue.listing import PhotoGroup
 from udp.catalogue.many import Catalogue
-from udp.digests import digest, weights_digest
+from udp.digests import digest
 
 
 class Protector:
@@ -37,14 +37,13 @@ class Protector:
     def __init__(self, catalogue: Catalogue) -> None:
         """On the GPU that Ray gives it, if it does."""
         self.catalogue, self.model = catalogue, load_model(catalogue.model)
-        self.weights = weights_digest(self.model.modules)
-        catalogue.notes.agree({"weights": self.weights})
+        catalogue.notes.agree({"weights": self.model.fingerprint})
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """A set that is listed becomes one that is finished, or one with an error."""
         group = PhotoGroup(row["name"], Path(row["place"]), tuple(row["files"]), row["inside"])
         finished = self.catalogue.finished(group)
-        error = "" if finished else self.catalogue.attempt(group, self.model, self.weights)
+        error = "" if finished else self.catalogue.attempt(group, self.model)
         return {"id": row["id"], "name": group.name, "photos": len(group.files), "error": error}
 
 

@@ -15,7 +15,7 @@ from udp.catalogue.listing import Listing, PhotoGroup, list_sets
 from udp.catalogue.notes import SETTINGS, Notes, digests
 from udp.catalogue.shards import check_parquet, packed_sets
 from udp.catalogue.shares import Share
-from udp.digests import digest, weights_digest
+from udp.digests import digest
 from udp.errors import InvalidInput, Stopped, UDPError
 from udp.files import finishing, probe, versions, write_json
 from udp.language import ENGLISH
@@ -105,18 +105,15 @@ class Catalogue:
             )
         return found
 
-    def attempt(
-        self, group: PhotoGroup, model: DiffusionModel, weights: str = "", on_progress: OnProgress = ignore_progress
-    ) -> str:
+    def attempt(self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress = ignore_progress) -> str:
         """Protect a set and note that it is finished, or why it failed, which is returned; "" if it did not.
 
-        `weights` is the `weights_digest` of the model. Raises `Stopped`, and the `OSError` of a full disk: what would fail all
-        sets that follow is no failure of this one.
+        Raises `Stopped`, and the `OSError` of a full disk: what would fail all sets that follow is no failure of this one.
         """
         failure = self.notes.failure(group.name)
         failure.unlink(missing_ok=True)
         try:
-            self._protect(group, model, weights, on_progress)
+            self._protect(group, model, on_progress)
         except Stopped:
             raise
         except Exception as error:
@@ -129,7 +126,7 @@ class Catalogue:
             return said
         return ""
 
-    def _protect(self, group: PhotoGroup, model: DiffusionModel, weights: str, on_progress: OnProgress) -> None:
+    def _protect(self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress) -> None:
         seed = set_seed(self.seed, group.name)
         controls = Controls.CLEAN if self.layout.twins else Controls.NONE
         most = 1 if self.layout.groups == "one" else None
@@ -150,7 +147,6 @@ class Catalogue:
                 None,
                 controls,
                 most,
-                weights,
             )
             originals = dict(zip(paths, zip(group.originals(), group.more(), strict=True), strict=True))
             told = [(file.sha256, *originals[file.path]) for file in found.files]
@@ -236,10 +232,9 @@ def _work(
     if not todo:
         return 0
     model = load()
-    weights = weights_digest(model.modules)
-    catalogue.notes.agree({"weights": weights})
+    catalogue.notes.agree({"weights": model.fingerprint})
     for group in todo:
-        if said := catalogue.attempt(group, model, weights, counting(on_progress, count, len(group.files))):
+        if said := catalogue.attempt(group, model, counting(on_progress, count, len(group.files))):
             failed[group.name] = said
             say(f"failed: {group.name or 'the photos of the source itself'}: {said}")
         count = Count(count.photos + len(group.files), of_photos, count.sets + 1, len(mine))

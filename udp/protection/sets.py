@@ -30,13 +30,11 @@ def protect_files(
     masks: Sequence[Path | None] | None = None,
     controls: Controls = Controls.BOTH,
     most: int | None = None,
-    weights: str = "",
 ) -> dict[str, Any]:
     """Protect `photos` into `folder`, with the controls and the manifest, which is returned; see `divide` for the sets.
 
     A run that was ended in any way goes on with the first set that is not done when the same is asked for again, and gives
-    the same bytes as one that was not. `masks` are files, one a photo or None; `most` is that of `divide`;
-    `weights` is the model's `weights_digest`, from a caller of many folders who knows it. Raises `InvalidInput` if other
+    the same bytes as one that was not. `masks` are files, one a photo or None; `most` is that of `divide`. Raises `InvalidInput` if other
     pictures lie in `folder` and what `ProtectionMethod.__call__` raises, `UnreadablePhoto` if a file has changed since it
     was looked at.
     """
@@ -50,7 +48,7 @@ def protect_files(
     check_masks(photos.files, masks)
     sets = divide([file.size for file in photos.files], most)
     seeds = [set_seed(seed, index) for index in range(len(sets))]
-    made_by = [method.name, describe_settings(method), prompt, weights or model.fingerprint, versions()]
+    made_by = [method.name, describe_settings(method), prompt, model.fingerprint, versions()]
     made_by += [controls] if controls != Controls.BOTH else []
     masked = [mask and file_digest(mask) for mask in masks]
     keys = [

@@ -113,7 +113,9 @@ def test_protect_and_the_app_work_from_there(installed: Path, photo_files: list[
         f"assert str(EXAMPLES).startswith({str(installed)!r}) and len(list(EXAMPLES.glob('subject/*.png'))) == 6\n"
         "from udp.cli import main; raise SystemExit(main(['protect', 'photos', '--out', 'out', '--method', 'random']))"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path, timeout=300)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, env=environment, cwd=tmp_path, timeout=300, stderr=subprocess.PIPE)
+    assert b"torchvision" not in done.stderr, "advice that nobody needs, when the libraries load a model of ours"
     assert (tmp_path / "out" / "view_0.png").is_file() and (tmp_path / "out" / "manifest.json").is_file()
     with app(installed, environment, tmp_path) as address:
         client = Client(address, verbose=False, download_files=tmp_path, httpx_kwargs={"timeout": 300})

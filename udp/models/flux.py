@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from diffusers import FluxPipeline, SchedulerMixin
+from diffusers import SchedulerMixin
 
 from udp.models.flow import FEED_FORWARD, JOINT, MODULATION, FlowTransformer
 from udp.models.schedule import RectifiedFlow, Schedule
@@ -74,12 +74,12 @@ class Flux(FlowTransformer):
         read, pooled, guidance = (part.expand(count, *part.shape[1:]).to(noisy.dtype) for part in conditioning)
         where = {"device": noisy.device, "dtype": noisy.dtype}
         packed = network(
-            FluxPipeline._pack_latents(noisy, count, channels, height, width),
+            self.pipeline._pack_latents(noisy, count, channels, height, width),
             timestep=timesteps / 1000,  # the network multiplies it again
             guidance=guidance if self.guidance_distilled else None,
             pooled_projections=pooled,
             encoder_hidden_states=read,
             txt_ids=torch.zeros(read.shape[1], 3, **where),
-            img_ids=FluxPipeline._prepare_latent_image_ids(count, height // PATCH, width // PATCH, **where),
+            img_ids=self.pipeline._prepare_latent_image_ids(count, height // PATCH, width // PATCH, **where),
         ).sample
-        return FluxPipeline._unpack_latents(packed, height, width, vae_scale_factor=1)
+        return self.pipeline._unpack_latents(packed, height, width, vae_scale_factor=1)

@@ -36,7 +36,8 @@ def test_the_command_passes_on_a_tiny_flow_and_leaves_it_as_it_was(
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_it_passes_on_the_embedded_models(tmp_path: Path) -> None:
+def test_it_passes_on_the_embedded_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke, "RECIPE", dataclasses.replace(smoke.RECIPE, steps=10, learning_rate=None))
     for name in ("mini", "mini-pixel"):
         model = load_model(name)
         checks = list(check_model(model, drawn_photos(model.resolution, 1), tmp_path))

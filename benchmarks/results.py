@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import speed
+from benchmarks import speed, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -115,6 +115,15 @@ def steps() -> str:
     )
 
 
+def visible() -> str:
+    """How visible a protection is, beside what it does."""
+    facts = record("docs/visibility.json")
+    return (
+        f"{visibility.table(facts['rows'])}\n\n{facts['date']}, means over {facts['photos']} photos of {facts['side']} px; "
+        f"{facts['machine']}."
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "subjects": subjects,
     "stronger": stronger,
@@ -122,6 +131,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "short": short,
     "pixels": pixels,
     "steps": steps,
+    "visible": visible,
 }
 
 

@@ -73,11 +73,11 @@ class _Through:
 
 def table(rows: list[dict]) -> str:
     """Markdown, a row a protection."""
-    lines = ["| protection | butteraugli | PSNR, SSIM | effect | seconds |", "|---|---|---|---|---|"]
+    lines = ["| protection | butteraugli | PSNR, SSIM | effect |", "|---|---|---|---|"]
     for row in rows:
         lines.append(
             f"| {row['method']}, {row['levels']:g}/255 | {row['butteraugli']} | {row['psnr_db']} dB, {row['ssim']} | "
-            f"{row['effect']} | {row['seconds']:g} |"
+            f"{row['effect']:.2f} |"
         )
     return "\n".join(lines)
 

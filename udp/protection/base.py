@@ -108,13 +108,13 @@ class ProtectionMethod(abc.ABC):
             raise InvalidInput(f"expected a model for {self.name}, got None")
         if self.uses_model:
             model.check_prompt(prompt)
+            prompts = prompts_of(photos, model, prompt)
+            prompt = prompts if any(photo.caption for photo in photos) and model.takes_prompts else prompt
         if self.uses_model and not self.attacks_encoder_alone and not model.has_network:
             raise InvalidInput(
                 f"expected a model that denoises, for {self.name} with these settings, got the autoencoder {model.name!r} "
                 "alone: photoguard, or mist with mode=textural, needs no more"
             )
-            prompts = prompts_of(photos, model, prompt)
-            prompt = prompts if any(photo.caption for photo in photos) and model.takes_prompts else prompt
         if self.attacks_encoder_alone and not model.has_encoder:
             raise InvalidInput(
                 f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
-from udp.digests import digest, photos_digest, weights_digest
+from udp.digests import digest, photos_digest
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.cells import FolderStore
@@ -42,10 +42,11 @@ from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
+from udp.photo_files import with_captions
 from udp.photos import Photo, list_photos, read_photos, write_png
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import EUDP
-from udp.settings import describe_settings, for_model
+from udp.settings import describe_settings
 
 LEVELS = (8, 16)
 METHODS = ("random", "advdm", "udp", "eudp")
@@ -96,8 +97,8 @@ def protected(
 ) -> list[Photo]:
     """The photos as `method` changes them, from `folder` if they were finished there."""
     mark = folder / "photos.json"
-    key = digest([method.name, describe_settings(for_model(method, model.small)), photos_digest(photos), prompt, seed,
-                  weights_digest(model.modules)])  # fmt: skip
+    key = digest([method.name, describe_settings(model.suited(method)), photos_digest(photos), prompt, seed,
+                  model.fingerprint])  # fmt: skip
 
     def read(content: dict) -> list[Photo]:
         return [
@@ -119,7 +120,7 @@ def run_set(
     source: Path, scale: Scale, recipes: list[Recipe], trial: Trial, model: DiffusionModel, out: Path
 ) -> Iterator[dict]:
     """A row of figures for each recipe on the photos of one folder."""
-    photos = read_photos(list_photos(source)[: scale.photos or None])
+    photos = with_captions(read_photos(list_photos(source)[: scale.photos or None]), "off")
     arms = {"clean": photos} | {
         arm: protected(photos, method, model, scale.prompt, trial.seed, out / arm.replace("/", " of "))
         for arm, method in methods().items()
@@ -129,7 +130,7 @@ def run_set(
         report = run_trial(arms, model, recipe, trial, store=FolderStore(out / "cells"))
         yield {
             "set": source.name, "photos": len(photos), "recipe": recipe.name,
-            "settings": describe_settings(for_model(recipe, model.small)),
+            "settings": describe_settings(model.suited(recipe)),
             "seconds": round(time.monotonic() - begun), "arms": figures(report),
         }  # fmt: skip
 

@@ -42,6 +42,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from udp.ui.state.context import EXAMPLES
+from udp.ui.state.sessions import LOCK
+
 ROOT = Path(__file__).parents[1]
 PROTECT = {"rounds": 1, "surrogate_steps": 1, "pgd_steps": 2, "draws": 1}
 BUDGET_LEVELS = 8
@@ -284,12 +287,14 @@ def half(server: Server, visitors: list[Visitor], tally: Tally, seconds: float, 
 
 
 def leftovers(temporary: Path) -> list[str]:
-    """Folders of sessions, and files of any kind, below the server's temporary folder."""
-    return [
-        str(path.relative_to(temporary))
-        for path in [*temporary.glob("udp-*/*"), *temporary.rglob("*.*")]
-        if path.exists()
-    ]
+    """Folders of sessions, and files of any kind, below the server's temporary folder.
+
+    But for the pictures of the page's own example, which gradio copies there, and the mark of a server that lives.
+    """
+    own = {path.read_bytes() for path in EXAMPLES.rglob("*.png")}
+    found = [path for path in [*temporary.glob("udp-*/*"), *temporary.rglob("*.*")] if path.exists()]
+    kept = [path for path in found if path.name != LOCK and not (path.is_file() and path.read_bytes() in own)]
+    return [str(path.relative_to(temporary)) for path in kept]
 
 
 def soak(work: Path, visitors: int, minutes: float, attack_every: int) -> dict[str, Any]:

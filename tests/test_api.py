@@ -10,7 +10,7 @@ import pytest
 
 import udp
 from examples import quickstart
-from udp import attack, protect, protect_folder
+from udp import attack, protect, protect_folder, protect_folders
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.models.base import DiffusionModel
@@ -71,6 +71,7 @@ def test_a_seed_that_is_none_is_refused_in_our_own_words(
     for call in (
         lambda: protect(photos, tiny_model, method="random", seed=seed),
         lambda: protect_folder(photo_files, tmp_path / "out", tiny_model, method="random", seed=seed),
+        lambda: protect_folders(photo_files[0].parent, tmp_path / "out", tiny_model, method="random", seed=seed),
         lambda: attack(photos, None, tiny_model, trial=Trial(seed=seed)),
     ):
         with pytest.raises(InvalidInput, match=r"expected seed (between 0 and 2147483647|to be a whole number), got "):

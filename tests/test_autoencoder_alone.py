@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,26 @@ def test_ours_sees_what_its_encoder_sees() -> None:
     pixels = to_tensor(picture(0, 64, 64))[None]
     with torch.no_grad():
         assert torch.equal(load_model(STUDENT).encode(pixels), load_encoder(STUDENT).encode(pixels))
+
+
+def test_it_is_refused_before_photos_are_protected_or_cleaned_for_nothing(
+    folder: Path, photo_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = str(photo_files[0].parent), tmp_path / "out"
+    lab = ["evaluate", source, "--out", str(out), "--model", str(folder), "--method", "photoguard", "--pgd-steps", "1"]
+    assert main([*lab, "--cleaning", "upscale"]) == 2 and main(["check-model", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("expected a model that can be fine-tuned and sampled from, got the autoencoder") == 2
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_catalogue_whose_method_it_cannot_serve_fails_once_and_not_set_after_set(
+    folder: Path, photo_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        shutil.copy(photo_files[0], tmp_path / "photos" / name)
+    line = ["protect-many", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--model", str(folder)]
+    assert main([*line, "--method", "advdm"]) == 2
+    assert capsys.readouterr().err.count("expected a model that denoises") == 1
+    assert not list((tmp_path / "out").rglob("*failure*"))

@@ -22,7 +22,8 @@ from udp.models.base import DiffusionModel
 from udp.models.loss import DenoisingLoss
 from udp.photo_files import survey, with_captions
 from udp.photos import Photo, gather
-from udp.protection.methods import SDS, UDP, Mist
+from udp.protection.folder import protect_once
+from udp.protection.methods import METHODS, SDS, UDP, AdvDM, Mist
 
 ROUNDS = {"rounds": 1, "surrogate_steps": 2, "pgd_steps": 2}
 
@@ -50,6 +51,9 @@ def test_captions_are_read_from_text_files_and_metadata(photo_files: list[Path],
     assert captions(folder) == ["line 0", "a toy of red", ""]
     (folder / "metadata.jsonl").write_text('{"file_name": "view_2.png", "caption": "new"}')
     assert captions(folder) == ["", "a toy of red", "new"]
+    below = [{"file_name": "cats/view_0.png", "text": "a cat"}, {"file_name": "view_2.png", "text": "new"}]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, below)))
+    assert captions(folder) == ["", "a toy of red", "new"], "a photo of that name in another folder is another photo"
     (folder / "notes.txt").write_text("of nobody")
     assert len(gather(folder).skipped) == 1
     (folder / "view_1.txt").write_bytes(b"\xff\xfe\xff")  # no text
@@ -170,3 +174,32 @@ def test_a_caption_that_the_model_does_not_read_is_named(
     assert main([*start, *quick]) == 0
     rows = json.loads((tmp_path / "out" / "manifest.json").read_text())["photos"]
     assert [row.get("caption") for row in rows] == [None, "a toy", None]
+
+
+def test_the_search_for_timesteps_calls_each_photo_by_its_caption(
+    tiny_model: DiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [dataclasses.replace(photo, caption=text) for photo, text in zip(photos, ("a toy", "a hat"), strict=False)]
+    told: list[torch.Tensor] = []
+    at = DenoisingLoss.at
+
+    def watched(self: DenoisingLoss, *given: torch.Tensor) -> torch.Tensor:
+        told.append(self.text)
+        return at(self, *given)
+
+    monkeypatch.setattr(DenoisingLoss, "at", watched)
+    AdvDM(pgd_steps=1, timestep_weights="greedy")(named, tiny_model, "a photo of sks")
+    texts = [tiny_model.embed(photo.caption) for photo in named]
+    seen = [index for text in told for index, known in enumerate(texts) if torch.equal(text, known)]
+    assert set(seen) == {0, 1} and seen[:2] == [0, 1]
+
+
+def test_photos_that_were_protected_before_come_back_with_their_captions(
+    tiny_model: DiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    named = [dataclasses.replace(photo, caption=f"toy {index}") for index, photo in enumerate(photos)]
+    method = METHODS["random"]()
+    first, again = (protect_once(tmp_path / "kept", named, method, tiny_model, "a toy", 0) for _ in range(2))
+    assert {arm: captioned_digest(made) for arm, made in first.items()} == {
+        arm: captioned_digest(made) for arm, made in again.items()
+    }

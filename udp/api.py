@@ -131,25 +131,30 @@ def protect_folder(
 def protect_folders(
     source: str | Path,
     out: str | Path,
-    model: str | DiffusionModel = "mini",
+    model: str | Path | DiffusionModel = "mini",
     method: str = "eudp",
     prompt: str = "a photo of sks",
     seed: int = 0,
     on_progress: OnProgress = ignore_progress,
     shard: str | None = None,
+    captions: bool = True,
     **settings: Any,
 ) -> Summary:
     """Protect a catalogue of sets into a data set, as `udp protect-many` does: a tree of folders, or shards; see docs/scale.md.
 
-    `settings` are fields of the method and of `udp.catalogue.layout.Layout`, such as `groups="similar"`. Each process that
+    `settings` are fields of the method and of `udp.catalogue.layout.Layout`, such as `groups="similar"`; with `captions` a photo
+    goes by the text beside it, and by `prompt` where there is none. Each process that
     `accelerate launch` started takes its part, `shard` "i/n" (default: that of a Slurm job array) divides further. The same
     call again goes on where an earlier one ended. Sets that fail are in the summary, and a warning is given for each;
     nothing is raised for them. Raises what `udp.catalogue.many.protect_many` does, and `InvalidInput` for unknown names.
     """
     layout = {name: settings.pop(name) for name in Layout.__dataclass_fields__ if name in settings}
-    name = model if isinstance(model, str) else model.name
+    Trial(seed=seed).check()
+    name = str(model) if isinstance(model, (str, Path)) else as_model(model).name
     places = typed_path(source), typed_path(out)
-    catalogue = Catalogue(*places, method_of(method, settings), name, prompt, seed, with_settings(Layout, layout))
+    catalogue = Catalogue(
+        *places, method_of(method, settings), name, prompt, seed, with_settings(Layout, layout), captions
+    )
     share = own_process().within(share_of(shard))
     return protect_many(
         catalogue, lambda: as_model(model), share, on_progress, lambda said: warnings.warn(said, stacklevel=4)

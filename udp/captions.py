@@ -74,5 +74,7 @@ def _read_rows(file: Path, changed: int) -> dict[str, str]:
         text = next((row[key] for key in KEYS if isinstance(row.get(key), str) and row[key].strip()), "")
         if text:
             name = Path(row["file_name"])
+            if name.parent != Path():  # of a photo in a folder below, whose name another here may have too
+                continue
             found |= {name.name: " ".join(text.split()), name.stem: " ".join(text.split())}
     return found

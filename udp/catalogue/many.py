@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from udp.errors import InvalidInput, Stopped, UDPError
 from udp.files import finishing, probe, versions, write_json
 from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
-from udp.photo_files import survey_files
+from udp.photo_files import survey_files, with_captions
 from udp.progress import Count, OnProgress, Progress, Stage, counting, ignore_progress
 from udp.protection.base import ProtectionMethod
 from udp.protection.division import set_seed
@@ -60,6 +60,7 @@ class Catalogue:
     prompt: str
     seed: int
     layout: Layout = field(default_factory=Layout)
+    captions: bool = True  # whether a photo goes by the text beside it
 
     @property
     def notes(self) -> Notes:
@@ -76,7 +77,7 @@ class Catalogue:
         listing = list_sets(self.source, self.layout, self.notes.folder)
         self.notes.agree({
             "method": self.method.name, "settings": publish_settings(self.method), "model": Path(self.model).name,
-            "prompt": self.prompt, "seed": self.seed, "layout": describe_settings(self.layout),
+            "prompt": self.prompt, "seed": self.seed, "layout": describe_settings(self.layout), **self._without,
         })  # fmt: skip
         return listing
 
@@ -90,7 +91,12 @@ class Catalogue:
             self.layout.groups,
             self.layout.twins,
         ]
-        return digest([settings, group.name, group.originals()])
+        return digest([settings, group.name, group.originals(), *self._without])
+
+    @property
+    def _without(self) -> dict[str, bool]:
+        """What is noted of a catalogue without captions alone: those that were begun before they could be left out go on."""
+        return {} if self.captions else {"captions": False}
 
     def finished(self, group: PhotoGroup, packed: frozenset[str] = frozenset()) -> bool:
         """Whether there is nothing to do for a set; `packed` are the names of those that lie in shards.
@@ -136,6 +142,8 @@ class Catalogue:
         ):
             note["set"], note["stats"] = group.name, group.stats()
             found = survey_files(paths)
+            if not self.captions:
+                found = replace(found, files=tuple(with_captions(found.files, "off")))
             manifest = protect_files(
                 found,
                 self.out / group.name,
@@ -232,6 +240,7 @@ def _work(
     if not todo:
         return 0
     model = load()
+    catalogue.method.check_model(model, catalogue.prompt)  # what would fail every set fails once
     catalogue.notes.agree({"weights": model.fingerprint})
     for group in todo:
         if said := catalogue.attempt(group, model, counting(on_progress, count, len(group.files))):

@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> bool:
     start = time.monotonic()
     photos = read_places([options.photos]).photos if options.photos else None
     model = load_model(options.model)
+    model.check_network()
     print(f"{options.model}: a {type(model.pipeline).__name__}, {model.resolution} px, on {model.device}")
     reset_peak_memory(model.device)
     ticker, checks = Ticker(), []

@@ -57,11 +57,24 @@ def run(options: argparse.Namespace) -> None:
         raise InvalidInput(
             f"expected a new folder (--out) with --no-resume, got {str(options.out)!r}, where a run has begun"
         )
+    if options.captions not in (None, "off"):
+        raise InvalidInput(
+            f"expected --captions off, or nothing, for captions beside the photos of each set, got {options.captions!r}"
+        )
     method, layout = from_flags(METHODS[options.method], options), from_flags(Layout, options)
     share = own_process().within(share_of(options.shard))
     ticker, start = Ticker(), time.monotonic()
     ticker.shown &= share.index == 0
-    catalogue = Catalogue(options.source, options.out, method, options.model, options.prompt, options.seed, layout)
+    catalogue = Catalogue(
+        options.source,
+        options.out,
+        method,
+        options.model,
+        options.prompt,
+        options.seed,
+        layout,
+        options.captions != "off",
+    )
     with unwritable(options.out):
         found = protect_many(catalogue, lambda: load_model(options.model), share, ticker, say)
     earlier = found.sets - found.made - len(found.failed)

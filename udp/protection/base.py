@@ -104,21 +104,10 @@ class ProtectionMethod(abc.ABC):
         if masks is not None and len(masks) != len(photos):
             raise InvalidInput(f"expected a mask or None for each of {len(photos)} photos, got {len(masks)}")
         whole_levels(self.budget)
-        if self.uses_model and model is None:
-            raise InvalidInput(f"expected a model for {self.name}, got None")
+        self.check_model(model, prompt)
         if self.uses_model:
-            model.check_prompt(prompt)
             prompts = prompts_of(photos, model, prompt)
             prompt = prompts if any(photo.caption for photo in photos) and model.takes_prompts else prompt
-        if self.uses_model and not self.attacks_encoder_alone and not model.has_network:
-            raise InvalidInput(
-                f"expected a model that denoises, for {self.name} with these settings, got the autoencoder {model.name!r} "
-                "alone: photoguard, or mist with mode=textural, needs no more"
-            )
-        if self.attacks_encoder_alone and not model.has_encoder:
-            raise InvalidInput(
-                f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"
-            )
         generator = torch.Generator().manual_seed(seed)
         longest = [self.longest_side(photo, model) for photo in photos]
         # What is transparent is seen on white: that, and nothing hidden below, is what an imitator's model will look at.
@@ -142,6 +131,23 @@ class ProtectionMethod(abc.ABC):
                 raise InvalidInput(f"expected {photo.name!r} to change, got the same pixels back")
             results.append(replace(photo, pixels=pixels))
         return results
+
+    def check_model(self, model: DiffusionModel | None, prompt: str) -> None:
+        """Raise `InvalidInput` if the method cannot attack `model`, or the model cannot read `prompt`; no photo is needed."""
+        if not self.uses_model:
+            return
+        if model is None:
+            raise InvalidInput(f"expected a model for {self.name}, got None")
+        model.check_prompt(prompt)
+        if not self.attacks_encoder_alone and not model.has_network:
+            raise InvalidInput(
+                f"expected a model that denoises, for {self.name} with these settings, got the autoencoder {model.name!r} "
+                "alone: photoguard, or mist with mode=textural, needs no more"
+            )
+        if self.attacks_encoder_alone and not model.has_encoder:
+            raise InvalidInput(
+                f"expected a model with an autoencoder, which is all that {self.name} attacks here, got a model of pixels"
+            )
 
     def longest_side(self, photo: Photo, model: DiffusionModel | None) -> int:
         """The longer side in pixels, at most, of the grid on which the photo's perturbation is made; 0 is the photo's own."""

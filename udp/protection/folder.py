@@ -158,4 +158,4 @@ def _kept(folder: Path, photos: Sequence[Photo]) -> list[Photo] | None:
     """The protected photos that `folder` holds, None if one is of another size; raises `UnreadablePhoto`."""
     kept = [read_photo(folder / f"{photo.name}.png") for photo in photos]
     sound = all(a.size == b.size for a, b in zip(kept, photos, strict=True))
-    return [replace(a, name=b.name) for a, b in zip(kept, photos, strict=True)] if sound else None
+    return [replace(a, name=b.name, caption=b.caption) for a, b in zip(kept, photos, strict=True)] if sound else None

@@ -280,11 +280,12 @@ def gradient_strength(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
     loss, turn = DenoisingLoss(run.model, run.conditioning, uniform), itertools.cycle(run.images)
 
     def score(timesteps: torch.Tensor) -> torch.Tensor:
+        photo = next(turn)
         with torch.no_grad():
-            latents = run.look(1)([next(turn)])
+            latents = run.look(1)([photo])
         leaves = latents.repeat(len(timesteps), 1, 1, 1).requires_grad_()
         noise = torch.randn(leaves.shape, generator=run.generator).to(leaves.device)
-        losses = loss.at(run.model.network, leaves, noise, timesteps.to(leaves.device))
+        losses = loss.told(run.text_of([photo])).at(run.model.network, leaves, noise, timesteps.to(leaves.device))
         (gradient,) = torch.autograd.grad(losses.sum(), leaves)
         return gradient.abs().flatten(1).sum(1).cpu()
 

@@ -83,7 +83,9 @@ class Recipe(abc.ABC):
         return model
 
     def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:
-        """Raise `InvalidInput` for prompts that could teach or show nothing; before the training, not after it."""
+        """Raise `InvalidInput` for prompts that could teach or show nothing, and for a model that learns nothing; before the
+        training, and before photos are protected or cleaned for it."""
+        model.check_network()
         for text in (instance_prompt, prompt):
             model.check_prompt(text)
 

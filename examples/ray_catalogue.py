@@ -37,7 +37,8 @@ class Protector:
     def __init__(self, catalogue: Catalogue) -> None:
         """On the GPU that Ray gives it, if it does."""
         self.catalogue, self.model = catalogue, load_model(catalogue.model)
-        catalogue.notes.agree({"weights": self.model.fingerprint})
+        catalogue.method.check_model(self.model, catalogue.prompt)
+        catalogue.notes.agree({**catalogue.made_with, "weights": self.model.fingerprint})
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """A set that is listed becomes one that is finished, or one with an error."""

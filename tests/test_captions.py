@@ -54,6 +54,9 @@ def test_captions_are_read_from_text_files_and_metadata(photo_files: list[Path],
     below = [{"file_name": "cats/view_0.png", "text": "a cat"}, {"file_name": "view_2.png", "text": "new"}]
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, below)))
     assert captions(folder) == ["", "a toy of red", "new"], "a photo of that name in another folder is another photo"
+    line = json.dumps({"file_name": "view_2.png", "text": "new\u2028and more"}, ensure_ascii=False)
+    (folder / "metadata.jsonl").write_text(line, encoding="utf-8")
+    assert captions(folder) == ["", "a toy of red", "new and more"]
     (folder / "notes.txt").write_text("of nobody")
     assert len(gather(folder).skipped) == 1
     (folder / "view_1.txt").write_bytes(b"\xff\xfe\xff")  # no text

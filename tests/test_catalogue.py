@@ -319,8 +319,10 @@ def test_a_catalogue_is_of_one_kind_and_apart_from_its_source(
 
 
 def test_an_image_folder_loads_with_its_clean_twins(tree: Path, tmp_path: Path, tiny_model: DiffusionModel) -> None:
+    (tree / "cats").rename(tree / "test")  # which must not make it a split
     protect_folders(tree, tmp_path / "out", tiny_model, "random", twins=True, budget=4 / 255)
-    found = load_dataset("imagefolder", data_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
+    place = {"data_dir": str(tmp_path / "out"), "cache_dir": str(tmp_path / "cache")}
+    found = load_dataset("imagefolder", data_files={"train": "**"}, **place)["train"]
     assert len(found) == 5 and found.column_names[:2] == ["image", "clean"]
     for row in found:
         source = read_photo(tree / row["original"]).pixels.astype(int)
@@ -399,6 +401,51 @@ def test_a_group_says_what_its_photos_are_without_reading_them(tmp_path: Path) -
     group = PhotoGroup("x", tmp_path, ("a.png", "gone.png"), "inside")
     (tmp_path / "a.png").write_bytes(b"12345")
     assert [size for size, _ in group.stats()] == [5, 0] and group.originals() == ["inside/a.png", "inside/gone.png"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_captions_are_among_the_settings_that_may_not_change(
+    first: bool, tree: Path, tmp_path: Path, tiny_model: DiffusionModel
+) -> None:
+    (tree / "cats" / "tom.txt").write_text("a cat")
+    quick = {"method": "advdm", "pgd_steps": 1}
+    protect_folders(tree, tmp_path / "out", tiny_model, captions=first, **quick)
+    manifest = json.loads((tmp_path / "out" / "cats" / "manifest.json").read_text())
+    assert ("a cat" in json.dumps(manifest)) is first
+    before = times(tmp_path / "out")
+    with pytest.raises(InvalidInput, match="expected captions as 'out' was begun with"):
+        protect_folders(tree, tmp_path / "out", tiny_model, captions=not first, **quick)
+    assert times(tmp_path / "out") == before
+
+
+def test_what_cannot_begin_binds_nobody(tree: Path, tmp_path: Path, tiny_model: DiffusionModel) -> None:
+    line = ["protect-many", str(tree), "--out", str(tmp_path / "out"), "--method", "random"]
+    assert main([*line, "--model", str(tmp_path / "no-model")]) == 2
+    assert protect_folders(tree, tmp_path / "out", tiny_model, method="random").complete
+
+
+def test_sets_called_like_the_records_and_a_shard_that_was_lost(tmp_path: Path, tiny_model: DiffusionModel) -> None:
+    for seed, name in enumerate(("shards", "manifest.json", "metadata.jsonl", "plain")):
+        save(tmp_path / "in" / name / "x.png", seed)
+    quick = {"method": "random", "format": "webdataset", "shard_megabytes": 1}
+    for _ in range(2):
+        found = protect_folders(tmp_path / "in", tmp_path / "out", tiny_model, **quick)
+        assert found.complete and not found.failed
+    (tar,) = (tmp_path / "out" / "shards").glob("*.tar")
+    with tarfile.open(tar) as before:
+        names = len(before.getnames())
+    tar.unlink()
+    again = protect_folders(tmp_path / "in", tmp_path / "out", tiny_model, **quick)
+    (tar,) = (tmp_path / "out" / "shards").glob("*.tar")
+    with tarfile.open(tar) as after:
+        assert again.made == 4 and len(after.getnames()) == names
+
+
+def test_metadata_may_name_what_is_not_below(tree: Path, tmp_path: Path) -> None:
+    named = ["/etc/nothing.png", "a.png"]
+    (tree / "metadata.jsonl").write_text("\n".join(json.dumps({"file_name": name}) for name in named))
+    listing = list_sets(tree, Layout(), tmp_path)
+    assert "/etc/nothing.png" in listing.missing
 
 
 def test_the_table_of_costs_is_what_the_record_says() -> None:

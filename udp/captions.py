@@ -64,7 +64,7 @@ def _rows(file: Path) -> dict[str, str]:
 def _read_rows(file: Path, changed: int) -> dict[str, str]:
     """Captions by the names of files, with their endings and without; `changed` lets a new version be read."""
     found: dict[str, str] = {}
-    for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for line in file.read_text(encoding="utf-8-sig", errors="replace").split("\n"):  # JSON may hold other ends of lines
         try:
             row = json.loads(line)
         except ValueError:

@@ -23,11 +23,13 @@ from udp.catalogue.tars import members, sample_of, samples, unpack
 from udp.decoding import RAW_SUFFIXES, suffixes
 from udp.digests import digest
 from udp.errors import InvalidInput
-from udp.files import write_json
+from udp.files import MANIFEST, write_json
 from udp.photos import called_or_is_picture, own_names, shown_name
 from udp.protection.output import CONTROLS
 
 METADATA = "metadata.jsonl"
+# What a folder of the output may hold beside photos and sets.
+RESERVED = {CONTROLS, METADATA, MANIFEST, "catalogue.json", "failures.json", "index.parquet", "shards"}
 NEVER_PHOTOS = frozenset({".json", ".jsonl", ".txt", ".csv", ".tar", ".md", ".html", ".part"})  # not opened to find out
 
 
@@ -177,8 +179,8 @@ def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
         groups += _divided(whole, layout, notes)
     for top, columns in tables.items():
         if seen.get(top, 0) < len(columns.places):
-            paths = (source / top / name for name in columns.places)
-            missing += [path.relative_to(source).as_posix() for path in paths if not path.is_file()]
+            named = (PurePosixPath(top, name) for name in columns.places)
+            missing += [str(path) for path in named if not (source / path).is_file()]
     return Listing(groups, others, tuple(missing))
 
 
@@ -256,9 +258,9 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _safe(name: str) -> str:
-    """A folder's place in the output: not where the twins of another set would lie, and not hidden."""
+    """A folder's place in the output: not where the twins of another set or the records would lie, and not hidden."""
     parts = [shown_name(Path(part)) for part in name.split("/") if part not in ("", ".", "..")]
-    return "/".join(f"{part}_" if part.casefold() == CONTROLS or part.startswith(".") else part for part in parts)
+    return "/".join(f"{part}_" if part.casefold() in RESERVED or part.startswith(".") else part for part in parts)
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -75,11 +75,16 @@ class Catalogue:
         check_parquet(self.layout)
         _check_places(self.source, self.out)
         listing = list_sets(self.source, self.layout, self.notes.folder)
-        self.notes.agree({
-            "method": self.method.name, "settings": publish_settings(self.method), "model": Path(self.model).name,
-            "prompt": self.prompt, "seed": self.seed, "layout": describe_settings(self.layout), **self._without,
-        })  # fmt: skip
+        self.notes.agree(self.made_with, note=False)
         return listing
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What all sets of a catalogue have in common, but for the model's weights."""
+        return {
+            "method": self.method.name, "settings": publish_settings(self.method), "model": Path(self.model).name,
+            "prompt": self.prompt, "seed": self.seed, "layout": describe_settings(self.layout), "captions": self.captions,
+        }  # fmt: skip
 
     def key(self, group: PhotoGroup) -> str:
         """What a set is made from, but for the photos' contents and the model's weights."""
@@ -91,12 +96,7 @@ class Catalogue:
             self.layout.groups,
             self.layout.twins,
         ]
-        return digest([settings, group.name, group.originals(), *self._without])
-
-    @property
-    def _without(self) -> dict[str, bool]:
-        """What is noted of a catalogue without captions alone: those that were begun before they could be left out go on."""
-        return {} if self.captions else {"captions": False}
+        return digest([settings, group.name, group.originals(), self.captions])
 
     def finished(self, group: PhotoGroup, packed: frozenset[str] = frozenset()) -> bool:
         """Whether there is nothing to do for a set; `packed` are the names of those that lie in shards.
@@ -241,7 +241,7 @@ def _work(
         return 0
     model = load()
     catalogue.method.check_model(model, catalogue.prompt)  # what would fail every set fails once
-    catalogue.notes.agree({"weights": model.fingerprint})
+    catalogue.notes.agree({**catalogue.made_with, "weights": model.fingerprint})
     for group in todo:
         if said := catalogue.attempt(group, model, counting(on_progress, count, len(group.files))):
             failed[group.name] = said

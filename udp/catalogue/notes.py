@@ -49,8 +49,8 @@ class Notes:
         with FileLock(self.folder / "lock"):
             yield
 
-    def agree(self, settings: dict[str, Any]) -> None:
-        """Note what the catalogue is made with. Raises `InvalidInput` if it was begun with something else.
+    def agree(self, settings: dict[str, Any], note: bool = True) -> None:
+        """Note what the catalogue is made with; without `note`, before the model is known to load, only compare. Raises `InvalidInput` if it was begun with something else.
 
         Or a slip on the command line would make days of work again, or leave a data set of two methods.
         """
@@ -63,7 +63,7 @@ class Notes:
                         f"expected {key} as {self.out.name!r} was begun with, {_brief(begun[key])}, got {_brief(value)}: choose "
                         "another folder (--out), or the same settings"
                     )
-            if settings.keys() - begun.keys():
+            if note and settings.keys() - begun.keys():
                 write_json(path, {**begun, **settings})
 
     def rows(self, group: PhotoGroup, key: str, shard: bool) -> list[dict[str, Any]] | None:

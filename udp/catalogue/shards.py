@@ -38,8 +38,17 @@ def packed_sets(out: Path) -> frozenset[str]:
 
 
 def _records(out: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted((out / SHARDS).glob("*.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))
+    """Of the shards that are there: one that was lost or emptied is as good as none, and its sets are made again."""
+    for path in sorted((out / SHARDS).glob("shard-*.json")):
+        tar = path.with_suffix(".tar")
+        if tar.is_file() and tar.stat().st_size:
+            yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def _next_number(out: Path) -> int:
+    """Of a new shard: above all that were finished, lost ones too; a tar without its record is written again."""
+    found = [path.stem.removeprefix("shard-") for path in (out / SHARDS).glob("shard-*.json")]
+    return 1 + max((int(number) for number in found if number.isdigit()), default=-1)
 
 
 def pack(out: Path, finished: Iterator[tuple[str, list[dict[str, Any]]]], megabytes: int) -> None:
@@ -48,7 +57,7 @@ def pack(out: Path, finished: Iterator[tuple[str, list[dict[str, Any]]]], megaby
     packed = {name for record in records for name in record["sets"]}
     for record in records:
         _clear(out, record["rows"])
-    number, sets, rows, size = len(records), list[str](), list[dict[str, Any]](), 0
+    number, sets, rows, size = _next_number(out), list[str](), list[dict[str, Any]](), 0
     for name, found in finished:
         if name in packed:
             continue

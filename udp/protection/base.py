@@ -105,7 +105,7 @@ class ProtectionMethod(abc.ABC):
             raise InvalidInput(f"expected a mask or None for each of {len(photos)} photos, got {len(masks)}")
         whole_levels(self.budget)
         self.check_model(model, prompt)
-        if self.uses_model:
+        if self.uses_model and not self.attacks_encoder_alone:  # which reads no text
             prompts = prompts_of(photos, model, prompt)
             prompt = prompts if any(photo.caption for photo in photos) and model.takes_prompts else prompt
         generator = torch.Generator().manual_seed(seed)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import speed, visibility
+from benchmarks import speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -115,6 +115,16 @@ def steps() -> str:
     )
 
 
+def reach() -> str:
+    """How far latents of published autoencoders move."""
+    facts = record("docs/transfer.json")
+    names = sorted(facts["rows"][0]["shift"])
+    return (
+        f"{transfer.table(facts['rows'], names)}\n\n{facts['date']}, {facts['side']} px, {255 * facts['budget']:g}/255, first "
+        f"photo of {', '.join(dict.fromkeys(row['subject'] for row in facts['rows']))}."
+    )
+
+
 def visible() -> str:
     """How visible a protection is, beside what it does."""
     facts = record("docs/visibility.json")
@@ -131,6 +141,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "short": short,
     "pixels": pixels,
     "steps": steps,
+    "reach": reach,
     "visible": visible,
 }
 

@@ -323,6 +323,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         while done < options.kills:
             done += killings[turn % len(killings)].round()
             turn += 1
+            faults = sum(len(killing.faults) for killing in killings)
+            print(f"{done} of {options.kills} kills, {faults} faults", file=sys.stderr, flush=True)
         app = App(place, options.model, moments)
         while app.counts["kills"] < options.app_kills:
             app.round(app.counts["kills"])

@@ -25,6 +25,11 @@ from udp.ui.state.owner import Owner
 
 WIDTH, HEIGHT = 1200, 1440
 PATIENCE_MS = 30 * 60 * 1000
+# A picture of a hidden tab or below the window, which loads when it is looked at, may never come.
+LOADED = """Array.from(document.images).every(i => {
+    const box = i.getBoundingClientRect()
+    return i.complete || !box.width || box.bottom < 0 || box.top > innerHeight
+})"""
 
 
 def click(page: Page, name: str) -> None:
@@ -36,7 +41,7 @@ def shoot(page: Page, heading: str, path: Path) -> None:
     """The window, scrolled to a heading, once its pictures are there."""
     page.get_by_role("heading", name=heading).locator("visible=true").evaluate("e => e.scrollIntoView()")
     page.evaluate("window.scrollBy(0, -24)")
-    page.wait_for_function("Array.from(document.images).every(i => i.complete)")
+    page.wait_for_function(LOADED)
     page.wait_for_timeout(1500)  # fades
     page.screenshot(path=path)
     print(path)

@@ -2,7 +2,6 @@
 
     python -m benchmarks.catalogue --out docs/scale.json                     # all but Ray, which is an extra
     python -m benchmarks.catalogue ray                                       # pip install "ray[data]"
-    python -m benchmarks.catalogue table                                     # the table of docs/scale.md, from docs/scale.json
     python -m benchmarks.catalogue kill --model TINY_MODEL --forked          # the test
 
 *kill*: two processes, started by `accelerate launch`, protect 40 small sets; one gets SIGKILL in the middle, and the same command
@@ -30,32 +29,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.catalogue_costs import SET, TIMED, methods
 from benchmarks.folders import peak
-from benchmarks.memory import sd15_networks
 from udp.catalogue.layout import Layout
 from udp.catalogue.listing import METADATA, list_sets
 from udp.catalogue.notes import NOTES, Notes
 from udp.cli import main as udp
-from udp.models.loading import load_model
-from udp.photos import list_photos, read_photos
 from udp.protection.methods import METHODS
-from udp.protection.pgd import PGDSettings
 
-RECORD = Path(__file__).parents[1] / "docs" / "scale.json"
 SETS = 40
 QUICK = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "2"]
 SECONDS_OF_WORK = ["--rounds", "2", "--surrogate-steps", "2", "--pgd-steps", "4"]
-TIMED = ("eudp", "udp", "advdm", "mist", "photoguard", "random")
-SET = 6
 PATIENCE = 1200.0
 
 
@@ -232,52 +223,6 @@ def many(room: Path, options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def methods(room: Path, options: argparse.Namespace) -> dict[str, object]:
-    """See above."""
-    torch.set_num_threads(1)
-    model = load_model(options.model)
-    found = read_photos(list_photos(Path("examples/subject"))[: options.photos])
-    rows = {}
-    for name in options.methods:
-        start, size = time.process_time(), 0
-        protected = METHODS[name]()(found, model)
-        seconds = (time.process_time() - start) / len(found)
-        for photo in protected:
-            Image.fromarray(photo.pixels).save(room / "size.png")
-            size += (room / "size.png").stat().st_size
-        rows[name] = {"processor_seconds_a_photo": round(seconds, 2), "png_mb": round(size / len(found) / 1e6, 2)}
-        print(name, rows[name], file=sys.stderr, flush=True)
-    return {"photos": len(found), "threads": 1, "by_method": rows, "teraflop_a_photo_sd15": operations()}
-
-
-def operations() -> dict[str, float]:
-    """10^12 operations of protecting one 512 px photo of a set of six against Stable Diffusion 1.5, by method, by its default settings.
-
-    A forward pass of U-Net and encoder is counted on the shapes alone; gradients to the pixels cost one more, those of weights too
-    two more. Checkpointing, which a GPU uses by default, repeats the forward pass.
-    """
-    with torch.device("meta"):
-        unet, autoencoder = sd15_networks()
-        noise, words = torch.zeros(1, 4, 64, 64), torch.zeros(1, 77, 768)
-        network = flops(lambda: unet(noise, torch.zeros(1), encoder_hidden_states=words))
-        encoder = flops(lambda: autoencoder.encode(torch.zeros(1, 3, 512, 512)))
-    found = {"unet_forward": network, "encoder_forward": encoder}
-    for name in TIMED[:-1]:
-        method = METHODS[name]()
-        draws, weight = getattr(method, "draws", 0), getattr(method, "encoder_weight", 0)
-        attack = 3 * (draws * network + encoder) + (encoder if weight else 0)  # the clean photo is encoded too
-        learned = min(PGDSettings.group_size, SET) / SET * getattr(method, "surrogate_steps", 0)
-        found[name] = method.rounds * (method.pgd_steps * attack + 4 * learned * network)
-    return {name: round(value / 1e12, 2) for name, value in found.items()}
-
-
-def flops(run: Callable[[], object]) -> float:
-    """Operations of `run`, which computes nothing where all is on the meta device."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        run()
-    return counter.get_total_flops()
-
-
 def ray(room: Path, options: argparse.Namespace) -> dict[str, object]:
     """See above."""
     source, out, whole = photos(room / "ray", 12, 2, 64), room / "ray-out", room / "ray-whole"
@@ -324,57 +269,6 @@ def ray(room: Path, options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def table(found: dict[str, dict]) -> str:
-    """Photos an hour and cost, by method and machine, in Markdown, from what `methods` measured and counted.
-
-    Without random noise, whose time is all reading and writing, which is not in these figures.
-    """
-    timed, counted = found["methods"]["by_method"], found["methods"]["teraflop_a_photo_sd15"]
-    lines = ["| | method | photos an hour | 500 | 50,000 | 5,000,000 |", "|---|---|---|---|---|---|"]
-    for machine in MACHINES:
-        names = [name for name in TIMED[:-1] if name in (counted if machine.counted else timed)]
-        lines += [
-            f"| {machine.title} | `{name}` | {machine.row(timed.get(name, {}), counted.get(name, 0))} |"
-            for name in names
-        ]
-    return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A machine that is rented: dollars an hour, and its cores, or the operations a second that it is taken to sustain."""
-
-    title: str
-    dollars: float
-    cores: int = 0
-    teraflops: float = 0.0
-
-    @property
-    def counted(self) -> bool:
-        """Whether its figures are arithmetic on operations, not a measurement of processor seconds."""
-        return not self.cores
-
-    def row(self, timed: dict[str, float], teraflop: float) -> str:
-        """Photos an hour, and hours and dollars of three catalogues."""
-        rate = (
-            self.teraflops * 3600 / teraflop if self.counted else self.cores * 3600 / timed["processor_seconds_a_photo"]
-        )
-        cells = [f"{rate:,.0f}"]
-        for photos in (500, 50_000, 5_000_000):
-            hours = photos / rate
-            cells.append(
-                f"{hours:,.1f} h, ${hours * self.dollars:,.2f}"
-                if hours < 100
-                else f"{hours:,.0f} h, ${hours * self.dollars:,.0f}"
-            )
-        return " | ".join(cells)
-
-
-MACHINES = (
-    Machine("8 cores, embedded model, measured seconds", 0.03, cores=8),
-    Machine("L4, SD 1.5, arithmetic", 0.80, teraflops=30),
-    Machine("H200, SD 1.5, arithmetic", 5.00, teraflops=247),
-)
 WORK = {"kill": kill, "throughput": throughput, "many": many, "methods": methods, "ray": ray}
 
 
@@ -391,7 +285,7 @@ def faults(found: dict[str, dict]) -> Iterator[str]:
 def main() -> None:
     """Do what is asked for, write, say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", nargs="*", choices=(*WORK, "table", []), help="what to measure (default: all but ray)")
+    parser.add_argument("work", nargs="*", choices=(*WORK, []), help="what to measure (default: all but ray)")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--forked", action="store_true", help="for kill: forks instead of `accelerate launch`")
     parser.add_argument("--sets", type=int, default=24, help="for throughput")
@@ -401,9 +295,6 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=TIMED, choices=tuple(METHODS))
     parser.add_argument("--out", type=Path, help="a JSON file that the figures are added to")
     options = parser.parse_args()
-    if options.work == ["table"]:
-        print(table(json.loads(RECORD.read_text())))
-        return
     options.load = os.getloadavg()[0]
     found: dict[str, dict] = {}
     if options.out and options.out.exists():

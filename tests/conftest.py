@@ -109,3 +109,17 @@ def served(model_folder: Path, temporary: Path, kept: Path | None = None) -> Ite
         _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
         yield address
         demo.close()
+
+
+def save_picture(path: Path, seed: int) -> None:
+    """A picture of 48 x 40, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(seed, 48, 40)).save(path)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Three sets of two, one photo and two, the first of them on top."""
+    for seed, name in enumerate(("a.png", "b.png", "cats/tom.png", "dogs/small/x.png", "dogs/small/y.png")):
+        save_picture(tmp_path / "in" / name, seed)
+    return tmp_path / "in"

@@ -11,7 +11,8 @@ of their own at as many gradients a photo; they are in the figures and not in th
 share of the three arms. `--patient` names the recipe of an imitator who takes more time, such as
 `dreambooth:steps=1200`: the arms are trained that way too, `patient-subjects.png` shows them, and the verdict is what holds for
 both. `--stronger` adds arms at a larger budget, random and protected, beside the same clean one: `stronger-subjects.png`, and
-a verdict of their own, of the subjects in `--stronger-for`. `--keep` is a folder for every picture of every arm.
+a verdict of their own, of the subjects in `--stronger-for`. `--keep` is a folder for every picture of every arm; the same command
+takes subjects that are finished there as they are.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
+from udp.digests import digest, photos_digest
 from udp.errors import UDPError
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import after_patience, judge
+from udp.files import finished, finishing, versions
 from udp.language import ENGLISH
+from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo, list_photos, read_photos
 from udp.protection.methods import METHODS, RandomNoise
@@ -47,6 +51,8 @@ from udp.settings import describe_settings, for_model, parse_levels
 from udp.tensors import fit_square, to_pixels, to_tensor
 
 ARMS = ("clean", "random", "protected")
+# Options that say where and which, not what comes out.
+NOT_A_SETTING = {"photos", "subjects", "shown", "out", "keep", "workers"}
 STRONGER = "stronger "  # before the names of the arms at a second budget
 # Of quality and diversity: 1 where more is better, -1 where less is. Texture is in dB, noise in levels of 255.
 FIGURES = {
@@ -63,11 +69,51 @@ SIDE = 128  # of a square in the grids
 Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
 
-def run_subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dict, list[np.ndarray]]:
-    """One subject through protect and attack; each imitator's pictures by arm, a row of figures, the photos' squares to show."""
+def subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dict, list[np.ndarray]]:
+    """What `run_subject` gives, from `--keep` if it was finished there with the same options, photos and weights."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.workers))
     photos = read_photos(list_photos(options.photos / name))
     model = load_model(options.model)
+    if not options.keep:
+        return run_subject(name, photos, model, options)
+    mark = options.keep / f"{name}.json"
+    chosen = {key: value for key, value in vars(options).items() if key not in NOT_A_SETTING}
+    key = digest([chosen, photos_digest(photos), model.fingerprint, versions()])
+
+    def read(content: dict) -> tuple[list[Pictures], dict, list[np.ndarray]]:
+        pictures = [
+            {arm: tiled(cut(mark.with_name(file))) for arm, file in by_arm.items()} for by_arm in content["pictures"]
+        ]
+        return pictures, content["row"], cut(mark.with_name(content["squares"]))
+
+    if (kept := finished(mark, key, read)) is not None:
+        return kept
+    pictures, row, squares = run_subject(name, photos, model, options)
+    with finishing(mark, key) as content:
+        strip(squares).save(options.keep / f"{name}-photos.png")
+        titles = ["", *["patient-"] * bool(options.patient)]
+        files = [{arm: f"{name}-{title}{arm}.png" for arm in ARMS} for title in titles]
+        if "stronger" in row:
+            files.append({arm: f"{name}-{in_report(arm, STRONGER)}.png" for arm in ARMS})
+        content |= {"row": row, "squares": f"{name}-photos.png", "pictures": files}
+    return pictures, row, squares
+
+
+def strip(images: Sequence[np.ndarray]) -> Image.Image:
+    """Squares side by side."""
+    return Image.fromarray(np.concatenate(images, 1))
+
+
+def cut(file: Path) -> list[np.ndarray]:
+    """The squares of a `strip` on disk."""
+    pixels = np.asarray(Image.open(file).convert("RGB"))
+    return np.split(pixels, pixels.shape[1] // pixels.shape[0], 1)
+
+
+def run_subject(
+    name: str, photos: list[Photo], model: DiffusionModel, options: argparse.Namespace
+) -> tuple[list[Pictures], dict, list[np.ndarray]]:
+    """One subject through protect and attack; each imitator's pictures by arm, a row of figures, the photos' squares to show."""
     method = METHODS[options.method](budget=options.budget)
     recipe = parse_recipe(options.recipe, options.steps)
     start = time.monotonic()
@@ -123,7 +169,7 @@ def run_subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures],
     if options.keep:
         for title, trial_report in (("", report), ("patient-", patient)):
             for arm in (trial_report.base, *trial_report.arms) if trial_report else ():
-                Image.fromarray(np.concatenate(arm.images, 1)).save(options.keep / f"{name}-{title}{arm.name}.png")
+                strip(arm.images).save(options.keep / f"{name}-{title}{arm.name}.png")
     return pictures, row, squares
 
 
@@ -276,7 +322,7 @@ def main() -> None:
         options.keep.mkdir(parents=True, exist_ok=True)
     shown, rows = [], []
     with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
-        results = pool.map(functools.partial(run_subject, options=options), names)
+        results = pool.map(functools.partial(subject, options=options), names)
         for name, (pictures, row, squares) in zip(names, results, strict=True):
             shown.append((name, pictures, squares))
             rows.append(row)

@@ -57,3 +57,14 @@ def test_subjects_with_and_without_a_second_budget(
     assert sizes["stronger-subjects"] == sizes["shown"] and sizes["subjects"][1] > sizes["shown"][1]
     assert {"cup-protected.png", "ball-stronger protected.png"} <= {path.name for path in keep.iterdir()}
     assert "| mean of" in capsys.readouterr().out
+
+    # The same command again makes nothing anew; a subject that was never finished is made again.
+    written = {file: (out / file).read_bytes() for file in ("subjects.json", "subjects.png", "stronger-subjects.png")}
+    made = []
+    ran = subjects.run_subject
+    monkeypatch.setattr(subjects, "run_subject", lambda name, *rest: made.append(name) or ran(name, *rest))
+    subjects.main()
+    assert not made and {file: (out / file).read_bytes() for file in written} == written
+    (keep / "cup.json").unlink()
+    subjects.main()
+    assert made == ["cup"]

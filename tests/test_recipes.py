@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tests.families import SIDE, build
 from udp.errors import InvalidInput
 from udp.imitation.recipes import DreamBooth, LoRA, TextualInversion
-from udp.imitation.recipes.base import FineTuned
+from udp.imitation.recipes.base import FineTuned, evenly_drawn
 from udp.imitation.recipes.lora import KOHYA_FILE
 from udp.models.base import DiffusionModel, side_by_side
 from udp.models.loading import load_model
@@ -201,6 +201,16 @@ def test_first_timestep_leaves_the_low_ones_out(sd1: DiffusionModel, photos: lis
     assert 600 <= drawn.min() < 610 and 990 < drawn.max() <= 999
     low, high = (DreamBooth(steps=10, first_timestep=first).fit(photos, sd1, PROMPT) for first in (0.0, 0.9))
     assert low.losses != high.losses
+
+
+@pytest.mark.parametrize(("total", "count"), [(5, 8), (3, 8), (1, 4), (8, 8), (20, 8)])
+def test_no_photo_is_drawn_oftener_than_the_others(total: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batches = [evenly_drawn(total, count, generator) for _ in range(50)]
+    for batch in batches:
+        times = torch.bincount(batch, minlength=total)
+        assert len(batch) == count and times.max() - times.min() <= 1
+    assert len({tuple(batch.tolist()) for batch in batches}) > (0 if total == 1 else 3)
 
 
 def test_mirror_images_are_learned_only_when_asked(sd1: DiffusionModel, photos: list[Photo]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,14 +154,8 @@ class Recipe(abc.ABC):
         timesteps = model.schedule.usual_timesteps(self.first_timestep)
         texts = Texts(model, words, self.prompts_of(photos, model, prompt))
 
-        def draw(total: int, count: int) -> torch.Tensor:
-            chosen = torch.randperm(total, generator=generator)[:count]
-            if len(chosen) < count:
-                chosen = torch.randint(total, (count,), generator=generator)
-            return chosen
-
         def step_loss(step: int) -> torch.Tensor:
-            chosen = draw(len(latents), self.batch_size)
+            chosen = evenly_drawn(len(latents), self.batch_size, generator)
             # Mirror images come after the photos, in the same order.
             called = texts.of(chosen.tolist())
             if not prior:
@@ -168,10 +163,11 @@ class Recipe(abc.ABC):
                 return DenoisingLoss(model, text, timesteps)(network, latents[chosen], generator)
             # Photos and class images in one batch: two would cost a third more.
             sizes = self.batch_size, prior.batch_size
-            batch = torch.cat([latents[chosen], prior.latents[draw(len(prior.latents), sizes[1])]])
+            drawn = evenly_drawn(len(prior.latents), sizes[1], generator)
+            batch = torch.cat([latents[chosen], prior.latents[drawn]])
             loss = DenoisingLoss(model, side_by_side([*called, (texts.told(prior.prompt), sizes[1])]), timesteps)
-            drawn, noise = loss.draw(batch, generator)
-            photos_loss, prior_loss = loss.at(network, batch, noise, drawn).split(sizes)
+            at, noise = loss.draw(batch, generator)
+            photos_loss, prior_loss = loss.at(network, batch, noise, at).split(sizes)
             return photos_loss.mean() + prior.weight * prior_loss.mean()
 
         def report(step: int, value: float) -> None:
@@ -191,6 +187,15 @@ class Recipe(abc.ABC):
         if not change > 0:
             raise NothingLearned(f"expected {self.name} to change the weights, got a relative change of {change:g}")
         return FineTuned(network, tuple(losses), change, words)
+
+
+def evenly_drawn(total: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """`count` indices below `total`, int64 (count,), in random order, none more than one time oftener than another.
+
+    Whole rounds through all of them, as a shuffled data loader makes, the last one cut.
+    """
+    rounds = [torch.randperm(total, generator=generator) for _ in range(math.ceil(count / total))]
+    return torch.cat(rounds)[:count]
 
 
 def relative_change(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:

@@ -52,7 +52,7 @@ from udp.tensors import fit_square, to_pixels, to_tensor
 
 ARMS = ("clean", "random", "protected")
 # Options that say where and which, not what comes out.
-NOT_A_SETTING = {"photos", "subjects", "shown", "out", "keep", "workers"}
+NOT_A_SETTING = {"photos", "subjects", "shown", "out", "keep", "workers", "stronger_for"}
 STRONGER = "stronger "  # before the names of the arms at a second budget
 # Of quality and diversity: 1 where more is better, -1 where less is. Texture is in dB, noise in levels of 255.
 FIGURES = {
@@ -78,6 +78,7 @@ def subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dic
         return run_subject(name, photos, model, options)
     mark = options.keep / f"{name}.json"
     chosen = {key: value for key, value in vars(options).items() if key not in NOT_A_SETTING}
+    chosen["stronger"] = options.stronger if gets_stronger(name, options) else None
     key = digest([chosen, photos_digest(photos), model.fingerprint, versions()])
 
     def read(content: dict) -> tuple[list[Pictures], dict, list[np.ndarray]]:
@@ -97,6 +98,11 @@ def subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dic
             files.append({arm: f"{name}-{in_report(arm, STRONGER)}.png" for arm in ARMS})
         content |= {"row": row, "squares": f"{name}-photos.png", "pictures": files}
     return pictures, row, squares
+
+
+def gets_stronger(name: str, options: argparse.Namespace) -> bool:
+    """Whether a subject gets arms at the second budget."""
+    return bool(options.stronger) and name in (options.stronger_for or [name])
 
 
 def strip(images: Sequence[np.ndarray]) -> Image.Image:
@@ -125,7 +131,7 @@ def run_subject(
         rival = parse_method(text, options.budget, gradients_of(method))
         arms[text] = rival(photos, model, seed=options.seed)
     larger: dict[str, list[Photo]] = {}
-    if options.stronger and name in (options.stronger_for or [name]):
+    if gets_stronger(name, options):
         for arm, made in (("random", RandomNoise()), ("protected", method)):
             stronger_one = dataclasses.replace(made, budget=options.stronger)
             larger[f"{STRONGER}{arm}"] = stronger_one(photos, model, seed=options.seed)

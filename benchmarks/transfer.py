@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--method", choices=tuple(name for name in METHODS if name != "random"), default="eudp")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--side", type=int, default=512)
-    parser.add_argument("--reach", choices=REACHES, default="off", help="further resolutions of the protection")
+    parser.add_argument("--reach", choices=REACHES, help="further resolutions of the protection (default: its own)")
     parser.add_argument("--direct", action="store_true", help="also attack each autoencoder itself (slow)")
     parser.add_argument("--with-encoders", action="store_true", help="also protect against all of them at once (slow)")
     parser.add_argument("--out", type=Path, help="folder for transfer.json")
@@ -120,7 +120,9 @@ def main() -> None:
         photo = Photo(subject, to_pixels(square[0]))
         clean = to_tensor(photo.pixels)[None]
         signs = torch.randint(0, 2, clean.shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1
-        make = functools.partial(METHODS[options.method], budget=options.budget, reach=options.reach)
+        make = functools.partial(METHODS[options.method], budget=options.budget)
+        if options.reach:
+            make = functools.partial(make, reach=options.reach)
         method = make()
         changes = {"random signs": to_pixels((clean + signs * options.budget)[0])}
         begun = time.monotonic()
@@ -153,7 +155,7 @@ def main() -> None:
         facts = {
             "date": datetime.date.today().isoformat(),
             "machine": f"{os.cpu_count()} CPU cores, torch {torch.__version__}",
-            "side": options.side, "reach": options.reach, "budget": options.budget, "model": options.model, "rows": rows,
+            "side": options.side, "reach": model.suited(method).reach, "budget": options.budget, "model": options.model, "rows": rows,
         }  # fmt: skip
         (options.out / "transfer.json").write_text(json.dumps(facts, indent=1) + "\n")
 

@@ -17,9 +17,9 @@ from udp.models.loading import load_model
 from udp.photos import Photo
 from udp.protection.methods import METHODS
 from udp.protection.pgd import PGD, PGDSettings
-from udp.protection.reach import Reach, parse_sides, seen, seen_size
+from udp.protection.reach import Kept, Reach, parse_sides, seen, seen_size
 from udp.settings import check_settings, publish_settings
-from udp.tensors import to_tensor
+from udp.tensors import resize, to_tensor
 from udp.ui.state.values import from_names
 
 
@@ -164,3 +164,54 @@ def test_every_pgd_method_takes_further_encoders(tmp_path: Path, tiny_model: Lat
     (plain,) = METHODS["advdm"](pgd_steps=1)([photo], tiny_model)
     assert not np.array_equal(result.pixels, plain.pixels)
     assert np.abs(result.pixels.astype(int) - photo.pixels).max() <= 8
+
+
+def test_steps_leave_what_a_smaller_model_sees() -> None:
+    """Noise at full strength over a pattern at three quarters of the budget: the pattern is as before, the noise has room."""
+    generator = torch.Generator().manual_seed(0)
+    limit = torch.full((1, 1, 128, 192), 8 / 255)
+    limit[..., :32] = 0
+    coarse = torch.randint(0, 2, (1, 3, 32, 48), generator=generator) * 2.0 - 1
+    pattern = torch.nn.functional.interpolate(coarse, size=(128, 192)) * 0.75 * limit
+    noise = (torch.randint(0, 2, pattern.shape, generator=generator) * 2.0 - 1) * 8 / 255
+    stepped = (pattern + noise).clamp(-limit, limit)
+    kept = Kept([pattern], [limit], 32)(0, pattern + noise).clamp(-limit, limit)
+
+    def lost(perturbation: torch.Tensor) -> float:
+        return float((resize(perturbation - pattern, 32, 48)[..., 9:]).square().mean().sqrt()) * 255
+
+    assert lost(kept) < 0.3 * lost(stepped)
+    assert not kept[..., :32].any()
+    assert float((kept - pattern).square().mean().sqrt()) > 0.4 * float((stepped - pattern).square().mean().sqrt())
+
+
+def test_the_last_steps_move_latents_at_512_and_not_what_the_model_sees(tiny_model: LatentDiffusionModel) -> None:
+    photo = Photo("a", picture(2, 256, 256))
+    clean, encoder = to_tensor(photo.pixels)[None], load_encoder(STUDENT)
+    before, after = (
+        to_tensor(METHODS["advdm"](pgd_steps=3, **settings)([photo], tiny_model)[0].pixels)[None] - clean
+        for settings in ({"budget": 6 / 255}, {"reach": "512", "reach_steps": 3, "reach_share": 0.25})
+    )
+
+    def shift(perturbation: torch.Tensor) -> float:
+        with torch.no_grad():
+            whole = [encoder.encode(seen(each, 512, (0, 0, 512, 512))) for each in (clean, clean + perturbation)]
+        return float((whole[1] - whole[0]).square().mean().sqrt())
+
+    assert shift(after) > 1.3 * shift(before)
+    moved = resize(after - before, tiny_model.resolution, tiny_model.resolution)
+    assert float(moved.square().mean().sqrt()) < 0.1 * float((after - before).square().mean().sqrt())
+
+
+def test_a_photo_that_the_model_sees_whole_keeps_all_of_its_budget(tiny_model: LatentDiffusionModel) -> None:
+    photos = [Photo("a", picture(2, 32, 40))]
+    reaching, plain = (METHODS["advdm"](pgd_steps=3, reach=r)(photos, tiny_model)[0] for r in ("512", "off"))
+    assert np.array_equal(reaching.pixels, plain.pixels)
+
+
+def test_the_embedded_models_default_reaches_512(tiny_model: LatentDiffusionModel) -> None:
+    method = METHODS["eudp"]()
+    assert load_model("mini").suited(method).reach == "512" and tiny_model.suited(method).reach == "off"
+    assert load_model("mini").suited(METHODS["eudp"](reach="off")).reach == "off"
+    assert load_model("mini-pixel").suited(method).reach == "off"
+    assert method.reach_units == 0 < load_model("mini").suited(method).reach_units

@@ -118,6 +118,8 @@ def explain(item: dataclasses.Field) -> str:
     sizes, help = by_size(item), item.metadata["help"]
     if not sizes:
         return help
+    if item.metadata["choices"] and sizes.small == sizes.large:
+        return f"{help}; {blank(item)} is {sizes.small}, but for models that have a choice of their own"
     if item.metadata["choices"]:
         return (
             f"{help}; {blank(item)} is {sizes.small} for a small model such as the embedded one, {sizes.large} for Stable "

@@ -31,7 +31,7 @@ class ModelRow:
     of autoencoder and text encoders; activations come on top. With a `half` base, bfloat16 on a GPU, as SD3 and FLUX are
     published, it is 18 bytes, and the text encoders lie beside the GPU. `needs_gpu` models are offered only where one is. `small`
     is what `DiffusionModel.small` will say, to be known before loading. `gated` models want a licence accepted on the Hub.
-    `sampling` are the steps and the guidance of the model's card, where they are not its family's.
+    `sampling` are the steps and the guidance of the model's card, where they are not its family's; `reach` is EUDP's.
     """
 
     name: str
@@ -46,12 +46,14 @@ class ModelRow:
     gated: bool = False
     half: bool = False
     sampling: tuple[int, float] | None = None
+    reach: str | None = None
     weights: Weights | None = None
 
     @property
     def usual(self) -> dict[str, Any]:
         """Its own values of settings that are left to the model, by the name of the field."""
-        return dict(zip(("sampling_steps", "guidance"), self.sampling, strict=True)) if self.sampling else {}
+        sampling = dict(zip(("sampling_steps", "guidance"), self.sampling, strict=True)) if self.sampling else {}
+        return sampling | ({"reach": self.reach} if self.reach else {})
 
     @property
     def embedded(self) -> bool:
@@ -69,7 +71,7 @@ MODELS = {
     for row in (
         ModelRow(
             "mini", str(EMBEDDED_WEIGHTS), "Embedded model, 128 px", "CC BY-SA 4.0", 128, 0.5, needs_gpu=False,
-            small=True,
+            small=True, reach="512",
         ),
         ModelRow(
             "mini-pixel", str(PIXEL_WEIGHTS), "Embedded pixel model, 32 px (no prompts)", "CC BY-SA 4.0", 32, 0.1,

@@ -64,10 +64,16 @@ class PGD:
         self.velocity = [torch.zeros_like(p) for p in perturbations] if settings.momentum else []
         self.step = 0
 
-    def run(self, objective: Objective, steps: int, on_step: Callable[[int, float], None] | None = None) -> list[float]:
+    def run(
+        self,
+        objective: Objective,
+        steps: int,
+        on_step: Callable[[int, float], None] | None = None,
+        keep: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
+    ) -> list[float]:
         """Take `steps` sign-gradient steps on every perturbation, projected after each; the (first) loss before each.
 
-        Signs make the step independent of how the loss is scaled or averaged over photos. Raises `InvalidInput` if the
+        `keep` makes of a photo's number and the perturbation stepped to one that has what steps must not take away. Signs make the step independent of how the loss is scaled or averaged over photos. Raises `InvalidInput` if the
         objective does not depend on some photo, `UnusableGradient` if a photo's gradient is not finite or is zero
         everywhere: such a photo would silently stay unprotected.
         """
@@ -80,11 +86,14 @@ class PGD:
                 check_gradient(gradient, index)
             step_size = self.settings.step_at(self.step)
             with torch.no_grad():
+                moved = [
+                    p.detach() + sign * step_size * self._direction(i, g)
+                    for i, (p, g) in enumerate(zip(leaves, gradients, strict=True))
+                ]
+                if keep:
+                    moved = [keep(i, p) for i, p in enumerate(moved)]
                 self.perturbations = [
-                    project(p.detach() + sign * step_size * self._direction(i, g), image, limit)
-                    for i, (image, p, g, limit) in enumerate(
-                        zip(self.images, leaves, gradients, self.limits, strict=True)
-                    )
+                    project(p, image, limit) for p, image, limit in zip(moved, self.images, self.limits, strict=True)
                 ]
             self.step += 1
             losses.append(loss)

@@ -30,7 +30,7 @@ from udp.protection.augment import AUGMENTATIONS, draw_transformation
 from udp.protection.base import ProtectionMethod
 from udp.protection.decoded import DecodedDistance, blended
 from udp.protection.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
-from udp.protection.reach import REACHES, SIDES, Reach, parse_sides
+from udp.protection.reach import OFF, REACHES, SIDES, Kept, Reach, parse_sides
 from udp.protection.targets import TARGETS, target_latents
 from udp.settings import setting
 
@@ -99,10 +99,10 @@ class PGDMethod(ProtectionMethod):
     step_schedule: str = setting("constant", "step size over the run: constant, or falling to zero", choices=SCHEDULES)
     momentum: float = setting(0.0, "memory of past gradients (MI-FGSM's mu); 0 is plain PGD", 0, 2, 0.05)
     augment: str = setting("none", "what the perturbation should survive (EOT)", choices=tuple(AUGMENTATIONS))
-    reach: str = setting("off", "resolutions of imitators beyond the model's own at which latents must move too",
-                         choices=REACHES)  # fmt: skip
-    reach_steps: int = setting(24, "last PGD steps, in which latents at those resolutions move too", 1, 500, 1)
-    reach_share: float = setting(0.4, "share of the budget that is kept for those steps", 0, 0.9, 0.05)
+    reach: str | None = setting(OFF, "resolutions of imitators beyond the model's own at which latents must move too",
+                                choices=REACHES)  # fmt: skip
+    reach_steps: int = setting(6, "PGD steps, after all others, for each of those resolutions", 1, 500, 1)
+    reach_share: float = setting(0.2, "share of the budget that is kept for those steps", 0, 0.9, 0.05)
     encoders: str = setting(
         "off", "published autoencoders to protect against too, each downloaded once (5 MB): published is all of them",
         choices=("off", *PUBLISHED, ALL_PUBLISHED), open=True,
@@ -123,7 +123,7 @@ class PGDMethod(ProtectionMethod):
     def reach_of(self, model: DiffusionModel, generator: torch.Generator) -> Reach | None:
         """The further resolutions and encoders that the perturbation is made against; None if there are none."""
         names = parse_encoders(self.encoders)
-        sides = [side for side in parse_sides(self.reach) if side > model.resolution]
+        sides = [side for side in self.sides if side > model.resolution]
         if sides and not names and not model.has_encoder:
             raise InvalidInput(
                 f"expected encoders beside reach={self.reach} for a model of pixels, which has none of its own, got none"
@@ -150,7 +150,7 @@ class PGDMethod(ProtectionMethod):
     def longest_side(self, photo: Photo, model: DiffusionModel | None) -> int:
         """See `ProtectionMethod.longest_side`: every resolution of `reach` has its own pixels to move."""
         aspect = min(LONGEST_ASPECT, max(photo.size) / min(photo.size))
-        return max(super().longest_side(photo, model), *(round(side * aspect) for side in parse_sides(self.reach)), 0)
+        return max(super().longest_side(photo, model), *(round(side * aspect) for side in self.sides), 0)
 
     def attacked_network(self, model: DiffusionModel, generator: torch.Generator) -> torch.nn.Module:
         """The network that the photos are perturbed against; the base model's own unless a method trains a surrogate."""
@@ -177,7 +177,12 @@ class PGDMethod(ProtectionMethod):
     @property
     def reach_units(self) -> int:
         """Steps against further resolutions and encoders, unless the model has those already."""
-        return self.reach_steps if parse_sides(self.reach) or parse_encoders(self.encoders) else 0
+        return self.reach_steps * (len(self.sides) or bool(parse_encoders(self.encoders)))
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Resolutions in `reach`; none while that is left to the model."""
+        return parse_sides(self.reach or OFF)
 
     def run(
         self,
@@ -204,12 +209,13 @@ class PGDMethod(ProtectionMethod):
             captions,
         )
         reach = self.reach_of(model, generator)
+        moved = self.moved_by(reach, images, model)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
-            total_steps=self.rounds * self.pgd_steps + (self.reach_units if reach else 0),
+            total_steps=self.rounds * self.pgd_steps,
         )  # fmt: skip
         # Moves at the model's own resolution fill whole blocks of a larger photo to the limit, and would leave no room.
-        first = [limit * (1 - self.reach_share) for limit in limits] if reach else limits
+        first = [limit * (1 - self.reach_share) if index in moved else limit for index, limit in enumerate(limits)]
         # A random start: at zero the gradient's sign is no better than a coin's.
         scale = 1.0 if self.random_start else 0.0
         start = [
@@ -217,7 +223,7 @@ class PGDMethod(ProtectionMethod):
             for image, limit in zip(images, first, strict=True)
         ]
         attack = PGD(images, start, first, settings)
-        done, total = 0, self.all_steps - (0 if reach else self.reach_units)
+        done, total = 0, self.all_steps - (0 if moved else self.reach_units)
 
         def report(stage: Stage) -> OnStep:
             def on_step(step: int, value: float | None) -> None:
@@ -232,9 +238,55 @@ class PGDMethod(ProtectionMethod):
         for _ in range(self.rounds):
             phase()
             attack.run(objective, self.pgd_steps, report(Stage.PERTURBING))
-        if reach:
-            attack.limits = limits
-            attack.run(self.reaching(objective, reach), self.reach_steps, report(Stage.PERTURBING))
+        if reach and moved:
+            on_step = report(Stage.PERTURBING)
+            perturbations = [attack.perturbations[i] for i in moved]
+            bounds = [limits[i] for i in moved]
+            found = self.reached(
+                run, reach, moved, perturbations, bounds, objective, lambda step, _: on_step(step, None)
+            )
+            for index, perturbation in zip(moved, found, strict=True):
+                attack.perturbations[index] = perturbation
+        return attack.perturbations
+
+    def moved_by(self, reach: Reach | None, images: Sequence[torch.Tensor], model: DiffusionModel) -> list[int]:
+        """Indices of the photos that the last steps move: none without `reach`.
+
+        The latents of the model's own encoder at a larger size are nothing to a photo of which the model sees all.
+        """
+        if not reach:
+            return []
+        if parse_encoders(self.encoders):
+            return list(range(len(images)))
+        return [i for i, image in enumerate(images) if min(image.shape[-2:]) > model.resolution]
+
+    def reached(
+        self,
+        run: Run,
+        reach: Reach,
+        moved: Sequence[int],
+        perturbations: Sequence[torch.Tensor],
+        limits: Sequence[torch.Tensor],
+        objective: Objective,
+        on_step: OnStep,
+    ) -> list[torch.Tensor]:
+        """The perturbations of the photos `moved` after the last `reach_units` steps, from half the budget falling to zero.
+
+        Photos larger than what the model sees move where it does not look, and `objective` is not asked again. Encoders
+        that look no closer than the model share the steps with `objective`.
+        """
+        images, seen = [run.images[i] for i in moved], run.model.resolution
+        apart = min(*reach.sides, *(min(image.shape[-2:]) for image in images)) > seen
+        settings = PGDSettings(
+            self.budget / 2, "ascend" if apart else self.direction, group_size=1 if apart else PGDSettings.group_size,
+            schedule="linear", total_steps=self.reach_units,
+        )  # fmt: skip
+        attack = PGD(images, perturbations, limits, settings)
+        if apart:
+            kept = Kept(perturbations, limits, seen)
+            attack.run(lambda now, clean, step: reach(now, clean), self.reach_units, on_step, kept)
+        else:
+            attack.run(self.reaching(objective, reach), self.reach_units, on_step)
         return attack.perturbations
 
 

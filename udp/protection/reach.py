@@ -1,9 +1,9 @@
 """Reach: the resolutions and encoders at which imitators work, beyond the model at hand.
 
 The embedded model sees a photo at 128 px; who trains Stable Diffusion sees the same photo at 512 px and more. What moves
-the latents of the one lies in frequencies that the other hardly sees, so one perturbation can serve both. The distance
-is summed over random windows of the photo at each of those resolutions: a whole photo at 1024 px would cost four
-times a window of 512.
+the latents of the one lies in frequencies that the other hardly sees, so one perturbation can serve both: what is made at
+the smaller resolution is kept (`Kept`), and the steps here move what only the larger one sees. The distance is summed over
+random windows of the photo at each of those resolutions: a whole photo at 1024 px would cost four times a window of 512.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from udp.models.encoders import STRIDE, Encoder
 from udp.tensors import resize
 
 SIDES = (512, 768, 1024)  # what Stable Diffusion 1.x, 2.x and SDXL, SD3 and FLUX are fine-tuned at
-REACHES = ("off", "512", "768", "1024", "512+768", "512+1024", "512+768+1024")
+OFF = "off"
+REACHES = (OFF, "512", "768", "1024", "512+768", "512+1024", "512+768+1024")
 WINDOW = 512  # pixels a side of what one step encodes
 LEAST_SPREAD = 1e-3  # of clean latents: a flat window must not count without bound
 Window = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -28,7 +29,7 @@ Window = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 def parse_sides(text: str) -> tuple[int, ...]:
     """The resolutions in "512+1024", or none for "off". Raises `InvalidInput` for other than `SIDES`."""
-    if text == "off":
+    if text == OFF:
         return ()
     parts = text.split("+")
     if not all(part.isdigit() and int(part) in SIDES for part in parts) or len(set(parts)) < len(parts):
@@ -57,14 +58,15 @@ class Reach:
         Side and window are drawn from `generator`.
         """
         terms = []
+        # Else computed again for the gradient: the activations of many photos and encoders at once would not fit.
+        alone = len(perturbed) * len(self.encoders) == 1
         for photo, original in zip(perturbed, clean, strict=True):
             side = self.sides[int(torch.randint(len(self.sides), (), generator=self.generator))]
             window = self._draw(*seen_size(photo, side))
             part = seen(photo, side, window)
             for number, encoder in enumerate(self.encoders):
                 reference = self._reference(original, side, window, number)
-                # Computed again for the gradient: the activations of many photos and encoders at once would not fit.
-                latents = checkpoint(encoder.encode, part, use_reentrant=False)
+                latents = encoder.encode(part) if alone else checkpoint(encoder.encode, part, use_reentrant=False)
                 distance = (latents - reference) / reference.std().clamp(min=LEAST_SPREAD)
                 terms.append(distance.square().mean())
         return torch.stack(terms).mean()
@@ -89,6 +91,36 @@ class Reach:
             starts.append(int(min(max(spot, 0), length - span)) // STRIDE * STRIDE)
             spans.append(span)
         return starts[0], starts[1], spans[0], spans[1]
+
+
+class Kept:
+    """What a model of `resolution` sees of perturbations, each (1, 3, H, W) within its limit, as `PGD.run` keeps it.
+
+    Seen is what is left of them once the photo's shorter side is resized to that resolution. Where a perturbation is at its
+    limit over the whole of what becomes one pixel, nothing can move; that is why some of the budget is held back before.
+    """
+
+    ROUNDS = 3  # of giving back what is missing and cutting at the limit: after steps that shrink, a tenth of a level is left
+
+    def __init__(
+        self, perturbations: Sequence[torch.Tensor], limits: Sequence[float | torch.Tensor], resolution: int
+    ) -> None:
+        self._limits, self._resolution = limits, resolution
+        self._seen = [self._look(perturbation) for perturbation in perturbations]
+
+    def __call__(self, index: int, perturbation: torch.Tensor) -> torch.Tensor:
+        """The nearest to `perturbation`, of photo number `index`, that looks the same to the model, about within the limit."""
+        limit, wanted = self._limits[index], self._seen[index]
+        for _ in range(self.ROUNDS):
+            perturbation = perturbation.clamp(-limit, limit)
+            missing = wanted - self._look(perturbation)
+            perturbation = perturbation + torch.nn.functional.interpolate(missing, size=perturbation.shape[-2:])
+        return perturbation
+
+    def _look(self, perturbation: torch.Tensor) -> torch.Tensor:
+        height, width = perturbation.shape[-2:]
+        scale = self._resolution / min(height, width)
+        return resize(perturbation, round(height * scale), round(width * scale))
 
 
 def seen_size(photo: torch.Tensor, side: int) -> tuple[int, int]:

@@ -106,7 +106,7 @@ class ProtectWork:
 
     def units(self) -> float:
         """See `Work.units`."""
-        return protection_units(self.method, len(self.photos))
+        return protection_units(self.method, len(self.photos), self.model_name)
 
     def __call__(self, on_progress: OnProgress, store: Store | None = None) -> Protection:
         """See `Work.__call__`."""
@@ -199,7 +199,7 @@ class AttackWork:
 
     def _protection_units(self) -> float:
         needed = self.protected is None and "protected" in self.arms
-        return protection_units(self.method, len(self.clean)) if needed else 0.0
+        return protection_units(self.method, len(self.clean), self.model_name) if needed else 0.0
 
 
 @dataclass(frozen=True)
@@ -275,11 +275,12 @@ def class_sampling(recipe: Recipe, model_name: str, steps: int) -> int:
     return for_model(recipe, small).sampling_before(small, steps)
 
 
-def protection_units(method: ProtectionMethod, photos: int) -> float:
+def protection_units(method: ProtectionMethod, photos: int, model_name: str) -> float:
     """A method's cost in fine-tuning steps of a batch of four; a guess from its fields."""
+    method = for_model(method, taken_for_small(model_name), usual_of(model_name))
     rounds = getattr(method, "rounds", 1)
     steps = getattr(method, "surrogate_steps", 0)
     steps += PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
-    # A window of 512 px weighs about as much as a step of the embedded model's on four squares of 128.
-    reaching = 4 * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
+    # A window of 512 px through the student of an encoder alone takes two and a half times a step of the embedded model's.
+    reaching = 2.5 * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
     return max(1.0, rounds * steps + reaching)

@@ -186,7 +186,8 @@ class ProtectTab(JobTab):
         """See `JobTab.estimate`; without photos, for as many as the examples have."""
         given = self.inputs.read(values)
         count = len(given["files"] or []) or EXAMPLE_PHOTOS
-        return self.context.owner.check_model(given["model"]), protection_units(given["method"], count)
+        model = self.context.owner.check_model(given["model"])
+        return model, protection_units(given["method"], count, model)
 
     def _load_example(self, name: str, session: Session) -> Iterator[Updates]:
         files = example_files(session, name)

@@ -203,7 +203,7 @@ def test_every_arm_of_a_report_has_the_figures_of_each_run(
 
     reference = PretrainedReference.of(pretrained, tiny_model, photos, "a photo of a toy")
     arms = [runs("clean", 100), runs("protected", 200)]
-    report = make_report(runs("base", 0), arms, (text("", "Basis."),), reference)
+    report = make_report(runs("base", 0), arms, (text("", "Basis."),), [reference])
     assert set(report.extractors) == NAMES and ENGLISH.say(report.basis[1]).startswith(
         "CLIP and DINOv2 similarity: mean"
     )
@@ -284,7 +284,7 @@ def test_model_flags_want_the_option(
 def test_the_interface_loads_the_usual_models_only_if_asked(
     photos: list[Photo], tiny_model: DiffusionModel, pretrained: Pretrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "run_trial", lambda *arguments: arguments[-1])
+    monkeypatch.setattr(api, "run_trial", lambda *arguments, faces: arguments[-1])
     monkeypatch.setattr(api, "load_pretrained", lambda *names: ("loaded", names))
     for given, expected in ((False, None), (True, ("loaded", ())), (pretrained, pretrained)):
         assert api.attack(photos, None, tiny_model, trial=SMALL, pretrained_metrics=given) == expected

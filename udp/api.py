@@ -13,6 +13,7 @@ from udp.catalogue.shares import own_process, share_of
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
+from udp.evaluation.metrics.faces import Faces, load_faces
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.pairs import MOST_LEVELS, differences, pair_up, pair_warnings, recorded_originals
 from udp.evaluation.trial import Trial
@@ -185,6 +186,7 @@ def attack(
     trial: Trial | None = None,
     on_progress: OnProgress = ignore_progress,
     pretrained_metrics: bool | Pretrained = False,
+    face_metrics: bool | Faces = False,
     **settings: Any,
 ) -> Report:
     """Fine-tune on the clean photos, on random noise of the same budget and on the protected ones, and compare.
@@ -194,14 +196,16 @@ def attack(
     are the fields of the recipe, such as `steps=300`; `trial` holds prompts, seeds and sampling. The report has an arm
     a set of photos (`report.arm("protected").images`, uint8) and says in `report.verdict` what the controls allow to
     say. `pretrained_metrics` adds CLIP and DINOv2 figures: True takes the usual models, which are downloaded unless they
-    are here, and what `udp.evaluation.metrics.pretrained.load_pretrained` gives takes others. Raises `InvalidInput` for unknown
-    recipes, settings or photos that do not match, `NothingLearned` if a fine-tune changed nothing, and
+    are here, and what `udp.evaluation.metrics.pretrained.load_pretrained` gives takes others. `face_metrics` does so for faces
+    (`udp.evaluation.metrics.faces.load_faces`). Raises `InvalidInput` for unknown recipes, settings or photos that do not match
+    or, with `face_metrics`, show no face, `NothingLearned` if a fine-tune changed nothing, and
     `ModelUnavailable`.
     """
     if recipe not in RECIPES:
         raise InvalidInput(f"expected a recipe among {', '.join(RECIPES)}, got {recipe!r}")
     model, chosen = as_model(model), with_settings(RECIPES[recipe], settings)
-    pretrained = load_pretrained() if pretrained_metrics is True else pretrained_metrics
+    pretrained = load_pretrained() if pretrained_metrics is True else pretrained_metrics or None
+    faces = load_faces() if face_metrics is True else face_metrics or None
     trial = trial or Trial()
     if not isinstance(trial, Trial):
         raise InvalidInput(f"expected a `udp.Trial` of prompts, seeds and sampling, got {type(trial).__name__}")
@@ -216,4 +220,4 @@ def attack(
         noise = RandomNoise(budget=min(MOST_LEVELS, max(LEAST_LEVELS, *known)) / 255) if known else RandomNoise()
         arms["random"] = noise(arms["clean"], model, trial.instance_prompt, trial.seed)
         arms["protected"] = after
-    return run_trial(arms, model, chosen, trial, on_progress, pretrained or None)
+    return run_trial(arms, model, chosen, trial, on_progress, pretrained, faces=faces)

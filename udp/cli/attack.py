@@ -19,7 +19,7 @@ from udp.cli.common import (
     unwritable,
 )
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
-from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
+from udp.cli.trial import add_trial_flags, faces_from, pretrained_from, trial_from
 from udp.evaluation.arm_names import ArmName
 from udp.evaluation.bench import run_trial
 from udp.evaluation.pairs import pair_up, pair_warnings, recorded_originals
@@ -89,8 +89,8 @@ def run(options: argparse.Namespace) -> None:
     recipe = from_flags(RECIPES[options.recipe], options)
     trial = trial_from(options, options.instance_prompt, options.prompt)
     model = load_model(options.model)
-    pretrained, ticker = pretrained_from(options), Ticker()
-    report = run_trial(photos, model, recipe, trial, ticker, pretrained)
+    pretrained, faces, ticker = pretrained_from(options), faces_from(options), Ticker()
+    report = run_trial(photos, model, recipe, trial, ticker, pretrained, faces=faces)
     with unwritable(options.out):
         write_attack(options.out, report, attack_manifest(report, options.model, warnings))
     print(f"\n{len(arms)} arm{'s' * (len(arms) != 1)} in {time.monotonic() - ticker.start:.0f} s -> {options.out}")

@@ -20,9 +20,10 @@ from udp.cli.common import (
     unwritable,
 )
 from udp.cli.flags import add_setting_flags, from_flags, number_of, refuse_unused
-from udp.cli.trial import add_trial_flags, pretrained_from, trial_from
+from udp.cli.trial import add_trial_flags, faces_from, pretrained_from, trial_from
 from udp.evaluation.cells import FolderStore
 from udp.evaluation.lab import DEFAULT_CLEANINGS, Lab
+from udp.evaluation.metrics.figures_faces import FaceReference
 from udp.evaluation.trial import Trial
 from udp.files import typed_path
 from udp.imitation.cleaning import CLEANINGS, parse_cleaning
@@ -97,10 +98,12 @@ def run(options: argparse.Namespace) -> None:
     method = model.suited(method)
     for recipe in recipes:
         recipe.check_prompts(attacker, options.prompt, options.prompt)
-    pretrained = pretrained_from(options)
+    pretrained, faces = pretrained_from(options), faces_from(options)
+    if faces:  # before the protection
+        FaceReference.of(faces, attacker, photos)
     with unwritable(options.out):
         arms = protect_once(options.out / "protected", photos, method, model, options.prompt, options.seed, ticker)
-        lab = Lab(arms, attacker, recipes, cleanings, trial, pretrained)
+        lab = Lab(arms, attacker, recipes, cleanings, trial, pretrained, faces)
         ticker = Ticker()
         report = lab.run(FolderStore(options.out / "cells"), ticker)
         title = f"{method.title} on {called(options.photos)}, {method.budget * 255:g}/255"

@@ -7,6 +7,7 @@ from typing import Any
 
 from udp.cli.flags import number_of
 from udp.errors import InvalidInput
+from udp.evaluation.metrics.faces import DETECTOR, RECOGNISER, Faces, load_faces
 from udp.evaluation.metrics.pretrained import CLIP, DINOV2, Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
 from udp.models.sampling import GUIDANCE, STEPS
@@ -38,6 +39,17 @@ def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
     return load_pretrained(options.clip_model or CLIP, options.dinov2_model or DINOV2)
 
 
+def faces_from(options: argparse.Namespace) -> Faces | None:
+    """The models of `--face-metrics`; None, and nothing is loaded or downloaded, if it was not given."""
+    if not options.face_metrics:
+        if options.face_detector or options.face_recogniser:
+            raise InvalidInput(
+                "expected --face-detector and --face-recogniser with --face-metrics, got them without it"
+            )
+        return None
+    return load_faces(options.face_detector or "", options.face_recogniser or "")
+
+
 def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     """How many pictures there are, and how they are sampled and measured."""
     pictures = Trial().pictures
@@ -65,3 +77,11 @@ def add_trial_flags(parser: argparse.ArgumentParser) -> None:
     )
     for flag, known in (("--clip-model", CLIP), ("--dinov2-model", DINOV2)):
         parser.add_argument(flag, help=f"for --pretrained-metrics, a Hub id or folder (default {known})")
+    parser.add_argument(
+        "--face-metrics",
+        action="store_true",
+        help="for photos of a person: also measure in how many pictures a face is found, and how much it is theirs (needs "
+        "opencv-python-headless; downloads 39 MB from the Hub unless they are here)",
+    )
+    for flag, known in (("--face-detector", DETECTOR), ("--face-recogniser", RECOGNISER)):
+        parser.add_argument(flag, help=f"for --face-metrics, an .onnx file (default {known[1]} of {known[0]})")

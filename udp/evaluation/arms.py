@@ -10,7 +10,7 @@ import numpy as np
 from udp.evaluation.arm_names import ArmName
 from udp.evaluation.interval import Figures, Interval, Intervals
 from udp.evaluation.metrics.figures import BesideClean
-from udp.evaluation.metrics.figures_pretrained import PretrainedReference
+from udp.evaluation.metrics.reference import Reference
 from udp.evaluation.metrics.table import extractors, measure
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import Verdict, judge
@@ -105,15 +105,15 @@ def make_report(
     base: Sequence[Arm],
     arms: Sequence[Sequence[Arm]],
     basis: Sequence[Text] = (),
-    pretrained: PretrainedReference | None = None,
+    beside: Sequence[Reference] = (),
     recipe: Recipe | None = None,
     trial: Trial | None = None,
 ) -> Report:
-    """A report from the base and the arms, each given as its runs, with figures of `pretrained` models if it is given."""
+    """A report from the base and the arms, each given as its runs, with figures of what further models see (`beside`)."""
     named: dict[str, Text] = {}
-    if pretrained:
-        base, *arms = ([with_more(arm, *measure(pretrained.see(arm.images))) for arm in runs] for runs in (base, *arms))
-        basis, named = (*basis, pretrained.basis()), extractors(pretrained, len(base[0].images))
+    for each in beside:
+        base, *arms = ([with_more(arm, *measure(each.see(arm.images))) for arm in runs] for runs in (base, *arms))
+        basis, named = (*basis, each.basis()), named | extractors(each, len(base[0].images))
     clean = next((runs for runs in arms if runs[0].name == ArmName.CLEAN), None)
     if clean:
         arms = [[beside_clean(*pair) for pair in zip(runs, clean, strict=True)] for runs in arms]

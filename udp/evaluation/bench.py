@@ -14,9 +14,10 @@ from udp.digests import captioned_digest, digest
 from udp.errors import InvalidInput, NothingLearned
 from udp.evaluation.arms import Arm, Report, make_report
 from udp.evaluation.cells import Store, base_name, cell_name
+from udp.evaluation.metrics.faces import Faces
 from udp.evaluation.metrics.figures import Imitation, Reference
-from udp.evaluation.metrics.figures_pretrained import PretrainedReference
 from udp.evaluation.metrics.pretrained import Pretrained
+from udp.evaluation.metrics.references import references
 from udp.evaluation.metrics.table import measure
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
@@ -237,12 +238,14 @@ def run_trial(
     pretrained: Pretrained | None = None,
     store: Store | None = None,
     filmstrip: bool = False,
+    faces: Faces | None = None,
 ) -> Report:
     """Fine-tune a copy of `model` on every arm's photos and sample each, with the same seeds, steps and prompts.
 
     `arms` maps names to photos; the arm "clean" is the reference for the figures, and without it the first arm is.
     `model` is the imitator's: hand over another than the one protected against to test transfer. With `pretrained`
-    (see `udp.evaluation.metrics.pretrained.load_pretrained`) its figures are in the report as well. What `store` has of
+    (see `udp.evaluation.metrics.pretrained.load_pretrained`) or `faces` (`udp.evaluation.metrics.faces.load_faces`) their figures
+    are in the report as well. What `store` has of
     this very trial is not made again. With `filmstrip` progress shows what each arm has learned so far. Raises
     `InvalidInput` for a bad trial, `NothingLearned` if a fine-tune left weights or pictures unchanged.
     """
@@ -253,7 +256,7 @@ def run_trial(
     recipe.check_prompts(model, trial.instance_prompt, trial.prompt)
     cells = Cells(arms, model, trial, store, filmstrip)
     reference = arms[cells.reference]
-    beside = PretrainedReference.of(pretrained, model, reference, trial.prompt) if pretrained else None
+    beside = references(pretrained, faces, model, reference, trial.prompt)
     unit = recipe.steps + trial.sampling_steps
     total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
     found = imitator_photos(arms, model, trial)

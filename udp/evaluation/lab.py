@@ -10,8 +10,9 @@ from udp.evaluation.arms import Arm, Report, make_report
 from udp.evaluation.bench import Cells, imitator_photos
 from udp.evaluation.cells import Store
 from udp.evaluation.interval import Figures, Interval
-from udp.evaluation.metrics.figures_pretrained import PretrainedReference
+from udp.evaluation.metrics.faces import Faces
 from udp.evaluation.metrics.pretrained import Pretrained
+from udp.evaluation.metrics.references import references
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import LEAST_EFFECT, learned
 from udp.imitation.cleaning import parse_cleaning
@@ -57,7 +58,7 @@ class LabReport:
 class Lab:
     """What a run of the lab tries. `arms` need a clean one; `cleanings` are names or chains; "none" is added.
 
-    Figures of `pretrained` models are made from the cells' pictures whenever a report is, and are not part of a cell.
+    Figures of `pretrained` models and of `faces` are made from the cells' pictures whenever a report is, and are not part of a cell.
     """
 
     arms: Mapping[str, Sequence[Photo]]
@@ -66,6 +67,7 @@ class Lab:
     cleanings: Sequence[str] = DEFAULT_CLEANINGS
     trial: Trial = field(default_factory=Trial)
     pretrained: Pretrained | None = None
+    faces: Faces | None = None
 
     def run(self, store: Store | None = None, on_progress: OnProgress = ignore_progress) -> LabReport:
         """Run every cell that `store` does not have yet.
@@ -81,14 +83,13 @@ class Lab:
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
         count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)
         cells, benches, bases = Cells(self.arms, self.model, self.trial, store), [], []
+        beside = references(self.pretrained, self.faces, self.model, self.arms["clean"], self.trial.prompt)
         for run in range(self.trial.seeds):
             count.next()
             bench, base = cells.bench(run, count.listener("base model", on_progress))
             benches.append(bench)
             bases.append(base)
-        basis, beside = [benches[0].reference.basis(self.trial.pictures)], None
-        if self.pretrained:
-            beside = PretrainedReference.of(self.pretrained, self.model, self.arms["clean"], self.trial.prompt)
+        basis = [benches[0].reference.basis(self.trial.pictures)]
         reports: dict[tuple[str, str], Report] = {}
         for cleaning in cleanings:
             photos = _Once(self, cleaning)

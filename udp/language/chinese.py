@@ -312,6 +312,7 @@ TEXTS: dict[str, Entry] = {
     "basis.among": "（不同原图之间：CLIP {clip:.3f}，DINOv2 {dinov2:.3f}）",
     "basis.prompt": "。CLIP 与提示词的一致性：图片与整个提示词（包括生造的词）的平均余弦",
     "basis.nothing": "",
+    "basis.faces": "人脸：取每张图片中检测到的最大一张；人物是 {photos} 张原图中 {found} 张里人脸的平均。",
     "extractor.photos": "{name}，每次运行每组 {pictures} 张图片，与 {photos} 张原图比较",
     "extractor.prompt": "{name}，每次运行每组 {pictures} 张图片，与提示词比较",
     # 名称
@@ -365,6 +366,10 @@ TEXTS: dict[str, Entry] = {
     "metric.clip_image_similarity.help": "由 CLIP 计算的与原图的相似度。1：相同。",
     "metric.dinov2_image_similarity": "DINOv2 图像相似度",
     "metric.dinov2_image_similarity.help": "由 DINOv2 计算的与原图的相似度。1：相同。",
+    "metric.face_share": "有人脸的图片",
+    "metric.face_share.help": "检测器能找到人脸的图片所占比例。1：全部。",
+    "metric.identity_similarity": "是同一个人",
+    "metric.identity_similarity.help": "在有人脸的图片中，与原图人物的余弦相似度。",
     "metric.clip_prompt_agreement": "与提示词的一致性",
     "metric.clip_prompt_agreement.help": "由 CLIP 计算的图片与提示词的一致程度。越高越接近。",
     "metric.pattern_excess": "条纹或其他周期性图案",

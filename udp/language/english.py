@@ -363,6 +363,9 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "basis.among": " (pairs of different clean photos: CLIP {clip:.3f}, DINOv2 {dinov2:.3f})",
     "basis.prompt": (". CLIP prompt agreement: mean cosine of a picture and the whole prompt, made-up words included"),
     "basis.nothing": "",
+    "basis.faces": (
+        "Faces: the largest that is found in a picture; the person is the mean of the faces in {found} of {photos} clean photos."
+    ),
     "extractor.photos": "{name}, {pictures} pictures a run and arm against {photos} clean photos",
     "extractor.prompt": "{name}, {pictures} pictures a run and arm against the prompt",
     # a cleaning after another

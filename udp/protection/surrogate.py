@@ -12,8 +12,9 @@ from udp.models.base import DiffusionModel
 from udp.models.loss import DenoisingLoss
 from udp.models.training import Trainer, TrainingSettings
 from udp.progress import Stage
+from udp.protection.denoising_method import DenoisingMethod
 from udp.protection.pgd import PGDSettings
-from udp.protection.pgd_method import DenoisingMethod, Reporter, Run
+from udp.protection.pgd_method import Reporter, Run
 from udp.settings import BySize, setting
 
 SURROGATES = ("full", "adapters")

@@ -173,6 +173,7 @@ def _attack(context: Context) -> Any:
                 trial,
                 name,
                 pretrained=context.owner.pretrained,
+                faces=context.owner.faces,
             )
 
             def save(result: tuple[Report, Protection | None]) -> tuple[str, str]:
@@ -227,6 +228,7 @@ def _evaluate(context: Context) -> Any:
                 trial,
                 name,
                 pretrained=context.owner.pretrained,
+                faces=context.owner.faces,
             )
 
             def save(result: tuple[LabReport, list[Photo]]) -> tuple[list[dict[str, Any]], str]:

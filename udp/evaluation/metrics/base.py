@@ -35,6 +35,7 @@ class Extractor(enum.Enum):
     TRAINING = "the fine-tune itself"
     CLIP = "CLIP"
     DINOV2 = "DINOv2"
+    FACES = "faces and identities"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Metric:
     """A figure of one arm's pictures, or of what its fine-tune learned.
 
     `title` and `help` are English and for people; `unit` is a symbol, the same in every language. `function` takes an
-    object of the class `evidence` (`udp.evaluation.metrics.figures`, `figures_pretrained`) and returns None where the
+    object of the class `evidence` (`udp.evaluation.metrics.figures`, `figures_pretrained`, `figures_faces`) and returns None where the
     figure is not defined. `digits` is how many are kept after the point; `on_prompt` says that it compares the pictures
     with their prompt instead of the clean photos.
     """

@@ -13,12 +13,14 @@ from udp.evaluation.interval import Figures, Intervals
 from udp.evaluation.metrics.base import Better, Extractor, Metric
 from udp.evaluation.metrics.features import clean_loss, diversity, similarity
 from udp.evaluation.metrics.figures import BesideClean, Imitation
-from udp.evaluation.metrics.figures_pretrained import PretrainedReference, Seen
+from udp.evaluation.metrics.figures_faces import FacesSeen
+from udp.evaluation.metrics.figures_pretrained import Seen
 from udp.evaluation.metrics.quality import blur, texture, texture_distance
+from udp.evaluation.metrics.reference import Reference
 from udp.evaluation.metrics.sets import bootstrap, frechet_distance, kernel_distance, precision_recall
 from udp.language import Text
 
-LOSS, NETWORK, WAVELETS, SPECTRA, SHAPES, PIXELS, TRAINING, CLIP, DINOV2 = Extractor
+LOSS, NETWORK, WAVELETS, SPECTRA, SHAPES, PIXELS, TRAINING, CLIP, DINOV2, FACES = Extractor
 LOWER, HIGHER = Better
 
 ROWS = (
@@ -97,6 +99,14 @@ ROWS = (
         Seen, lambda x: x.to_prompt(), CLIP, HIGHER, digits=4, on_prompt=True,
     ),
     Metric(
+        "face_share", "Pictures with a face", "The share in which a detector finds one. 1: all of them.",
+        FacesSeen, lambda x: x.share(), FACES, HIGHER,
+    ),
+    Metric(
+        "identity_similarity", "The same person", "Cosine to the person in the clean photos, where a picture has a face.",
+        FacesSeen, lambda x: x.alike(), FACES, HIGHER,
+    ),
+    Metric(
         "pattern_excess", "Stripes or other pattern", "Beyond the pictures from clean photos. Some dB are chance.",
         BesideClean, lambda x: x.pattern(), SPECTRA, LOWER, unit="dB",
     ),
@@ -127,11 +137,7 @@ def measure(evidence: Any) -> tuple[Figures, Intervals]:
     return figures, intervals
 
 
-def extractors(reference: PretrainedReference, pictures: int) -> dict[str, Text]:
-    """By figure of a pretrained model, what sees the pictures and how many samples it rests on."""
-    rows = (row for row in METRICS.values() if row.evidence is Seen)
-    return {
-        row.key: reference.rests_on(row.extractor, pictures, row.on_prompt)
-        for row in rows
-        if not row.on_prompt or reference.text is not None
-    }
+def extractors(reference: Reference, pictures: int) -> dict[str, Text]:
+    """By figure of a model of others, what sees the pictures and how many samples it rests on."""
+    rows = (row for row in METRICS.values() if row.evidence is reference.evidence)
+    return {row.key: said for row in rows if (said := reference.rests_on(row, pictures))}

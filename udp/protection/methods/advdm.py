@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from udp.protection.denoising_method import DenoisingMethod
 from udp.protection.pgd import Direction
-from udp.protection.pgd_method import DenoisingMethod
 from udp.settings import setting
 
 

@@ -12,8 +12,9 @@ from typing import ClassVar
 import torch
 
 from udp.models.loss import DenoisingLoss
+from udp.protection.denoising_method import TimestepMethod
 from udp.protection.pgd import Direction, Objective
-from udp.protection.pgd_method import Run, TimestepMethod
+from udp.protection.pgd_method import Run
 from udp.protection.targets import TARGETS, target_latents
 from udp.settings import setting
 

@@ -44,6 +44,11 @@ class Owner:
     pretrained: bool = _variable(
         "UDP_PRETRAINED_METRICS", False, "1: attacks are measured by CLIP and DINOv2 too, once downloaded from the Hub"
     )
+    faces: bool = _variable(
+        "UDP_FACE_METRICS",
+        False,
+        "1: attacks on photos with faces are measured by faces too; needs opencv-python-headless",
+    )
     any_model: bool = False
 
     def __post_init__(self) -> None:
@@ -102,8 +107,8 @@ def owner_from(environment: Mapping[str, str]) -> Owner:
             values["any_model"] = ANY in names
         elif item.name == "model":
             values["model"] = text
-        elif item.name == "pretrained":
-            values["pretrained"] = _switch(item.metadata["variable"], text)
+        elif item.name in ("pretrained", "faces"):
+            values[item.name] = _switch(item.metadata["variable"], text)
         else:
             values[item.name] = _number(item.metadata["variable"], text)
     return Owner(**values)

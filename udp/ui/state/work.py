@@ -15,10 +15,13 @@ from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.cells import Store, base_name, cell_name
 from udp.evaluation.lab import Lab, LabReport, all_cleanings
+from udp.evaluation.metrics.faces import Faces, load_faces
+from udp.evaluation.metrics.figures_faces import FaceReference
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
 from udp.language import Text
+from udp.models.base import DiffusionModel
 from udp.models.loading import load_model, taken_for_small, usual_of
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
@@ -122,7 +125,8 @@ class AttackWork:
     """Fine-tune on every arm; where `protected` is None and an arm needs it, protect first, with `method`.
 
     The result is the report and the protection, if it was made here. The random arm is the control of `method`.
-    With `pretrained`, the report has figures of CLIP and DINOv2 as well; with `filmstrip`, progress has pictures of what
+    With `pretrained`, the report has figures of CLIP and DINOv2 as well, with `faces`, where photos have some, of faces; with
+    `filmstrip`, progress has pictures of what
     each arm has learned so far.
     """
 
@@ -137,6 +141,7 @@ class AttackWork:
     protection_seed: int = 0
     pretrained: bool = False
     filmstrip: bool = False
+    faces: bool = False
 
     @functools.cached_property
     def key(self) -> str:
@@ -144,12 +149,13 @@ class AttackWork:
         protected = photos_digest(self.protected) if self.protected is not None else ""
         source = [photos_digest(self.clean), protected, self.protection_prompt, self.protection_seed]
         settings = map(_described, (self.method, self.recipe, self.trial))
-        return digest([source, *settings, [*map(str, self.arms)], self.model_name, self.pretrained])
+        return digest([source, *settings, [*map(str, self.arms)], self.model_name, self.pretrained, self.faces])
 
     def __call__(self, on_progress: OnProgress, store: Store | None = None) -> tuple[Report, Protection | None]:
         """See `Work.__call__`."""
         on_progress(Progress(Stage.LOADING, 0, 1, fraction=0.0))
         model, beside = load_model(self.model_name), measuring_models(self.pretrained)
+        faces = measuring_faces(self.faces, model, self.clean)
         # Before the photos are protected: a prompt that cannot teach anything would be refused only afterwards.
         self.recipe.check_prompts(model, self.trial.instance_prompt, self.trial.prompt)
         protected, made, share = self.protected, None, 0.0
@@ -172,7 +178,7 @@ class AttackWork:
             else:
                 photos[arm] = self.clean if arm == ArmName.CLEAN else protected
         listener = span(on_progress, share, 1.0)
-        report = run_trial(photos, model, self.recipe, self.trial, listener, beside, store, self.filmstrip)
+        report = run_trial(photos, model, self.recipe, self.trial, listener, beside, store, self.filmstrip, faces)
         return report, made
 
     def plan(self) -> dict[str, float]:
@@ -207,7 +213,7 @@ class RobustnessWork:
     """Every cleaning as a trial of three arms; the result is the lab's report and the random-noise photos.
 
     `method` made the protected photos, and the random arm is its control. With `pretrained`, the report has figures of
-    CLIP and DINOv2 as well.
+    CLIP and DINOv2 as well, with `faces`, where photos have some, of faces.
     """
 
     clean: Sequence[Photo]
@@ -219,13 +225,14 @@ class RobustnessWork:
     model_name: str
     protection_prompt: str = PROMPT
     pretrained: bool = False
+    faces: bool = False
 
     @functools.cached_property
     def key(self) -> str:
         """See `Work.key`."""
         source = [photos_digest(self.clean), photos_digest(self.protected), self.protection_prompt]
         settings = map(_described, (self.method, self.recipe, self.trial))
-        return digest([source, *settings, [*self.cleanings], self.model_name, self.pretrained])
+        return digest([source, *settings, [*self.cleanings], self.model_name, self.pretrained, self.faces])
 
     def plan(self) -> dict[str, float]:
         """See `Work.plan`."""
@@ -247,8 +254,10 @@ class RobustnessWork:
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""
         arms = {"clean": self.clean, "random": noise, "protected": self.protected}
-        beside = measuring_models(self.pretrained and model is not None)
-        return Lab(arms, model, [self.recipe], self.cleanings, self.trial, beside)
+        if model is None:
+            return Lab(arms, model, [self.recipe], self.cleanings, self.trial)
+        beside, faces = measuring_models(self.pretrained), measuring_faces(self.faces, model, self.clean)
+        return Lab(arms, model, [self.recipe], self.cleanings, self.trial, beside, faces)
 
     def __call__(self, on_progress: OnProgress, store: Store | None = None) -> tuple[LabReport, list[Photo]]:
         """See `Work.__call__`."""
@@ -267,6 +276,18 @@ def _described(item: Any) -> list[Any]:
 def measuring_models(wanted: bool) -> Pretrained | None:
     """CLIP and DINOv2, kept for the next run, or None. Raises `ModelUnavailable`."""
     return load_pretrained() if wanted else None
+
+
+def measuring_faces(wanted: bool, model: DiffusionModel, photos: Sequence[Photo]) -> Faces | None:
+    """The models for faces, kept for the next run; None for photos without any. Raises `ModelUnavailable`."""
+    if not wanted:
+        return None
+    faces = load_faces()
+    try:
+        FaceReference.of(faces, model, photos)
+    except InvalidInput:  # the owner asked, not this visitor: toys and paintings are welcome as well
+        return None
+    return faces
 
 
 def class_sampling(recipe: Recipe, model_name: str, steps: int) -> int:

@@ -259,6 +259,7 @@ class AttackTab(JobTab):
             source.seed,
             self.context.owner.pretrained,
             filmstrip=True,
+            faces=self.context.owner.faces,
         )
         return work, source
 

@@ -145,6 +145,7 @@ class RobustnessTab(JobTab):
             self.context.owner.check_model(given["model"]),
             source.prompt,
             self.context.owner.pretrained,
+            self.context.owner.faces,
         )
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:

@@ -17,6 +17,7 @@ from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import RULE, Verdict, VerdictId
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES, LoRA
+from udp.imitation.recipes.trainers import TRAINERS
 from udp.language import ENGLISH, text
 from udp.progress import OnProgress, Progress
 from udp.protection.methods import EUDP
@@ -313,3 +314,19 @@ def test_every_slider_reaches_its_own_default(tmp_path: Path) -> None:
         tabs = (AttackTab(context), RobustnessTab(context))
     sliders = [c for tab in tabs for _, c in tab.controls() if isinstance(c, gr.Slider)]
     assert len(sliders) > 10 and all(slider.minimum <= slider.value <= slider.maximum for slider in sliders)
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_trainers_menu_fills_in_what_its_command_line_does(name: str, tmp_path: Path) -> None:
+    with gr.Blocks() as page:
+        tab = AttackTab(Context(Sessions(tmp_path), Owner(), run_here))
+        tab.trainer.connect(tab.recipes)
+    event = next(fn for fn in page.fns.values() if fn.inputs == [tab.trainer.menu])
+    filled = dict(zip(event.outputs, event.fn(name), strict=True))
+    values = [filled.get(control, control.value) for control in tab.recipes.components]
+    assert tab.recipes.read(values) == TRAINERS[name]
+    sliders = [control for control in filled if isinstance(control, gr.Slider)]
+    assert all(slider.minimum <= filled[slider] <= slider.maximum for slider in sliders)
+    back = dict(zip(event.outputs, event.fn(""), strict=True))
+    values = [back.get(control, control.value) for control in tab.recipes.components]
+    assert tab.recipes.read(["lora", *values[1:]]) == LoRA()

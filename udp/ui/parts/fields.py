@@ -109,6 +109,11 @@ class Choice:
         """The control of one of the fields that all entries share."""
         return next(c for item, c in zip(self.everyday, self._shared, strict=True) if item.name == name)
 
+    def controls_of(self, name: str) -> list[tuple[dataclasses.Field, gr.components.Component]]:
+        """Each field of an entry with its control, the shared ones first."""
+        items = [*self.everyday, *settings_of(self.registry[name], advanced=True)]
+        return list(zip(items, [*self._shared, *self._advanced[name]], strict=True))
+
     @property
     def components(self) -> list[gr.components.Component]:
         """Every control, in the order that `read` expects."""

@@ -28,6 +28,7 @@ from udp.ui.parts.preset_menu import PresetMenu
 from udp.ui.parts.reached import reached
 from udp.ui.parts.sampling import Sampling
 from udp.ui.parts.tables import attack_table, grounds, verdict_panel
+from udp.ui.parts.trainer_menu import TrainerMenu
 from udp.ui.say import word
 from udp.ui.state import source as sources
 from udp.ui.state.context import Context, clean_prompt, example_files, note_uploads
@@ -40,7 +41,7 @@ from udp.ui.state.work import PROMPT, AttackWork
 from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
 
-MOST_STEPS = 1000
+MOST_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class AttackTab(JobTab):
             self.prompt = add("prompt", prompt)
             self.seed = add("seed", seed_box(info="Seeds of fine-tuning and pictures, the same in every set"))
             self.sampling = Sampling(self.context.owner, self.inputs)
+            self.trainer = TrainerMenu()
             self.recipes.advanced()
             self.inputs.choose("recipe", self.recipes)
             self.link_button()
@@ -155,6 +157,7 @@ class AttackTab(JobTab):
         self.estimated()
         self.sampling.follow(self.model)
         self.preset.connect(self.instance_prompt, self.controls())
+        self.trainer.connect(self.recipes)
         started = [(self.start, gr.State("")), (self.example, gr.State("subject")), *page.examples]
         for button, example in started:
             event = self.pressed(button)

@@ -5,7 +5,7 @@ The example photos lie beside the package in the repository, and inside it once 
 
 from setuptools import find_packages, setup
 
-EXAMPLES = {"udp.examples.subject": "examples/subject", "udp.examples.style": "examples/style"}
+EXAMPLES = {f"udp.examples.{name}": f"examples/{name}" for name in ("subject", "style", "person")}
 
 setup(
     packages=[*find_packages(include=["udp", "udp.*"]), *EXAMPLES],

@@ -18,17 +18,17 @@ from pathlib import Path
 
 from udp.language import ENGLISH
 from udp.progress import Progress
-from udp.ui.state.kept import EXAMPLE_PRESETS, KEPT, example_work, write_kept
+from udp.ui.state.kept import FINISHED, KEPT, example_work, write_kept
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Make the runs and write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=KEPT, help="where the folders of the runs go (default %(default)s)")
-    parser.add_argument("--only", choices=tuple(EXAMPLE_PRESETS), help="one of the examples")
+    parser.add_argument("--only", choices=FINISHED, help="one of the examples")
     parser.add_argument("--steps", type=int, help="fine-tuning steps, in a hurry; the protection is cut short as well")
     options = parser.parse_args(arguments)
-    for name in [options.only] if options.only else EXAMPLE_PRESETS:
+    for name in [options.only] if options.only else FINISHED:
         work = example_work(name)
         if options.steps:
             hasty = replace(work.method, rounds=1, surrogate_steps=1)

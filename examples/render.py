@@ -1,4 +1,4 @@
-"""Make the example images anew: six photographs of one toy, and six artworks in one style.
+"""Make the example images anew: six photographs of one toy, six artworks in one style, six portraits of one person.
 
     python -m examples.render --out examples
 
@@ -23,6 +23,7 @@ from recipe.render_scenes import Camera, bsdf, crop_backdrop, denoise, rgb, to_l
 
 from .artworks import ARTWORKS
 from .places import beach, blanket, garden, lawn, room, seaside, snow, studio, table, woods
+from .portraits import SITTINGS, portrait
 from .toy import pip
 
 
@@ -192,22 +193,26 @@ def photograph(shot: Shot, seed: int, samples: int, scale: float) -> Image.Image
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("examples"), help="folder for subject/ and style/")
+    parser.add_argument("--out", type=Path, default=Path("examples"), help="folder for subject/, style/ and person/")
     parser.add_argument("--draft", action="store_true", help="small and noisy, to see the composition")
-    parser.add_argument("--only", choices=["subject", "style"], help="make one set alone")
+    parser.add_argument("--only", choices=["subject", "style", "person"], help="make one set alone")
     arguments = parser.parse_args()
-    if arguments.only != "style":
+    wanted = [arguments.only] if arguments.only else ["subject", "style", "person"]
+    for name in wanted:
+        (arguments.out / name).mkdir(parents=True, exist_ok=True)
+    if "subject" in wanted:
         import mitsuba as mi
 
         mi.set_variant("scalar_rgb")
-        (arguments.out / "subject").mkdir(parents=True, exist_ok=True)
         for number, shot in enumerate(SHOTS, start=1):
             image = photograph(shot, number, 16 if arguments.draft else 144, 0.4 if arguments.draft else 1.0)
             image.save(arguments.out / "subject" / f"toy_{number:02d}.png", optimize=True)
-    if arguments.only != "subject":
-        (arguments.out / "style").mkdir(parents=True, exist_ok=True)
+    if "style" in wanted:
         for number, draw in enumerate(ARTWORKS, start=1):
             draw().save(arguments.out / "style" / f"work_{number:02d}.png", optimize=True)
+    if "person" in wanted:
+        for number, sitting in enumerate(SITTINGS, start=1):
+            portrait(sitting, number).save(arguments.out / "person" / f"portrait_{number:02d}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from udp.evaluation.interval import Interval
 from udp.evaluation.verdict import Verdict, VerdictId
 from udp.protection.folder import Protection
 from udp.settings import for_model
-from udp.ui.state.kept import EXAMPLE_PRESETS, MODEL, example_work, write_kept
+from udp.ui.state.kept import FINISHED, MODEL, example_work, write_kept
 
 VERDICT = Verdict(
     VerdictId.DEGRADED,
@@ -31,7 +31,7 @@ def noise(arm: int) -> tuple[np.ndarray, ...]:
 
 def make_runs(place: Path) -> None:
     """One run of each example in `place`, with pictures of noise and photos that nothing has changed."""
-    for name in EXAMPLE_PRESETS:
+    for name in FINISHED:
         work = example_work(name)
         made = Protection(work.clean, work.clean, work.clean, work.method, MODEL, work.protection_prompt, 0)
         arms = tuple(Arm(str(arm), noise(index), (), {"clean_loss": 0.5}) for index, arm in enumerate(TRAINED, 1))

@@ -21,7 +21,7 @@ from udp.photos import read_photo
 from udp.ui.page import TABS, build
 from udp.ui.state.context import Context
 from udp.ui.state.kept import (
-    EXAMPLE_PRESETS,
+    FINISHED,
     KEPT,
     MODEL,
     RECIPE,
@@ -41,7 +41,7 @@ from udp.ui.tabs.example import ExampleTab, outcome
 MOST_BYTES = 1_500_000
 
 
-@pytest.mark.parametrize("name", EXAMPLE_PRESETS)
+@pytest.mark.parametrize("name", FINISHED)
 def test_the_kept_runs_are_what_the_page_would_run_today(name: str) -> None:
     run = read_kept(name)
     assert run is not None, f"expected a whole run in examples/kept/{name}: python -m benchmarks.kept"
@@ -50,13 +50,13 @@ def test_the_kept_runs_are_what_the_page_would_run_today(name: str) -> None:
 
 def test_they_are_small_and_within_the_budget() -> None:
     assert sum(path.stat().st_size for path in KEPT.rglob("*") if path.is_file()) < MOST_BYTES
-    for run in map(read_kept, EXAMPLE_PRESETS):
+    for run in map(read_kept, FINISHED):
         before, after = (read_photo(path).pixels.astype(int) for path in (run.photo, run.protected))
         levels = round(run.settings["protection"]["budget"] * 255)
         assert 0 < np.abs(after - before).max() <= levels
 
 
-@pytest.mark.parametrize("name", EXAMPLE_PRESETS)
+@pytest.mark.parametrize("name", FINISHED)
 def test_a_run_starts_from_the_defaults_of_the_page(name: str, tmp_path: Path) -> None:
     with gr.Blocks():
         tab = AttackTab(Context(Sessions(tmp_path), Owner(), run_here))
@@ -117,7 +117,7 @@ def test_every_picture_of_the_first_screen_opens_large_and_its_run_can_be_compar
     monkeypatch.setattr(example, "read_kept", lambda name: read_kept(name, kept))
     with gr.Blocks():
         tab = ExampleTab(Context(Sessions(tmp_path), Owner(), run_here))
-    for name in EXAMPLE_PRESETS:
+    for name in FINISHED:
         updates = tab.compare.show(tab._pictures(name))
         assert updates[tab.compare.box].visible and len(updates[tab.compare.picture].choices) == 3
         for picture, arm in zip(updates[tab.compare.slider], ("clean", "protected"), strict=True):

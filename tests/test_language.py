@@ -74,6 +74,7 @@ def test_english_has_each_text_once_and_says_no_other() -> None:
     made |= {f"stage.{stage.replace(' ', '_')}" for stage in Stage}
     prefixes = (
         "about.",
+        "example.",
         "strength.",
         "visibility.",
         "source.example.",

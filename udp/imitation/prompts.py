@@ -1,4 +1,4 @@
-"""What people protect, an object or a style: the prompts that the photos and the pictures go by."""
+"""What people protect, an object, a person or a style: the prompts that the photos and the pictures go by."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ PRESETS = {
     row.name: row
     for row in (
         Preset("object", "An object", "a photo of sks", "a photo of sks", "toy"),
+        Preset("person", "A person", "a photo of sks person", "a photo of sks person", "person"),
         Preset(
             "style", "A style of painting", "a painting in the style of sks", "a painting in the style of sks", "painting",
         ),

@@ -48,6 +48,7 @@ TEXTS: dict[str, Entry] = {
     "page.copy_link": "复制包含这些设置的链接",
     "example.subject": "试用示例主体",
     "example.style": "试用示例风格",
+    "example.person": "试用手绘人物",
     # the tab Example
     "kept.slider": "照片 | 受保护的照片",
     "kept.arms": "模仿者用这些照片得到什么",
@@ -234,6 +235,7 @@ TEXTS: dict[str, Entry] = {
     "source.example": "使用本次会话中受保护的{name}：{method}，扰动上限 {budget}/255。",
     "source.example.subject": "示例主体",
     "source.example.style": "示例风格",
+    "source.example.person": "示例人物",
     # 两组照片有何异常
     "pairs.kind.random": "加随机噪声",
     "pairs.kind.protected": "受保护",

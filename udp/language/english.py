@@ -54,6 +54,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "page.copy_link": "Copy a link to these settings",
     "example.subject": "Try the example subject",
     "example.style": "Try the example style",
+    "example.person": "Try the painted person",
     # the tab Example
     "kept.slider": "Photo | protected photo",
     "kept.arms": "What an imitator gets from…",
@@ -270,6 +271,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "source.example": "Using the example {name} protected in this session: {method}, budget {budget}/255.",
     "source.example.subject": "subject",
     "source.example.style": "style",
+    "source.example.person": "person",
     # what is odd about two sets of photos
     "pairs.kind.random": "random-noise",
     "pairs.kind.protected": "protected",

@@ -83,7 +83,7 @@ def note_uploads(session: Session, files: Sequence[str] | None) -> list[Path]:
 
 
 def example_files(session: Session, name: str) -> list[str]:
-    """The session's own copies of an example set ("subject" or "style"). Raises `InvalidInput` if it is not here."""
+    """The session's own copies of an example set, a folder of `EXAMPLES`. Raises `InvalidInput` if it is not here."""
     if not (EXAMPLES / name).is_dir():
         raise InvalidInput(f"expected the example photos in examples/{name}, got no such folder")
     folder = session.folder / f"example-{name}"
@@ -92,7 +92,7 @@ def example_files(session: Session, name: str) -> list[str]:
 
 
 def example_name(files: Sequence[Path]) -> str:
-    """Return "subject" or "style" if all files are of that example set, else ""."""
+    """The name of an example set if all files are of that example set, else ""."""
     names = {path.parent.name for path in files}
     name = names.pop() if len(names) == 1 else ""
     return name.removeprefix("example-") if name.startswith("example-") else ""

@@ -36,7 +36,12 @@ from udp.ui.state.work import AttackWork
 KEPT = EXAMPLES / "kept"
 MANIFEST = "run.json"
 PROTECTED = "protected.png"
-EXAMPLE_PRESETS = {"subject": "object", "style": "style"}  # what the photos of each example set show
+EXAMPLE_PRESETS = {
+    "subject": "object",
+    "style": "style",
+    "person": "person",
+}  # what the photos of each example set show
+FINISHED = ("subject", "style")  # those of which a finished run is kept
 MODEL, RECIPE = "mini", "dreambooth"
 SEEDS = 3  # pictures an arm that are kept, of those that the verdict rests on
 QUALITY = 95  # of the JPEGs of what the imitator got: those are looked at, and nothing is measured on them
@@ -57,7 +62,7 @@ class KeptRun:
 
 
 def example_work(name: str) -> AttackWork:
-    """What the page runs for the example `name`, "subject" or "style", as long as nobody has moved a control."""
+    """What the page runs for the example `name` of `EXAMPLE_PRESETS`, as long as nobody has moved a control."""
     trial = Trial(instance_prompt=example_prompt(name), prompt=PRESETS[EXAMPLE_PRESETS[name]].prompt)
     photos = read_photos(list_photos(EXAMPLES / name))
     arms = [*map(str, TRAINED)]

@@ -18,7 +18,7 @@ from udp.ui.parts.link import Values
 from udp.ui.parts.progress import message
 from udp.ui.say import speech, spoken, word
 from udp.ui.state.context import Context
-from udp.ui.state.kept import EXAMPLE_PRESETS, KeptRun, example_units, read_kept
+from udp.ui.state.kept import FINISHED, KeptRun, example_units, read_kept
 from udp.ui.tabs.base import Page, Tab
 
 # The large picture lies in a dialog beside the small ones: the browser brings the focus back, and Escape closes it.
@@ -101,7 +101,7 @@ class ExampleTab(Tab):
 
 def kept_runs() -> list[KeptRun]:
     """The runs at hand, the subject first."""
-    return [run for run in map(read_kept, EXAMPLE_PRESETS) if run]
+    return [run for run in map(read_kept, FINISHED) if run]
 
 
 def outcome(run: KeptRun) -> str:

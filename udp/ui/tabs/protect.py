@@ -63,9 +63,8 @@ class ProtectTab(JobTab):
         section("protect.photos", PHOTOS_HELP)
         self.files = self.inputs.add("files", file_box(word("protect.upload")), linked=False)
         with gr.Row():
-            self.try_subject = gr.Button(word("example.subject"), size="md")
-            self.try_style = gr.Button(word("example.style"), size="md")
-        self.examples = [self.try_subject, self.try_style]
+            self.tries = {name: gr.Button(word(f"example.{name}"), size="md") for name in EXAMPLE_PRESETS}
+        self.examples = [*self.tries.values()]
         self.thumbnails = photo_gallery("Photos to protect", visible=False, show_label=False, elem_classes="thumbnails")
 
     def _settings(self) -> None:
@@ -125,7 +124,7 @@ class ProtectTab(JobTab):
         self.strength.input(None, self.strength, budget, js="levels => levels", **QUICK)
         named = f"levels => {[*STRENGTHS.values()]}.includes(levels) ? levels : null"
         budget.change(None, budget, self.strength, js=named, **QUICK)
-        for button, example in ((self.start, ""), (self.try_subject, "subject"), (self.try_style, "style")):
+        for button, example in ((self.start, ""), *((button, name) for name, button in self.tries.items())):
             event = self.pressed(button)
             if example:
                 load = self.guarded(functools.partial(self._load_example, example))
@@ -139,7 +138,7 @@ class ProtectTab(JobTab):
 
     def named_examples(self) -> dict[gr.Button, str]:
         """See `JobTab.named_examples`."""
-        return {self.try_subject: EXAMPLE_PRESETS["subject"], self.try_style: EXAMPLE_PRESETS["style"]}
+        return {button: EXAMPLE_PRESETS[name] for name, button in self.tries.items()}
 
     def shown(self) -> list[Any]:
         """See `JobTab.shown`."""

@@ -269,7 +269,7 @@ class PGDMethod(ProtectionMethod):
         attack = PGD(images, perturbations, limits, settings)
         if apart:
             kept = Kept(perturbations, limits, seen)
-            attack.run(lambda now, clean, step: reach(now, clean), self.reach_units, on_step, kept)
+            attack.run(lambda now, clean, step: reach.terms(now, clean), self.reach_units, on_step, kept)
         else:
             attack.run(self.reaching(objective, reach), self.reach_units, on_step)
         return attack.perturbations

@@ -57,7 +57,11 @@ class Reach:
 
         Side and window are drawn from `generator`.
         """
-        terms = []
+        return torch.stack(self.terms(perturbed, clean)).mean()
+
+    def terms(self, perturbed: Sequence[torch.Tensor], clean: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The same of each encoder by itself. Latents of 16 channels move less, and would be heard less in a mean."""
+        terms: list[list[torch.Tensor]] = [[] for _ in self.encoders]
         # Else computed again for the gradient: the activations of many photos and encoders at once would not fit.
         alone = len(perturbed) * len(self.encoders) == 1
         for photo, original in zip(perturbed, clean, strict=True):
@@ -68,8 +72,8 @@ class Reach:
                 reference = self._reference(original, side, window, number)
                 latents = encoder.encode(part) if alone else checkpoint(encoder.encode, part, use_reentrant=False)
                 distance = (latents - reference) / reference.std().clamp(min=LEAST_SPREAD)
-                terms.append(distance.square().mean())
-        return torch.stack(terms).mean()
+                terms[number].append(distance.square().mean())
+        return [torch.stack(found).mean() for found in terms]
 
     def _reference(self, original: torch.Tensor, side: int, window: Window, number: int) -> torch.Tensor:
         """The clean window's latents; those of a whole photo, which comes again and again, are kept."""

@@ -8,11 +8,12 @@ from udp.language import Text, text
 from udp.models.encoders import PUBLISHED, parse_encoders
 from udp.models.registry import MODELS
 from udp.protection.methods import RandomNoise
+from udp.protection.reach import OFF
 from udp.ui.say import spoken
 from udp.ui.state.owner import title
 from udp.ui.state.results import SavedProtection
 
-OFF = "off"
+STUDIED = "taesd"  # whose latents the embedded model's encoder has learned
 
 
 def reached(saved: SavedProtection) -> str:
@@ -24,13 +25,14 @@ def _said(saved: SavedProtection) -> list[Text]:
     if isinstance(saved.method, RandomNoise):
         return [text("reach.nothing")]
     said = [text("reach.model", model=title(Path(saved.model).name))]
-    sides, encoders = (getattr(saved.method, name, OFF) for name in ("reach", "encoders"))
+    sides, encoders = (getattr(saved.method, name, OFF) or OFF for name in ("reach", "encoders"))
     ours, names = saved.model in MODELS and MODELS[saved.model].embedded, parse_encoders(encoders)
     if sides != OFF:
         said.append(text("reach.latents" if ours else "reach.sides", sides=sides))
     if names:
         said.append(text("reach.encoders", names=", ".join(PUBLISHED.get(n, ("", Path(n).name))[1] for n in names)))
     # Of somebody's own model we do not know which of these it is.
-    left = [kind for name, (_, kind) in PUBLISHED.items() if name not in names] if ours else []
+    known = {*names, *([STUDIED] if sides != OFF else [])}
+    left = [kind for name, (_, kind) in PUBLISHED.items() if name not in known] if ours else []
     others = text("reach.others", models=", ".join(left)) if left else text("reach.rest")
     return [*said, others, text("reach.keep")]

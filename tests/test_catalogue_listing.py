@@ -65,6 +65,10 @@ def test_groups_that_look_alike(tmp_path: Path) -> None:
         frozenset({f"{colour}.png"}) for colour in colours
     }
     looked = next((tmp_path / "notes").glob("similar-*.json"))
+    before = looked.read_text()
+    looked.write_text(before[:-9])  # but if the note is damaged
+    names(tmp_path / "flat", tmp_path, groups="similar", group_size=4)
+    assert looked.read_text() == before
     looked.write_text('{"groups": [[0, 1], [2]]}')  # what was found out is not found out again
     assert [len(files) for files in names(tmp_path / "flat", tmp_path, groups="similar", group_size=4).values()] == [
         2,

@@ -18,6 +18,7 @@ import pytest
 from tests.catalogues import contents, rows, times, write_rows
 from udp import protect_folders
 from udp.catalogue.notes import Notes
+from udp.cli import main
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 
@@ -110,7 +111,9 @@ def test_the_same_twice_at_once_is_as_one_alone(tree: Path, tmp_path: Path, tiny
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_captions_that_cannot_be_read_are_named(tree: Path, tmp_path: Path, tiny_model: DiffusionModel) -> None:
+def test_captions_that_cannot_be_read_are_named(
+    tree: Path, tmp_path: Path, tiny_model: DiffusionModel, tiny_model_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
     (tree / "cats" / "tom.txt").write_bytes(b"caf\xe9")
     (tree / "a.txt").write_text("x" * 100_001)
     (tree / "b.txt").symlink_to(tree / "nowhere")
@@ -122,6 +125,10 @@ def test_captions_that_cannot_be_read_are_named(tree: Path, tmp_path: Path, tiny
     }
     off = protect_folders(tree, tmp_path / "off", tiny_model, "random", captions=False)
     assert off.failures["captions"] == {}
+    line = ["--out", str(tmp_path / "typed"), "--method", "random", "--model", str(tiny_model_folder)]
+    assert main(["protect-many", str(tree), *line]) == 0
+    assert "whose photos went by the prompt: a.txt: it has 100,001 bytes" in (said := capsys.readouterr().err)
+    assert "cats/tom.txt: it is not UTF-8" in said
 
 
 def test_a_damaged_note_or_manifest_has_its_set_made_again_or_a_clear_error(

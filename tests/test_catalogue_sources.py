@@ -106,6 +106,21 @@ def test_a_column_that_is_not_there_is_an_error_that_names_those_that_are(tree: 
     assert {group.name for group in listed(tree, tmp_path, column="who").groups} >= {"", "y"}
 
 
+def test_a_metadata_file_that_changes_during_the_run_lends_no_row_to_another_photo(tree: Path, tmp_path: Path) -> None:
+    write_rows(tree, {"file_name": "a.png", "text": "x"}, {"file_name": "b.png", "text": "y"})
+    group = listed(tree, tmp_path).groups[0]
+    assert group.more() == [{"text": "x"}, {"text": "y"}]
+    for other in (({"file_name": "b.png"}, {"file_name": "a.png"}), ({"file_name": "a.png", "more": "x" * 99},), ()):
+        write_rows(tree, *other)
+        with pytest.raises(
+            InvalidInput, match="as it was when the photos were listed, got another: run the same command"
+        ):
+            [group.columns.row(name) for name in ("b.png", "a.png")]
+    (tree / "metadata.jsonl").unlink()
+    with pytest.raises(InvalidInput, match="got another"):
+        group.more()
+
+
 def test_names_that_are_not_utf_8_are_written_with_question_marks(
     tree: Path, tmp_path: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture
 ) -> None:

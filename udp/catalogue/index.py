@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from udp.catalogue.columns import METADATA
 from udp.catalogue.layout import Layout
-from udp.catalogue.listing import METADATA, Listing, PhotoGroup
+from udp.catalogue.listing import Listing, PhotoGroup
 from udp.catalogue.notes import Notes
 from udp.catalogue.rows import rows_now
 from udp.catalogue.shards import pack, write_parquet

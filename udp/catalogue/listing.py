@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from udp.catalogue.columns import METADATA, Columns, check_column
 from udp.catalogue.layout import Layout
 from udp.catalogue.similar import alike, in_order, looks_of
 from udp.catalogue.tars import member_digests, members, sample_of, samples, unpack
@@ -29,63 +30,10 @@ from udp.photo_files import file_digest
 from udp.photos import called_or_is_picture, own_names, together
 from udp.protection.output import CONTROLS
 
-METADATA = "metadata.jsonl"
 # What a folder of the output may hold beside photos and sets.
 RESERVED = {CONTROLS, METADATA, MANIFEST, "catalogue.json", "failures.json", "index.parquet", "shards"}
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 NEVER_PHOTOS = frozenset({".json", ".jsonl", ".txt", ".csv", ".tar", ".md", ".html", ".part"})  # not opened to find out
-
-
-class Columns:
-    """The rows of a metadata.jsonl, each read from the file when it is asked for.
-
-    `stat` is the file's size in bytes and time of change when it was looked through, `names` are those of its columns.
-    """
-
-    def __init__(self, path: Path, column: str = "") -> None:
-        """Raises `InvalidInput` for a line that is no JSON object with a `file_name`."""
-        self.path, self.places = path, dict[str, int]()
-        self.values = dict[str, str]()
-        self.names = dict[str, None]()
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            self.stat = [found.st_size, found.st_mtime_ns]
-            while line := file.readline():
-                if not line.strip():
-                    continue
-                row = self._row(line)
-                name = str(PurePosixPath(row["file_name"]))
-                self.places[name] = file.tell() - len(line)
-                self.names |= dict.fromkeys(row)
-                if column:
-                    self.values[name] = str(row.get(column, ""))
-
-    def _row(self, line: bytes) -> dict[str, Any]:
-        try:
-            row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("file_name"), str):
-                return row
-        except ValueError:
-            pass
-        raise InvalidInput(
-            f"expected every line of {self.path.name!r} to be a JSON object with file_name, got {line[:80].decode(errors='replace')!r}"
-        )
-
-    def row(self, name: str) -> dict[str, Any]:
-        """What it says of the photo `name`, a path from where it lies, but for that name; empty if it says nothing.
-
-        Raises `InvalidInput` if the file is another than the one that was looked through.
-        """
-        if name not in self.places:
-            return {}
-        with self.path.open("rb") as file:
-            file.seek(self.places[name])
-            found = self._row(file.readline())
-        if str(PurePosixPath(found["file_name"])) != name:
-            raise InvalidInput(
-                f"expected {self.path.name!r} as it was when the photos were listed, got another: run the same command again"
-            )
-        return {key: value for key, value in found.items() if key != "file_name"}
 
 
 @dataclass(frozen=True)
@@ -213,7 +161,7 @@ def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
         if name.lower().endswith(ARCHIVES) and not name.startswith(".")
     ]
     tables = {f.inside: Columns(f.place / METADATA, layout.column) for f in walk.folders if METADATA in f.files}
-    _check_column(layout.column, tables.values())
+    check_column(layout.column, tables.values())
     groups: list[PhotoGroup] = []
     others, missing = 0, list[str]()
     seen: dict[str, int] = {}
@@ -235,19 +183,6 @@ def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
             named = (PurePosixPath(top, name) for name in columns.places)
             missing += [shown(str(path)) for path in named if not _is_file(source / path)]
     return Listing(groups, others, tuple(missing), tuple(notices))
-
-
-def _check_column(column: str, tables: Iterable[Columns]) -> None:
-    names = {name: None for columns in tables for name in columns.names if name != "file_name"}
-    if column and column not in names:
-        raise InvalidInput(
-            f"expected --column to be a column of {METADATA}, got {column!r}: "
-            + (
-                f"choose among {', '.join(map(shown, names))}"
-                if names
-                else f"there is no {METADATA} with columns in the source"
-            )
-        )
 
 
 def _posix(path: PurePosixPath) -> str:

@@ -6,9 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
+from udp.catalogue.columns import METADATA
 from udp.catalogue.index import FAILURES
 from udp.catalogue.layout import Layout
-from udp.catalogue.listing import METADATA
 from udp.catalogue.many import Catalogue, Summary, protect_many
 from udp.catalogue.notes import NOTES
 from udp.catalogue.shares import own_process, share_of

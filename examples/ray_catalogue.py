@@ -44,7 +44,7 @@ class Protector:
         """A set that is listed becomes one that is finished, or one with an error."""
         group = PhotoGroup(row["name"], Path(row["place"]), tuple(row["files"]), row["inside"])
         finished = self.catalogue.finished(group)
-        error = "" if finished else self.catalogue.attempt(group, self.model)
+        error = "" if finished else self.catalogue.attempt(group, self.model)[1]
         return {"id": row["id"], "name": group.name, "photos": len(group.files), "error": error}
 
 

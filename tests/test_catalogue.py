@@ -17,6 +17,7 @@ import pytest
 from datasets import load_dataset
 
 from benchmarks.catalogue_costs import table
+from tests.catalogues import contents, rows, times, write_rows
 from tests.conftest import save_picture
 from udp import protect_folder, protect_folders
 from udp.catalogue import many, shards
@@ -28,18 +29,6 @@ from udp.models.base import DiffusionModel
 from udp.photos import read_photo
 
 ROOT = Path(__file__).parents[1]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def times(folder: Path) -> dict[str, int]:
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.png")}
-
-
-def rows(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "metadata.jsonl").read_text().splitlines()]
 
 
 def test_two_processes_one_killed_and_the_rerun_repeats_nothing_and_ends_as_one_alone(
@@ -223,6 +212,17 @@ def test_an_image_folder_loads_with_its_clean_twins(tree: Path, tmp_path: Path, 
         largest = np.abs(np.asarray(row["image"]) - source).max()
         assert 0 < largest == row["largest_difference_levels"] <= row["budget_levels"] == 4
     assert set(found["method"]) == {"random"} and all(version.startswith("udp ") for version in found["version"])
+
+
+def test_columns_that_name_other_files_go_on_as_text(tree: Path, tmp_path: Path, tiny_model: DiffusionModel) -> None:
+    row = {"mask_file_name": "masks/a.png", "file_names": ["1.png"], "more": {"depth_file_name": "d.png"}, "image": "i"}
+    write_rows(tree, {"file_name": "a.png", **row})
+    protect_folders(tree, tmp_path / "out", tiny_model, "random", twins=True)
+    place = {"data_dir": str(tmp_path / "out"), "cache_dir": str(tmp_path / "cache")}
+    found = load_dataset("imagefolder", data_files={"train": "**"}, **place)["train"][0]
+    assert found["image"].size == found["clean"].size == (48, 40)
+    assert found["mask_file"] == "masks/a.png" and found["files"] == ["1.png"] and found["source_image"] == "i"
+    assert found["more"] == {"depth_file": "d.png"}
 
 
 def test_shards_are_read_and_written_and_a_run_that_dies_between_tar_and_record_packs_the_same_again(

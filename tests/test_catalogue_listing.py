@@ -15,7 +15,7 @@ from PIL import Image
 from tests.conftest import save_picture
 from udp.catalogue.layout import Layout
 from udp.catalogue.listing import PhotoGroup, list_sets
-from udp.catalogue.shares import Share, share_of
+from udp.catalogue.shares import Share, own_process, share_of
 from udp.catalogue.similar import alike, in_order
 from udp.errors import InvalidInput
 
@@ -65,6 +65,10 @@ def test_groups_that_look_alike(tmp_path: Path) -> None:
         frozenset({f"{colour}.png"}) for colour in colours
     }
     looked = next((tmp_path / "notes").glob("similar-*.json"))
+    before = looked.read_text()
+    looked.write_text(before[:-9])  # but if the note is damaged
+    names(tmp_path / "flat", tmp_path, groups="similar", group_size=4)
+    assert looked.read_text() == before
     looked.write_text('{"groups": [[0, 1], [2]]}')  # what was found out is not found out again
     assert [len(files) for files in names(tmp_path / "flat", tmp_path, groups="similar", group_size=4).values()] == [
         2,
@@ -97,7 +101,7 @@ def test_shares(text: str | None, environment: dict[str, str], share: Share) -> 
     assert sorted(index for part in parts for index in part.of(20)) == list(range(20))
 
 
-@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"])
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2", f"1/{'9' * 5000}"])
 def test_a_share_that_is_none(text: str) -> None:
     with pytest.raises(InvalidInput, match="--shard as i/n with i from 1 to n"):
         share_of(text, {})
@@ -107,6 +111,30 @@ def test_a_share_that_is_none(text: str) -> None:
 def test_a_job_array_that_cannot_be_shared_by(environment: dict[str, str]) -> None:
     with pytest.raises(InvalidInput, match="give --shard i/n"):
         share_of(None, {f"SLURM_ARRAY_TASK_{name}": value for name, value in environment.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("STEP", "0", r"TASK_STEP to be a whole number from 1 on, got '0': give --shard i/n"),
+        ("STEP", "", "TASK_STEP to be a whole number from 1 on, got ''"),
+        ("COUNT", "0", "TASK_COUNT to be a whole number from 1 on, got '0'"),
+        ("COUNT", None, "TASK_COUNT to be a whole number from 1 on, got none"),
+        ("ID", "-1", "TASK_ID to be a whole number from 0 on, got '-1'"),
+        ("MIN", "1.5", r"TASK_MIN to be a whole number from 0 on, got '1\.5'"),
+        ("ID", "9" * 5000, "TASK_ID to be a whole number from 0 on, got '999"),
+    ],
+)
+def test_a_variable_of_slurm_that_is_no_number_is_named(name: str, value: str | None, said: str) -> None:
+    environment = {"ID": "1", "COUNT": "3", "MIN": "0", "STEP": "1", name: value}
+    with pytest.raises(InvalidInput, match=said):
+        share_of(None, {f"SLURM_ARRAY_TASK_{key}": text for key, text in environment.items() if text is not None})
+
+
+def test_a_number_of_processes_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    with pytest.raises(InvalidInput, match="WORLD_SIZE to be a whole number from 1 on, got 'two'"):
+        own_process()
 
 
 def test_a_group_says_what_its_photos_are_without_reading_them(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+from udp.files import shown
+
 METADATA = "metadata.jsonl"  # Hugging Face's ImageFolder: an object a line, with the file's name and its text
 KEYS = ("text", "caption", "prompt")
 # kohya's layout: a folder of folders, each called after how often its photos are repeated and what they show.
@@ -21,13 +23,19 @@ def caption_of(photo: Path) -> str:
     of `repeated_folders`.
     """
     beside = photo.with_suffix(".txt")
-    if beside != photo and (found := _content(beside)):
+    if beside != photo and (found := _content(beside)[0]):
         return " ".join(found.split())
     rows = _rows(photo.parent / METADATA)
     if found := rows.get(photo.name) or rows.get(photo.stem):
         return found
     named = REPEATED.fullmatch(photo.parent.name)
     return named["words"] if named and repeated_folders(photo.parent.parent) else ""
+
+
+def unread_caption(photo: Path) -> str:
+    """Why the text file that is called like the file `photo` could not be read, empty if it could or there is none."""
+    beside = photo.with_suffix(".txt")
+    return _content(beside)[1] if beside != photo else ""
 
 
 def captions_beside(files: list[Path]) -> set[str]:
@@ -44,13 +52,18 @@ def repeated_folders(folder: Path) -> list[Path]:
     return below if all(REPEATED.fullmatch(path.name) for path in below) else []
 
 
-def _content(file: Path) -> str:
+def _content(file: Path) -> tuple[str, str]:
+    """What a text file holds, and why it cannot be read; both are empty for one that is not there."""
     try:
-        if not file.is_file() or file.stat().st_size > MOST_BYTES:
-            return ""
-        return file.read_text(encoding="utf-8-sig").strip()
-    except (OSError, ValueError):
-        return ""
+        if not file.is_file():
+            return "", "it is a link to nothing" if file.is_symlink() else ""
+        if (size := file.stat().st_size) > MOST_BYTES:
+            return "", f"it has {size:,} bytes, more than the {MOST_BYTES:,} of a caption"
+        return file.read_text(encoding="utf-8-sig").strip(), ""
+    except OSError as error:
+        return "", error.strerror or str(error)
+    except ValueError:
+        return "", "it is not UTF-8"
 
 
 def _rows(file: Path) -> dict[str, str]:
@@ -76,5 +89,5 @@ def _read_rows(file: Path, changed: int) -> dict[str, str]:
             name = Path(row["file_name"])
             if name.parent != Path():  # of a photo in a folder below, whose name another here may have too
                 continue
-            found |= {name.name: " ".join(text.split()), name.stem: " ".join(text.split())}
+            found |= dict.fromkeys((name.name, name.stem), shown(" ".join(text.split())))
     return found

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 from udp.errors import InvalidInput
 
 MANIFEST = "manifest.json"
+HALVES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # surrogates but for those that stand for bytes of a file's name
 Result = TypeVar("Result")
 
 
@@ -53,6 +55,13 @@ def typed_path(path: str | Path) -> Path:
         return found
 
 
+def shown(text: str) -> str:
+    """A text that can be written anywhere: what is not UTF-8 in the name of a file, and halves of pairs that JSON may hold, become
+    question marks in diamonds.
+    """
+    return HALVES.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def probe(out: Path, folders: Sequence[Path] = (), files: Sequence[Path] = ()) -> None:
     """Find out before the work whether its results can be written. Raises `InvalidInput`; leaves nothing behind.
 
@@ -67,10 +76,16 @@ def probe(out: Path, folders: Sequence[Path] = (), files: Sequence[Path] = ()) -
                 f"expected the output folder (--out) to be a folder, new or old, got the file {str(nearest)!r}"
             )
         made = [place for place in parents if not place.exists()]
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out) as file:  # without a name, where the system can: a kill leaves none of it
-            file.write(b"\0" * 4096)
-            file.flush()
+        for again in (True, False):
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=out) as file:  # no name, if the system can: a kill leaves none of it
+                    file.write(b"\0" * 4096)
+                    file.flush()
+                break
+            except FileNotFoundError:  # another process that tried the same new folder has just taken it away again
+                if not again:
+                    raise
         wrong = [place for place in folders if place.exists() and not place.is_dir()]
         wrong += [place for place in files if place.is_dir()]
         if wrong:

@@ -28,7 +28,7 @@ from udp.decoding import (
     what_is_wrong,
 )
 from udp.errors import InvalidInput, UnreadablePhoto
-from udp.files import replacing, typed_path
+from udp.files import replacing, shown, typed_path
 from udp.language import ENGLISH, Text, text
 
 SMALLEST_SIDE = 32  # what CIFAR-10 has, the data of the paper
@@ -85,8 +85,8 @@ class PhotoSet:
 
 
 def shown_name(path: Path) -> str:
-    """A file's name as text that can be written anywhere; what is not UTF-8 in it becomes a question mark."""
-    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A file's name as text that can be written anywhere, see `shown`."""
+    return shown(path.name)
 
 
 def read_photo(path: str | Path) -> Photo:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
+from udp.catalogue.columns import METADATA
 from udp.catalogue.layout import Layout
-from udp.catalogue.listing import METADATA, Listing
+from udp.catalogue.listing import Listing, PhotoGroup
 from udp.catalogue.notes import Notes
+from udp.catalogue.rows import rows_now
 from udp.catalogue.shards import pack, write_parquet
 from udp.files import replacing, write_json
 
@@ -17,38 +18,27 @@ FAILURES = "failures.json"
 
 def write_index(notes: Notes, listing: Listing, layout: Layout, failed: dict[str, str]) -> tuple[bool, dict[str, Any]]:
     """Write metadata.jsonl, or pack shards, and failures.json, if every set is finished or failed; whether that is so, and
-    what failed: `sets` with their errors, `photos` of finished sets that could not be read, those `missing` that metadata.jsonl
-    names in vain, and sets that are `gone` from the source since they were made, which stay in the output and not in the index.
+    what failed: `sets` with their errors, `photos` of finished sets that could not be read, their `captions` that could not, those
+    `missing` that metadata.jsonl names in vain, sets that are `gone` from the source since they were made, which stay in the output
+    and not in the index, and the `notices` of the list.
 
     Each process asks this at its end, one at a time, and the last finds all of them settled. `failed` are failures that are
-    noted nowhere else. Rows are in the order of the list, so the files are the same whoever made which set.
+    noted nowhere else. Rows are in the order of the list, so the files are the same whoever made which set. What they have from
+    the source is what it says now. Raises `InvalidInput` if that changes meanwhile.
     """
     with notes.locked():
-        settled = notes.settled()
-        known = {group.name: notes.mark(group.name).stem for group in listing.groups}
-        if not all(short in settled["sets"] or short in settled["failed"] for short in known.values()):
+        found = _settled(notes, listing)
+        if found is None:
             return False, {}
-        finished = [name for name, short in known.items() if short in settled["sets"]]
-        broken = {
-            name: notes.read(notes.failure(name)).get("error", "")
-            for name, short in known.items()
-            if short in settled["failed"]
-        }
+        finished, failures = found
+        failures["sets"] |= failed
+        rows = ((group.name, rows_now(notes.read(notes.mark(group.name)), group)) for group in finished)
         if layout.format == "webdataset":
-            pack(notes.out, ((name, notes.read(notes.mark(name))["rows"]) for name in finished), layout.shard_megabytes)
-            write_parquet(notes.out)
+            pack(notes.out, rows, layout.shard_megabytes)
+            write_parquet(notes.out, {group.name for group in finished})
         else:
             with replacing(notes.out / METADATA) as part, part.open("w", encoding="utf-8") as file:
-                for row in _rows(notes, finished):
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        left_out = {name: said for name in finished if (said := notes.read(notes.mark(name))["left_out"])}
-        gone = sorted(settled["sets"] - set(known.values()))
-        failures = {
-            "sets": {**broken, **failed},
-            "photos": left_out,
-            "missing": list(listing.missing),
-            "gone": [notes.read(notes.folder / "sets" / f"{short}.json")["set"] for short in gone],
-        }
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for _, of_set in rows for row in of_set)
         if any(failures.values()):
             write_json(notes.out / FAILURES, failures)
         else:
@@ -56,6 +46,29 @@ def write_index(notes: Notes, listing: Listing, layout: Layout, failed: dict[str
         return True, failures
 
 
-def _rows(notes: Notes, finished: list[str]) -> Iterator[dict[str, Any]]:
-    for name in finished:
-        yield from notes.read(notes.mark(name))["rows"]
+def _settled(notes: Notes, listing: Listing) -> tuple[list[PhotoGroup], dict[str, Any]] | None:
+    """The finished sets, and what failed; None if a set is neither finished nor failed, or its note is damaged."""
+    settled = notes.settled()
+    finished: list[PhotoGroup] = []
+    broken, left_out, captions = dict[str, str](), dict[str, list[str]](), dict[str, list[str]]()
+    known = {group.name: notes.mark(group.name).stem for group in listing.groups}
+    for group in listing.groups:
+        name, short = group.name, known[group.name]
+        note = notes.finished_set(name) if short in settled["sets"] else None
+        if short in settled["failed"]:
+            broken[name] = notes.read(notes.failure(name)).get("error", "the note of why is damaged")
+        elif note is None:
+            return None
+        if note is not None:
+            finished.append(group)
+            left_out |= {name: note["left_out"]} if note["left_out"] else {}
+            captions |= {name: note["captions"]} if note.get("captions") else {}
+    gone = [notes.folder / "sets" / f"{short}.json" for short in settled["sets"] - set(known.values())]
+    return finished, {
+        "sets": broken,
+        "photos": left_out,
+        "captions": captions,
+        "missing": list(listing.missing),
+        "gone": sorted(notes.read(path).get("set", f"the set of the damaged note {path.name}") for path in gone),
+        "notices": list(listing.notices),
+    }

@@ -17,57 +17,23 @@ from typing import Any
 
 from filelock import FileLock
 
+from udp.catalogue.columns import METADATA, Columns, check_column
 from udp.catalogue.layout import Layout
 from udp.catalogue.similar import alike, in_order, looks_of
-from udp.catalogue.tars import members, sample_of, samples, unpack
+from udp.catalogue.tars import member_digests, members, sample_of, samples, unpack
+from udp.catalogue.walk import Walk
 from udp.decoding import RAW_SUFFIXES, suffixes
 from udp.digests import digest
 from udp.errors import InvalidInput
-from udp.files import MANIFEST, write_json
-from udp.photos import called_or_is_picture, own_names, shown_name
+from udp.files import MANIFEST, shown, write_json
+from udp.photo_files import file_digest
+from udp.photos import called_or_is_picture, own_names, together
 from udp.protection.output import CONTROLS
 
-METADATA = "metadata.jsonl"
 # What a folder of the output may hold beside photos and sets.
 RESERVED = {CONTROLS, METADATA, MANIFEST, "catalogue.json", "failures.json", "index.parquet", "shards"}
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 NEVER_PHOTOS = frozenset({".json", ".jsonl", ".txt", ".csv", ".tar", ".md", ".html", ".part"})  # not opened to find out
-
-
-class Columns:
-    """The rows of a metadata.jsonl, each read from the file when it is asked for."""
-
-    def __init__(self, path: Path, column: str = "") -> None:
-        """Raises `InvalidInput` for a line that is no JSON object with a `file_name`."""
-        self.path, self.places = path, dict[str, int]()
-        self.values = dict[str, str]()
-        with path.open("rb") as file:
-            while line := file.readline():
-                if not line.strip():
-                    continue
-                name = str(PurePosixPath(self._row(line).get("file_name", "")))
-                self.places[name] = file.tell() - len(line)
-                if column:
-                    self.values[name] = str(self._row(line).get(column, ""))
-
-    def _row(self, line: bytes) -> dict[str, Any]:
-        try:
-            row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("file_name"), str):
-                return row
-        except ValueError:
-            pass
-        raise InvalidInput(
-            f"expected every line of {self.path.name!r} to be a JSON object with file_name, got {line[:80].decode(errors='replace')!r}"
-        )
-
-    def row(self, name: str) -> dict[str, Any]:
-        """What it says of the photo `name`, a path from where it lies, but for that name; empty if it says nothing."""
-        if name not in self.places:
-            return {}
-        with self.path.open("rb") as file:
-            file.seek(self.places[name])
-            found = self._row(file.readline())
-        return {key: value for key, value in found.items() if key != "file_name"}
 
 
 @dataclass(frozen=True)
@@ -88,19 +54,39 @@ class PhotoGroup:
     @property
     def sharded(self) -> bool:
         """Whether it lies in a tar."""
-        return self.place.suffix == ".tar"
+        return self.place.suffix == ".tar" and not self.place.is_dir()
 
     def originals(self) -> list[str]:
-        """The photos' paths in the source."""
-        return [str(PurePosixPath(self.inside, shown_name(Path(name)))) for name in self.files]
+        """The photos' paths in the source, as text that can be written anywhere."""
+        return [shown(str(PurePosixPath(self.inside, PurePosixPath(name).name))) for name in self.files]
 
     def stats(self) -> list[list[int]]:
         """Size in bytes and time of change of each photo's file, of the tar if it lies in one; zeros for one that is gone."""
         paths = [self.place] if self.sharded else [self.place / name for name in self.files]
         return [[found.st_size, found.st_mtime_ns] if (found := _stat(path)) else [0, 0] for path in paths]
 
+    def digests(self) -> list[str]:
+        """SHA-256 of each photo's file, "" for one that is gone."""
+        if self.sharded:
+            return member_digests(self.place, self.files)
+        paths = [self.place / name for name in self.files]
+        return [file_digest(path) if path.is_file() else "" for path in paths]
+
+    def same_photos(self, note: dict[str, Any]) -> bool:
+        """Whether its photos are those that `note` has the `stats` and the `sha256` of; `digests` are asked for if they must be."""
+        return note["stats"] == self.stats() or note["sha256"] == self.digests()
+
+    def told_by(self) -> list[int]:
+        """Size in bytes and time of change of the file that `more` is read from, zeros if there is none."""
+        if self.sharded:
+            return self.stats()[0]
+        return self.columns.stat if self.columns else [0, 0]
+
     def more(self) -> list[dict[str, Any]]:
-        """What else the source says of each photo: its row of metadata.jsonl, or of a shard the other parts of its sample."""
+        """What else the source says of each photo: its row of metadata.jsonl, or of a shard the other parts of its sample.
+
+        Raises `InvalidInput` if the metadata.jsonl has changed since the photos were listed.
+        """
         if self.sharded:
             return samples(self.place, self.files)
         if self.columns is None:
@@ -122,11 +108,14 @@ class PhotoGroup:
 
 @dataclass(frozen=True)
 class Listing:
-    """The sets of a source in order, how many files are no photos, and the photos that metadata.jsonl names in vain."""
+    """The sets of a source in order, how many files are no photos, the photos that metadata.jsonl names in vain, and a sentence for
+    each folder, link or archive that is passed over, and for each name that a shard holds more than once.
+    """
 
     groups: list[PhotoGroup]
     others: int = 0
     missing: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def photos(self) -> int:
@@ -135,18 +124,24 @@ class Listing:
 
 
 def list_sets(source: Path, layout: Layout, notes: Path) -> Listing:
-    """The sets of `source`, the same for every process that looks; what was found out slowly is kept in the folder `notes`.
+    """The sets of `source`, the same for every process that looks; what was found out slowly is kept in `notes`, a folder in that of
+    the results, to which no link is followed.
 
-    Raises `InvalidInput` if there are no photos, or photos beside shards, or a metadata.jsonl that is none.
+    Raises `InvalidInput` if there are no photos, or photos beside shards, a metadata.jsonl that is none, or a column in none.
     """
     if not source.exists():
         raise InvalidInput(
             f"expected a folder of photos or shards, or a shard, got {str(source)!r}, which does not exist"
         )
-    shards = [source] if source.suffix == ".tar" else sorted(source.glob("*.tar"))
-    found = _list_shards(shards, layout) if shards else _list_tree(source, layout, notes)
+    shards = [
+        path
+        for path in (sorted(source.glob("*.tar")) if source.is_dir() else [source])
+        if path.suffix == ".tar" and path.is_file()
+    ]
+    found = _list_shards(source, shards, layout) if shards else _list_tree(source, layout, notes)
     if not found.groups:
-        raise InvalidInput(f"expected photos in {str(source)!r} or folders below it, got none")
+        got = f"none: {together(found.notices)}" if found.notices else "none"
+        raise InvalidInput(f"expected photos in {str(source)!r} or folders below it, got {got}")
     if shards and source.is_dir() and any(_photo_names(source, os.listdir(source))):
         raise InvalidInput(
             f"expected photos or shards in {str(source)!r}, got both: move one of them to another folder"
@@ -157,31 +152,37 @@ def list_sets(source: Path, layout: Layout, notes: Path) -> Listing:
 
 
 def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
+    walk = Walk.through(source, notes.parent)
+    notices = walk.notices + [
+        f"{shown(str(PurePosixPath(folder.inside, name)))!r} is an archive below a tree of photos: passed over; give it, or the folder it "
+        "lies in, as a source of its own if it is a shard"
+        for folder in walk.folders
+        for name in sorted(folder.files)
+        if name.lower().endswith(ARCHIVES) and not name.startswith(".")
+    ]
+    tables = {f.inside: Columns(f.place / METADATA, layout.column) for f in walk.folders if METADATA in f.files}
+    check_column(layout.column, tables.values())
     groups: list[PhotoGroup] = []
     others, missing = 0, list[str]()
-    tables: dict[str, Columns] = {}
     seen: dict[str, int] = {}
-    for place, folders, files in os.walk(source):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = Path(place).relative_to(source).as_posix().removeprefix(".")
-        if METADATA in files:
-            tables[inside] = Columns(Path(place) / METADATA, layout.column)
-        names = list(_photo_names(Path(place), files))
-        others += sum(not name.startswith(".") for name in files) - len(names) - (METADATA in files)
+    for folder in walk.folders:
+        place, inside = folder.place, folder.inside
+        names = list(_photo_names(place, folder.files))
+        others += sum(not name.startswith(".") for name in folder.files) - len(names) - (METADATA in folder.files)
         if not names:
             continue
         top = next((part for part in (inside, *map(_posix, PurePosixPath(inside).parents)) if part in tables), None)
         columns = tables[top] if top is not None else None
         below = inside.removeprefix(top or "").lstrip("/")
-        whole = PhotoGroup(_safe(inside), Path(place), tuple(names), inside, columns, below)
+        whole = PhotoGroup(_safe(inside), place, tuple(names), inside, columns, below)
         if columns:
             seen[top] = seen.get(top, 0) + sum(str(PurePosixPath(below, name)) in columns.places for name in names)
         groups += _divided(whole, layout, notes)
     for top, columns in tables.items():
         if seen.get(top, 0) < len(columns.places):
             named = (PurePosixPath(top, name) for name in columns.places)
-            missing += [str(path) for path in named if not (source / path).is_file()]
-    return Listing(groups, others, tuple(missing))
+            missing += [shown(str(path)) for path in named if not _is_file(source / path)]
+    return Listing(groups, others, tuple(missing), tuple(notices))
 
 
 def _posix(path: PurePosixPath) -> str:
@@ -230,14 +231,29 @@ def _similar(whole: PhotoGroup, layout: Layout, notes: Path) -> list[list[int]]:
     note = notes / f"similar-{digest([whole.name, whole.files, whole.stats(), layout.group_size])[:16]}.json"
     notes.mkdir(parents=True, exist_ok=True)
     with FileLock(notes / "lock"):  # one process looks, the others wait for what it finds
-        if not note.exists():
+        if (known := _noted_groups(note)) is None:
             looks = looks_of([whole.place / name for name in whole.files])
-            write_json(note, {"groups": alike(looks, layout.group_size)})
-    return json.loads(note.read_text(encoding="utf-8"))["groups"]
+            known = alike(looks, layout.group_size)
+            write_json(note, {"groups": known})
+    return known
 
 
-def _list_shards(shards: Sequence[Path], layout: Layout) -> Listing:
+def _noted_groups(note: Path) -> list[list[int]] | None:
+    """What was found out before; None if nothing was, or the note of it is damaged."""
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))["groups"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _list_shards(source: Path, shards: Sequence[Path], layout: Layout) -> Listing:
     groups: list[PhotoGroup] = []
+    beside = sorted(path.name for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
+    notices = [
+        f"{shown(name)!r} is a folder beside shards: passed over; give it as a source of its own if it holds photos or shards"
+        for name in beside
+        if not name.startswith(".")
+    ]
     others, known = 0, suffixes()
     if layout.groups == "similar" or layout.column:
         raise InvalidInput(
@@ -247,10 +263,17 @@ def _list_shards(shards: Sequence[Path], layout: Layout) -> Listing:
         names = members(shard)
         photos = tuple(name for name in names if Path(name).suffix.lower() in known)
         others += len({sample_of(name) for name in names} - {sample_of(name) for name in photos})
-        if photos:
+        notices += [
+            f"{shown(shard.name)!r} holds {shown(name)!r} {count} times: the last of them is taken, as by tar"
+            for name, count in names.items()
+            if count > 1
+        ]
+        if not photos:
+            notices.append(f"{shown(shard.name)!r} holds no file that is called like a photo")
+        else:
             whole = PhotoGroup(_safe(shard.stem), shard, photos, shard.name)
             groups += _by_number(whole, replace(layout, groups="size"), shard.parent)
-    return Listing(groups, others)
+    return Listing(groups, others, notices=tuple(notices))
 
 
 def _joined(folder: str, name: str) -> str:
@@ -259,8 +282,15 @@ def _joined(folder: str, name: str) -> str:
 
 def _safe(name: str) -> str:
     """A folder's place in the output: not where the twins of another set or the records would lie, and not hidden."""
-    parts = [shown_name(Path(part)) for part in name.split("/") if part not in ("", ".", "..")]
+    parts = [shown(part) for part in name.split("/") if part not in ("", ".", "..")]
     return "/".join(f"{part}_" if part.casefold() in RESERVED or part.startswith(".") else part for part in parts)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # what no system takes for a path: half a pair, a zero byte, too long a name
+        return False
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import enum
 import errno
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from udp.captions import unread_caption
 from udp.catalogue.index import write_index
 from udp.catalogue.layout import Layout
 from udp.catalogue.listing import Listing, PhotoGroup, list_sets
-from udp.catalogue.notes import SETTINGS, Notes, digests
+from udp.catalogue.notes import SETTINGS, Notes
+from udp.catalogue.rows import made_row, with_columns
 from udp.catalogue.shards import check_parquet, packed_sets
 from udp.catalogue.shares import Share
 from udp.digests import digest
 from udp.errors import InvalidInput, Stopped, UDPError
-from udp.files import finishing, probe, versions, write_json
+from udp.files import MANIFEST, finishing, probe, shown, write_json
 from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
 from udp.photo_files import survey_files, with_captions
+from udp.photos import shown_name, together
 from udp.progress import Count, OnProgress, Progress, Stage, counting, ignore_progress
 from udp.protection.base import ProtectionMethod
 from udp.protection.division import set_seed
-from udp.protection.output import CONTROLS, Controls
+from udp.protection.output import Controls
 from udp.protection.sets import protect_files
 from udp.settings import check_settings, check_text, describe_settings, publish_settings
-from udp.version import __version__
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -36,9 +40,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class Summary:
     """What a process did, and what it found of the whole.
 
-    `sets` and `photos` are those of its share, of which it made `made` sets now; `failed` has a sentence for each of its own sets
-    that failed. `complete` says that every set of the catalogue is finished or failed, so that the index could be written; then
-    `failures` is what `failures.json` holds, of all shares.
+    `sets` and `photos` are those of its share, of which it made `made` sets now and left `elsewhere` to other processes that were at
+    them; `failed` has a sentence for each of its own sets that failed. `complete` says that every set of the catalogue is finished
+    or failed, so that the index could be written; then `failures` is what `failures.json` holds, of all shares.
     """
 
     sets: int
@@ -47,6 +51,16 @@ class Summary:
     failed: dict[str, str]
     complete: bool
     failures: dict[str, Any] = field(default_factory=dict)
+    elsewhere: int = 0
+
+
+class Outcome(enum.Enum):
+    """What became of a set when its turn came: it was made, found made by another process, left to one that is at it, or failed."""
+
+    MADE = enum.auto()
+    FOUND = enum.auto()
+    ELSEWHERE = enum.auto()
+    FAILED = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -101,21 +115,35 @@ class Catalogue:
     def finished(self, group: PhotoGroup, packed: frozenset[str] = frozenset()) -> bool:
         """Whether there is nothing to do for a set; `packed` are the names of those that lie in shards.
 
-        Raises `InvalidInput` if one of those has changed since.
+        Raises `InvalidInput` if one of those has changed since. One whose note was lost or is damaged is made again for that note.
         """
         found = self.notes.rows(group, self.key(group), group.name in packed) is not None
-        if not found and group.name in packed:
+        if not found and group.name in packed and self.notes.finished_set(group.name):
             raise InvalidInput(
                 f"expected the photos of the set {group.name!r} as they were when it was packed into a shard, got others: choose another "
                 "folder (--out)"
             )
         return found
 
-    def attempt(self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress = ignore_progress) -> str:
-        """Protect a set and note that it is finished, or why it failed, which is returned; "" if it did not.
+    def attempt(
+        self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress = ignore_progress
+    ) -> tuple[Outcome, str]:
+        """Protect a set and note that it is finished, or why it failed; what became of it, and if it was not finished, why.
 
-        Raises `Stopped`, and the `OSError` of a full disk: what would fail all sets that follow is no failure of this one.
+        A set that another process is at is left to it. Raises `Stopped`, and the `OSError` of a full disk: what would fail all
+        sets that follow is no failure of this one.
         """
+        with self.notes.claimed(group.name) as claimed:
+            if not claimed:
+                return Outcome.ELSEWHERE, "another process is at it"
+            # Since the list was made another process may have finished it, and packed it, too.
+            note = self.notes.finished_set(group.name)
+            if note and self.notes.rows(group, self.key(group), group.name in packed_sets(self.out)) is not None:
+                return Outcome.FOUND, ""
+            said = self._attempt(group, model, on_progress)
+        return (Outcome.FAILED, said) if said else (Outcome.MADE, "")
+
+    def _attempt(self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress) -> str:
         failure = self.notes.failure(group.name)
         failure.unlink(missing_ok=True)
         try:
@@ -125,8 +153,8 @@ class Catalogue:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL:
                 raise
-            said = str(error) if isinstance(error, UDPError) else f"{type(error).__name__}: {error}"
-            trace = {} if isinstance(error, UDPError) else {"trace": traceback.format_exc()}
+            said = shown(str(error) if isinstance(error, UDPError) else f"{type(error).__name__}: {error}")
+            trace = {} if isinstance(error, UDPError) else {"trace": shown(traceback.format_exc())}
             failure.parent.mkdir(parents=True, exist_ok=True)
             write_json(failure, {"set": group.name, "error": said, **trace})
             return said
@@ -136,11 +164,12 @@ class Catalogue:
         seed = set_seed(self.seed, group.name)
         controls = Controls.CLEAN if self.layout.twins else Controls.NONE
         most = 1 if self.layout.groups == "one" else None
+        self.notes.clear_damaged(group.name)
         with (
             finishing(self.notes.mark(group.name), self.key(group)) as note,
             group.opened(self.notes.room(group)) as paths,
         ):
-            note["set"], note["stats"] = group.name, group.stats()
+            note["set"], note["stats"], note["told_by"] = group.name, group.stats(), group.told_by()
             found = survey_files(paths)
             if not self.captions:
                 found = replace(found, files=tuple(with_captions(found.files, "off")))
@@ -156,43 +185,19 @@ class Catalogue:
                 controls,
                 most,
             )
-            originals = dict(zip(paths, zip(group.originals(), group.more(), strict=True), strict=True))
-            told = [(file.sha256, *originals[file.path]) for file in found.files]
-            note["rows"] = [
-                self._row(group, manifest, row, *of) for row, of in zip(manifest["photos"], told, strict=True)
+            note["of"] = [paths.index(file.path) for file in found.files]
+            originals, more = group.originals(), group.more()
+            made = [
+                made_row(group.name, manifest, row, originals[index], file.sha256, self.layout.twins)
+                for file, index, row in zip(found.files, note["of"], manifest["photos"], strict=True)
             ]
-            note["sha256"] = digests(paths)
-            names = [row[key] for row in note["rows"] for key in ("file_name", "clean_file_name") if key in row]
+            note["rows"] = [with_columns(row, more[index]) for row, index in zip(made, note["of"], strict=True)]
+            note["sha256"] = group.digests()
+            names = [row[key] for row in made for key in ("file_name", "clean_file_name") if key in row]
+            names.append(str(PurePosixPath(group.name, MANIFEST)))
             note["made"] = {name: (self.out / name).stat().st_size for name in names}
             note["left_out"] = [ENGLISH.say(reason) for reason in found.skipped]
-
-    def _row(
-        self,
-        group: PhotoGroup,
-        manifest: dict[str, Any],
-        row: dict[str, Any],
-        sha256: str,
-        original: str,
-        more: dict[str, Any],
-    ) -> dict[str, Any]:
-        """What the index says of a photo. Columns of the source keep their names unless ours are called so."""
-        folder = f"{group.name}/" if group.name else ""
-        ours = {
-            "file_name": folder + row["file"],
-            **({"clean_file_name": f"{folder}{CONTROLS}/clean/{row['file']}"} if self.layout.twins else {}),
-            "original": original,
-            "original_sha256": sha256,
-            "set": group.name,
-            "method": manifest["method"],
-            "budget_levels": manifest["budget_levels_of_255"],
-            "largest_difference_levels": row["largest_difference_levels"],
-            "psnr_db": row["psnr_db"],
-            "ssim": row["ssim"],
-            "model": manifest["model"],
-            "seed": manifest["seed"],
-            "version": f"udp {__version__}, torch {versions()['torch']}",
-        }
-        return {**ours, **{f"source_{key}" if key in ours else key: value for key, value in more.items()}}
+            note["captions"] = _unread_captions(paths) if self.captions and not group.sharded else []
 
 
 def protect_many(
@@ -211,6 +216,8 @@ def protect_many(
     listing = catalogue.begin()
     packed = packed_sets(catalogue.out)
     mine = [listing.groups[index] for index in share.of(len(listing.groups))]
+    if listing.notices and share.index == 0:
+        say(together(listing.notices))
     failed: dict[str, str] = {}
     todo: list[PhotoGroup] = []
     for group in mine:
@@ -218,9 +225,10 @@ def protect_many(
             todo += [] if catalogue.finished(group, packed) else [group]
         except InvalidInput as error:
             failed[group.name] = str(error)
-    made = _work(catalogue, todo, mine, load, failed, on_progress, say)
+    found = _work(catalogue, todo, mine, load, failed, on_progress, say)
     complete, failures = write_index(catalogue.notes, listing, catalogue.layout, failed)
-    return Summary(len(mine), sum(len(group.files) for group in mine), made, failed, complete, failures)
+    photos, made, elsewhere = sum(len(group.files) for group in mine), found[Outcome.MADE], found[Outcome.ELSEWHERE]
+    return Summary(len(mine), photos, made, failed, complete, failures, elsewhere)
 
 
 def _work(
@@ -231,24 +239,32 @@ def _work(
     failed: dict[str, str],
     on_progress: OnProgress,
     say: Callable[[str], None],
-) -> int:
-    """Do what is to be done, collecting failures in `failed`; how many sets are finished that were not before."""
+) -> Counter[Outcome]:
+    """Do what is to be done, collecting failures in `failed`; what became of how many sets."""
+    outcomes = Counter[Outcome]()
     of_photos, left = (sum(len(group.files) for group in groups) for groups in (mine, todo))
     count = Count(of_photos - left, of_photos, len(mine) - len(todo), len(mine))
     if count.sets:
         counting(on_progress, count, 0)(Progress(Stage.PROTECTED_EARLIER, 0, 1))
     if not todo:
-        return 0
+        return outcomes
     model = load()
     catalogue.method.check_model(model, catalogue.prompt)  # what would fail every set fails once
     catalogue.notes.agree({**catalogue.made_with, "weights": model.fingerprint})
     for group in todo:
-        if said := catalogue.attempt(group, model, counting(on_progress, count, len(group.files))):
+        outcome, said = catalogue.attempt(group, model, counting(on_progress, count, len(group.files)))
+        outcomes[outcome] += 1
+        if outcome is Outcome.FAILED:
             failed[group.name] = said
             say(f"failed: {group.name or 'the photos of the source itself'}: {said}")
         count = Count(count.photos + len(group.files), of_photos, count.sets + 1, len(mine))
     counting(on_progress, count, 0)(Progress(Stage.FINISHED, 0, 1))
-    return len(todo) - len(failed.keys() & {group.name for group in todo})
+    return outcomes
+
+
+def _unread_captions(photos: Sequence[Path]) -> list[str]:
+    found = {photo: unread_caption(photo) for photo in photos}
+    return [f"{shown_name(photo.with_suffix('.txt'))}: {why}" for photo, why in found.items() if why]
 
 
 def _check_places(source: Path, out: Path) -> None:

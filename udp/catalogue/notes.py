@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from udp.catalogue.listing import PhotoGroup
 from udp.digests import digest
 from udp.errors import InvalidInput
 from udp.files import finished, write_json
-from udp.photo_files import file_digest
+from udp.protection.output import damaged_lists
 
 NOTES = ".catalogue"
 SETTINGS = "catalogue.json"
@@ -38,6 +38,10 @@ class Notes:
         """Where it is noted why a set failed."""
         return self.folder / "failed" / f"{_short(name)}.json"
 
+    def claim(self, name: str) -> Path:
+        """The file that a process locks while it makes a set."""
+        return self.folder / "claims" / f"{_short(name)}.lock"
+
     def settled(self) -> dict[str, set[str]]:
         """The names of the notes there are, of sets that are finished and of sets that failed."""
         return {kind: set(_names(self.folder / kind)) for kind in ("sets", "failed")}
@@ -56,7 +60,12 @@ class Notes:
         """
         with self.locked():
             path = self.out / SETTINGS
-            begun = _read(path)
+            begun = self.read(path)
+            if not begun and path.exists():
+                raise InvalidInput(
+                    f"expected {str(path)!r} to say what this folder was begun with, got a damaged file: delete it if that was what is asked "
+                    "for now, and run the same command again, or choose another folder (--out)"
+                )
             for key, value in settings.items():
                 if key in begun and begun[key] != json.loads(json.dumps(value)):
                     raise InvalidInput(
@@ -76,28 +85,61 @@ class Notes:
         def read(note: dict[str, Any]) -> list[dict[str, Any]] | None:
             made = note["made"].items()
             whole = shard or all((self.out / file).stat().st_size == size for file, size in made)
-            same = note["stats"] == group.stats() or note["sha256"] == self.digests(group)
-            return note["rows"] if whole and same else None
+            return note["rows"] if whole and group.same_photos(note) else None
 
         return finished(self.mark(group.name), key, read)
 
-    def digests(self, group: PhotoGroup) -> list[str]:
-        """SHA-256 of each photo's file, "" for one that is gone."""
-        with group.opened(self.room(group)) as paths:
-            return digests(paths)
+    def clear_damaged(self, name: str) -> None:
+        """Before a set is made again: if what lists its photos is damaged, delete those that its note lists, for nothing else says
+        that they are ours. Raises `InvalidInput` if that note is damaged too, or was never written.
+        """
+        damaged = damaged_lists(folder := self.out / name)
+        if not damaged:
+            return
+        made = self.read(self.mark(name)).get("made")
+        if not isinstance(made, dict):
+            raise InvalidInput(
+                f"expected {str(damaged[0])!r} to list the photos of its set, got a damaged file: delete the PNGs in {str(folder)!r} and that "
+                "file, and run the same command again, which makes the set again"
+            )
+        for path in (*(self.out / file for file in made), *damaged):
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def claimed(self, name: str) -> Iterator[bool]:
+        """Whether the set `name` is this process's to make while the block runs, and no other's on any machine that sees this folder.
+
+        It is a lock of the system's, so the claim of a process that dies is free. The empty file stays: if it were deleted, two
+        processes could hold locks of one name.
+        """
+        self.claim(name).parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.claim(name), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def room(self, group: PhotoGroup) -> Path:
         """A place to unpack a set of a shard to."""
         return self.folder / "unpacked" / _short(group.name)
 
     def read(self, path: Path) -> dict[str, Any]:
-        """A note, empty if it is not there."""
-        return _read(path)
+        """A note, empty if it is not there or damaged."""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
-
-def digests(paths: list[Path]) -> list[str]:
-    """SHA-256 of each file, "" for one that is not there."""
-    return [file_digest(path) if path.is_file() else "" for path in paths]
+    def finished_set(self, name: str) -> dict[str, Any] | None:
+        """The note of a finished set; None if it is not finished, or its note is damaged, so that it has to be made again."""
+        note = self.read(self.mark(name))
+        return note if note.keys() >= {"key", "set", "rows", "left_out"} else None
 
 
 def _short(name: str) -> str:
@@ -109,13 +151,6 @@ def _names(folder: Path) -> list[str]:
         return [name.removesuffix(".json") for name in os.listdir(folder) if name.endswith(".json")]
     except FileNotFoundError:
         return []
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
 
 
 def _brief(value: Any) -> str:

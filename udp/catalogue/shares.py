@@ -41,17 +41,17 @@ def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> S
     Raises `InvalidInput`.
     """
     if text is not None:
-        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         if not found or not 1 <= int(found[1]) <= int(found[2]):
             raise InvalidInput(f"expected --shard as i/n with i from 1 to n, such as 2/5, got {text!r}")
         return Share(int(found[1]) - 1, int(found[2]))
     if f"{ARRAY}ID" not in environment:
         return Share()
-    try:
-        number, count = (int(environment[f"{ARRAY}{name}"]) for name in ("ID", "COUNT"))
-        first, step = int(environment.get(f"{ARRAY}MIN", 0)), int(environment.get(f"{ARRAY}STEP", 1))
-    except (KeyError, ValueError):
-        raise InvalidInput(f"expected numbers in {ARRAY}ID and {ARRAY}COUNT, got others: give --shard i/n") from None
+    way = "give --shard i/n"
+    number = _number(environment, f"{ARRAY}ID", 0, way)
+    count = _number(environment, f"{ARRAY}COUNT", 1, way)
+    first = _number(environment, f"{ARRAY}MIN", 0, way, "0")
+    step = _number(environment, f"{ARRAY}STEP", 1, way, "1")
     index, odd = divmod(number - first, step)
     if odd or not 0 <= index < count:
         raise InvalidInput(
@@ -60,12 +60,22 @@ def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> S
     return Share(index, count)
 
 
+def _number(environment: Mapping[str, str], name: str, least: int, way: str, otherwise: str | None = None) -> int:
+    """The whole number in a variable, `otherwise` if it is not set. Raises `InvalidInput`, which ends with the `way` out."""
+    text = environment.get(name, otherwise)
+    if text is None or not re.fullmatch("[0-9]{1,9}", text) or int(text) < least:
+        got = "none" if text is None else repr(text[:80])
+        raise InvalidInput(f"expected {name} to be a whole number from {least} on, got {got}: {way}")
+    return int(text)
+
+
 def own_process() -> Share:
     """This process among those that `accelerate launch` or torchrun started; each has its GPU, if there are any.
 
     They share nothing but files, so the connection between them, which would end all when one dies, is given up at once.
+    Raises `InvalidInput`.
     """
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if _number(os.environ, "WORLD_SIZE", 1, "start the processes by accelerate or torchrun, or unset it", "1") == 1:
         return Share()
     before = torch.distributed.is_initialized()
     state = PartialState(cpu=not torch.cuda.is_available())

@@ -1,10 +1,15 @@
-"""WebDataset shards read: what is in a tar, what is said of its photos there, and the photos themselves."""
+"""WebDataset shards read: what is in a tar, what is said of its photos there, and the photos themselves.
+
+A tar may hold a name more than once; as for everything that unpacks one, the last of them counts.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tarfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,11 +17,11 @@ from typing import Any
 from udp.errors import InvalidInput
 
 
-def members(shard: Path) -> list[str]:
-    """The files in a tar, in order. Raises `InvalidInput` if it is none."""
+def members(shard: Path) -> dict[str, int]:
+    """The names of the files in a tar, in order, and how often each is there. Raises `InvalidInput` if it is none."""
     try:
         with tarfile.open(shard) as tar:
-            return [member.name for member in tar if member.isfile()]
+            return Counter(member.name for member in tar if member.isfile())
     except (OSError, tarfile.TarError) as error:
         raise InvalidInput(f"expected {shard.name!r} to be a tar that can be read, got: {error}") from error
 
@@ -29,7 +34,7 @@ def sample_of(name: str) -> str:
 
 def samples(shard: Path, files: Sequence[str]) -> list[dict[str, Any]]:
     """JSON and texts beside photos in a shard: the fields of the one, the other under its ending."""
-    wanted = {sample_of(name): dict[str, Any]() for name in files}
+    wanted = {sample_of(name): dict[str, dict[str, Any]]() for name in files}
     with tarfile.open(shard) as tar:
         for member in tar:
             found, ending = wanted.get(sample_of(member.name)), member.name.rpartition("/")[2].partition(".")[2]
@@ -40,8 +45,8 @@ def samples(shard: Path, files: Sequence[str]) -> list[dict[str, Any]]:
                 value = json.loads(text) if ending == "json" else text
             except ValueError:
                 value = text
-            found.update(value if isinstance(value, dict) else {ending: value})
-    return [wanted[sample_of(name)] for name in files]
+            found[member.name] = value if isinstance(value, dict) else {ending: value}
+    return [{key: value for part in wanted[sample_of(name)].values() for key, value in part.items()} for name in files]
 
 
 def unpack(shard: Path, files: Sequence[str], room: Path) -> list[Path]:
@@ -54,3 +59,15 @@ def unpack(shard: Path, files: Sequence[str], room: Path) -> list[Path]:
                 with place.open("wb") as file:
                     shutil.copyfileobj(tar.extractfile(member), file)
     return list(places.values())
+
+
+def member_digests(shard: Path, files: Sequence[str]) -> list[str]:
+    """SHA-256 of each, "" for one that is not there, read where they lie: nothing is unpacked."""
+    found = dict.fromkeys(files, "")
+    if not shard.exists():
+        return list(found.values())
+    with tarfile.open(shard) as tar:
+        for member in tar:
+            if member.isfile() and member.name in found:
+                found[member.name] = hashlib.file_digest(tar.extractfile(member), "sha256").hexdigest()
+    return list(found.values())

@@ -6,16 +6,16 @@ import argparse
 import time
 from pathlib import Path
 
+from udp.catalogue.columns import METADATA
 from udp.catalogue.index import FAILURES
 from udp.catalogue.layout import Layout
-from udp.catalogue.listing import METADATA
 from udp.catalogue.many import Catalogue, Summary, protect_many
 from udp.catalogue.notes import NOTES
 from udp.catalogue.shares import own_process, share_of
 from udp.cli.common import Ticker, add_common_flags, apply_preset, say, unwritable
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.errors import InvalidInput, UDPError
-from udp.files import typed_path
+from udp.files import shown, typed_path
 from udp.imitation.prompts import PRESETS
 from udp.models.loading import load_model
 from udp.photos import together
@@ -77,10 +77,11 @@ def run(options: argparse.Namespace) -> None:
     )
     with unwritable(options.out):
         found = protect_many(catalogue, lambda: load_model(options.model), share, ticker, say)
-    earlier = found.sets - found.made - len(found.failed)
+    earlier = found.sets - found.made - len(found.failed) - found.elsewhere
+    left = f"{found.elsewhere} left to another process that is at them, " if found.elsewhere else ""
     print(
-        f"\n{found.made} sets in {time.monotonic() - start:.0f} s, {earlier} made earlier, {len(found.failed)} failed, of {found.sets} with "
-        f"{found.photos} photos that were this process's -> {options.out}"
+        f"\n{found.made} sets in {time.monotonic() - start:.0f} s, {earlier} made earlier, {left}{len(found.failed)} failed, of {found.sets} "
+        f"with {found.photos} photos that were this process's -> {shown(str(options.out))}"
     )
     tell(options.out, found)
 
@@ -92,9 +93,13 @@ def tell(out: Path, found: Summary) -> None:
             "not all sets are done: the process that ends last writes the index; if none is at work, run the same command again"
         )
         return
-    sets, photos, missing, gone = (found.failures[kind] for kind in ("sets", "photos", "missing", "gone"))
+    kinds = ("sets", "photos", "captions", "missing", "gone")
+    sets, photos, captions, missing, gone = (found.failures[kind] for kind in kinds)
     if photos:
         say(f"{sum(map(len, photos.values()))} photos could not be read, see {FAILURES}")
+    if captions:
+        told = [f"{name}/{said}" if name else said for name, files in captions.items() for said in files]
+        say(f"captions that could not be read, whose photos went by the prompt: {together(told)}")
     if missing:
         say(f"{METADATA} names files that are not there: {together(missing)}")
     if gone:

@@ -140,15 +140,22 @@ def _whole(folder: Path, part: dict[str, Any]) -> bool:
 
 def earlier_photos(folder: Path) -> list[Path]:
     """What an earlier run of ours wrote to `folder`, finished or killed: the photos that it listed, and their controls."""
-    names: list[str] = []
-    for listed in (MANIFEST, UNFINISHED):
-        try:
-            rows = json.loads((folder / listed).read_text(encoding="utf-8"))["photos"]
-            names += [Path(row["file"]).name for row in rows]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+    names = [name for listed in (MANIFEST, UNFINISHED) for name in _listed(folder / listed) or ()]
     names += [f"{name}.part" for name in names]
     return [place / name for place in places(folder) for name in names if (place / name).is_file()]
+
+
+def damaged_lists(folder: Path) -> list[Path]:
+    """The files in `folder` that list the photos of a set, finished or not, and cannot be read as such."""
+    return [path for name in (MANIFEST, UNFINISHED) if (path := folder / name).is_file() and _listed(path) is None]
+
+
+def _listed(path: Path) -> list[str] | None:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["photos"]
+        return [Path(row["file"]).name for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def check_free(folder: Path) -> None:

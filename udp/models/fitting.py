@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -52,15 +53,17 @@ def gib_free_for_downloads() -> float:
     return shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free / GIB
 
 
-def check_fits(row: ModelRow, device: str) -> None:
+def check_fits(row: ModelRow, device: str, dtype: torch.dtype | None = None) -> None:
     """Raise before the model in `row` is loaded or downloaded, if it cannot even train adapters, or be stored.
 
+    `dtype` is that of its frozen weights, if it was asked for; None is as the row says.
     `OutOfMemory` names what would fit, `ModelUnavailable` says how much room a download needs.
     """
     if row.weights is None:
         return
     on_gpu, have = device == "cuda", gib_of(device)
-    needed = gib_needed(row, "adapters", on_gpu) + SPARE
+    asked = row if dtype is None else replace(row, half=dtype.itemsize < 4)
+    needed = gib_needed(asked, "adapters", on_gpu) + SPARE
     if needed > have:
         fitting = [
             other.name

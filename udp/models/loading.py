@@ -85,7 +85,7 @@ def load_model(
     if stands_alone(name):
         return AutoencoderAlone(name, load_autoencoder(name).to(device, memory_format=torch.channels_last))
     if row:
-        check_fits(row, device)
+        check_fits(row, device, dtype)
     single = kind_of_file(name, local) if local.is_file() else ""
     try:
         if local.is_dir() and (local / INDEX).is_file():

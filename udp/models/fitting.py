@@ -66,7 +66,7 @@ def check_fits(row: ModelRow, device: str, dtype: torch.dtype | None = None) -> 
     needed = gib_needed(asked, "adapters", on_gpu) + SPARE
     if needed > have:
         fitting = [
-            other.name
+            other.name if other.name != row.name else f"{other.name} as it is published"
             for other in MODELS.values()
             if other.weights and gib_needed(other, "adapters", on_gpu) + SPARE <= have
         ]

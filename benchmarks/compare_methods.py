@@ -41,12 +41,13 @@ SWITCH = {"true": True, "false": False}
 Changed = TypeVar("Changed", ProtectionMethod, Recipe)
 
 
-def parse_method(text: str, budget: float, gradients: int) -> ProtectionMethod:
-    """A method from "eudp" or "eudp:momentum=1,augment=jpeg", at `gradients` a photo. Raises `InvalidInput`."""
+def parse_method(text: str, budget: float, gradients: int | None = None) -> ProtectionMethod:
+    """A method from "eudp" or "eudp:momentum=1,augment=jpeg", at `gradients` a photo if given. Raises `InvalidInput`."""
     name, _, changes = text.partition(":")
     if name not in METHODS:
         raise InvalidInput(f"expected a method among {', '.join(METHODS)}, got {name!r}")
-    method = at_cost(changed(METHODS[name](budget=budget), changes), gradients)
+    method = changed(METHODS[name](budget=budget), changes)
+    method = method if gradients is None else at_cost(method, gradients)
     check_settings(method)
     return method
 

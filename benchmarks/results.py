@@ -115,6 +115,22 @@ def steps() -> str:
     )
 
 
+def fifth() -> str:
+    """What keeping a fifth of the budget for 512 px costs an imitator of the embedded model: the same subjects with none kept."""
+    kept = record("docs/reach-fifth.json")["rows"]
+    names = {row["subject"] for row in kept}
+    none = [row for row in record("docs/subjects.json")["rows"] if row["subject"] in names]
+    lines = [
+        "| kept for 512 px | learned: random | learned: protected | structure clean / random / protected | PSNR |",
+        "|---|---|---|---|---|",
+    ]
+    for title, rows in (("nothing", none), ("a fifth", kept)):
+        learned = " | ".join(f"{np.mean([row['learned'][arm] for row in rows]):.0%}" for arm in ARMS[1:])
+        near, psnr = structure([row["figures"] for row in rows]), np.mean([row["psnr_db"] for row in rows])
+        lines.append(f"| {title} | {learned} | {near} | {psnr:.1f} dB |")
+    return "\n".join(lines)
+
+
 def reach() -> str:
     """How far latents of published autoencoders move."""
     facts = record("docs/transfer.json")
@@ -142,6 +158,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "pixels": pixels,
     "steps": steps,
     "reach": reach,
+    "fifth": fifth,
     "visible": visible,
 }
 

@@ -45,7 +45,7 @@ from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo, list_photos, read_photos
-from udp.protection.methods import METHODS, RandomNoise
+from udp.protection.methods import RandomNoise
 from udp.protection.visibility import visibility
 from udp.settings import describe_settings, for_model, parse_levels
 from udp.tensors import fit_square, to_pixels, to_tensor
@@ -120,7 +120,7 @@ def run_subject(
     name: str, photos: list[Photo], model: DiffusionModel, options: argparse.Namespace
 ) -> tuple[list[Pictures], dict, list[np.ndarray]]:
     """One subject through protect and attack; each imitator's pictures by arm, a row of figures, the photos' squares to show."""
-    method = METHODS[options.method](budget=options.budget)
+    method = parse_method(options.method, options.budget)
     recipe = parse_recipe(options.recipe, options.steps)
     start = time.monotonic()
     protected = method(photos, model, seed=options.seed)
@@ -298,7 +298,7 @@ def main() -> None:
     parser.add_argument("--subjects", nargs="+", help="folder names (default: all)")
     parser.add_argument("--shown", nargs="+", default=(), help="of those, the rows of shown.png")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--method", choices=tuple(METHODS), default="eudp")
+    parser.add_argument("--method", default="eudp", help="as eudp, or eudp:reach=off")
     parser.add_argument("--beside", nargs="+", default=(), metavar="METHOD", help="further methods, at equal cost")
     parser.add_argument("--recipe", default="lora", help="as lora, or dreambooth:batch_size=16")
     parser.add_argument("--patient", metavar="RECIPE", help="a further imitator, as --recipe")
@@ -317,8 +317,8 @@ def main() -> None:
         parse_recipe(options.recipe, options.steps)
         if options.patient:
             parse_recipe(options.patient)
-        for text in options.beside:
-            parse_method(text, options.budget, 1)
+        for text in (options.method, *options.beside):
+            parse_method(text, options.budget)
         Trial(pictures=options.pictures, guidance=options.guidance).check()
     except UDPError as error:
         parser.error(str(error))

@@ -32,7 +32,7 @@ from udp.protection.methods import EUDP
 from udp.tensors import fit_square, to_pixels, to_tensor
 
 METHODS = (
-    "random", "eudp", "eudp:perceptual=color", "eudp:perceptual=texture", "eudp:perceptual=color+texture",
+    "random", "eudp", "eudp:reach_share=0.4", "eudp:perceptual=color", "eudp:perceptual=texture", "eudp:perceptual=color+texture",
 )  # fmt: skip
 LEVELS = (8.0, 6.0)  # the second for the default alone: what a smaller budget gives away
 

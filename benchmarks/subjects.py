@@ -47,7 +47,7 @@ from udp.models.loading import load_model
 from udp.photos import Photo, list_photos, read_photos
 from udp.protection.methods import RandomNoise
 from udp.protection.visibility import visibility
-from udp.settings import describe_settings, for_model, parse_levels
+from udp.settings import describe_settings, parse_levels
 from udp.tensors import fit_square, to_pixels, to_tensor
 
 ARMS = ("clean", "random", "protected")
@@ -79,7 +79,8 @@ def subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dic
     mark = options.keep / f"{name}.json"
     chosen = {key: value for key, value in vars(options).items() if key not in NOT_A_SETTING}
     chosen["stronger"] = options.stronger if gets_stronger(name, options) else None
-    key = digest([chosen, photos_digest(photos), model.fingerprint, versions()])
+    method = describe_settings(model.suited(parse_method(options.method, options.budget)))
+    key = digest([chosen, method, photos_digest(photos), model.fingerprint, versions()])
 
     def read(content: dict) -> tuple[list[Pictures], dict, list[np.ndarray]]:
         pictures = [
@@ -154,7 +155,7 @@ def run_subject(
         "patient": outcome(patient) if patient else None,
         "verdict": ENGLISH.say(judgement.sentence),
         "word": ENGLISH.say(judgement.word),
-        "method": {"name": method.name, **describe_settings(for_model(method, model.small))},
+        "method": {"name": method.name, **describe_settings(model.suited(method))},
         "guidance": report.trial.guidance,
     }
     pictures = [{arm: tiled(r.arm(arm).images) for arm in ARMS} for r in (report, patient) if r]

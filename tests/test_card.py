@@ -17,7 +17,7 @@ from udp.protection.methods import EUDP, RandomNoise
 from udp.reports.card import card
 from udp.settings import for_model
 from udp.ui.parts.reached import reached
-from udp.ui.state.results import SavedProtection
+from udp.ui.state.results import SavedPhoto, SavedProtection
 
 
 def report_of(pictures: int) -> Report:
@@ -45,6 +45,10 @@ def test_what_a_set_was_made_against_is_said_beside_it(tmp_path: Path) -> None:
     assert "Not made against Stable Diffusion 1.x and 2.x, SDXL, SD3, FLUX.1:" in said
     assert "latents of Stable" not in said and "autoencoders" not in said
     assert "没有针对 Stable Diffusion" in said
+    photo = SavedPhoto("a", (300, 200), *[tmp_path] * 6, figures={}, notes=())
+    small = replace(photo, size=(128, 400))
+    assert "latents of Stable" not in reached(replace(saved, photos=(small,), method=EUDP(reach="512")))
+    saved = replace(saved, photos=(photo, small))
     further = replace(saved, method=EUDP(reach="512+1024", encoders="taesdxl,/srv/private/own"))
     said = reached(further)
     assert "at 512+1024 px, through" in said and "autoencoders of SDXL, own." in said and "/srv" not in said

@@ -15,6 +15,7 @@ from udp.models.encoders import STUDENT, Encoder, load_encoder, parse_encoders
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo
+from udp.protection.budget import project
 from udp.protection.methods import METHODS
 from udp.protection.pgd import PGD, PGDSettings
 from udp.protection.reach import Kept, Reach, parse_sides, seen, seen_size
@@ -174,8 +175,11 @@ def test_steps_leave_what_a_smaller_model_sees() -> None:
     coarse = torch.randint(0, 2, (1, 3, 32, 48), generator=generator) * 2.0 - 1
     pattern = torch.nn.functional.interpolate(coarse, size=(128, 192)) * 0.75 * limit
     noise = (torch.randint(0, 2, pattern.shape, generator=generator) * 2.0 - 1) * 8 / 255
-    stepped = (pattern + noise).clamp(-limit, limit)
-    kept = Kept([pattern], [limit], 32)(0, pattern + noise).clamp(-limit, limit)
+    bright = torch.full_like(pattern, 0.5)
+    bright[..., 160:] = 1 - 2 / 255  # where half of what is added would leave the range
+    pattern = project(pattern, bright, limit)
+    stepped = project(pattern + noise, bright, limit)
+    kept = project(Kept([bright], [pattern], [limit], 32)(0, pattern + noise), bright, limit)
 
     def lost(perturbation: torch.Tensor) -> float:
         return float((resize(perturbation - pattern, 32, 48)[..., 9:]).square().mean().sqrt()) * 255
@@ -215,3 +219,29 @@ def test_the_embedded_models_default_reaches_512(tiny_model: LatentDiffusionMode
     assert load_model("mini").suited(METHODS["eudp"](reach="off")).reach == "off"
     assert load_model("mini-pixel").suited(method).reach == "off"
     assert method.reach_units == 0 < load_model("mini").suited(method).reach_units
+
+
+def test_a_mask_that_no_window_meets_ends_nothing(tiny_model: LatentDiffusionModel) -> None:
+    """A step that sees nothing of what may move is no step; the photo was protected before."""
+    photo = Photo("a", picture(2, 300, 1024))
+    mask = np.zeros((1024, 300), np.uint8)
+    mask[:40] = 255
+    (result,) = METHODS["advdm"](pgd_steps=2, reach="512", reach_steps=2)([photo], tiny_model, masks=[mask])
+    assert (result.pixels[:40] != photo.pixels[:40]).any() and (result.pixels[40:] == photo.pixels[40:]).all()
+
+
+def test_a_small_photo_beside_large_ones_changes_nothing_for_them(
+    tmp_path: Path, tiny_model: LatentDiffusionModel
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        AutoencoderTiny(num_encoder_blocks=(0, 0, 0, 1), latent_channels=4).save_pretrained(tmp_path / "other")
+    method, seen = METHODS["advdm"](pgd_steps=1, reach_steps=2, encoders=str(tmp_path / "other")), []
+    photos = [Photo("large", picture(1, 96, 96)), Photo("small", picture(2, 32, 32))]
+    apart, together = method.moved_by(
+        Reach([], (512,), torch.Generator()), [to_tensor(p.pixels)[None] for p in photos], tiny_model
+    )
+    assert (apart, together) == ([0], [1])
+    after = method(photos, tiny_model, on_progress=seen.append)
+    assert all((new.pixels != old.pixels).any() for new, old in zip(after, photos, strict=True))
+    assert seen[-1].done == seen[-1].total == 1 + 2 + 2

@@ -75,7 +75,9 @@ def combine(arms: Sequence[Arm]) -> Arm:
     if len(arms) == 1:
         return arms[0]
     runs = tuple(arm.metrics for arm in arms)
-    means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
+    # Some figures are not defined in every run, such as whose face it is where no picture has one.
+    common = [key for key in runs[0] if all(key in run for run in runs)]
+    means = {key: float(np.mean([run[key] for run in runs])) for key in common}
     losses = tuple(float(x) for x in np.mean([arm.losses for arm in arms], axis=0))
     over = {key: Interval.over([run[key] for run in runs]) for key in means}
     intervals = {key: (interval.low, interval.high) for key, interval in over.items()}

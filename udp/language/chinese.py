@@ -316,6 +316,7 @@ TEXTS: dict[str, Entry] = {
     "basis.nothing": "",
     "basis.faces": "人脸：取每张图片中检测到的最大一张；人物是 {photos} 张原图中 {found} 张里人脸的平均。",
     "extractor.photos": "{name}，每次运行每组 {pictures} 张图片，与 {photos} 张原图比较",
+    "extractor.faces": "{name}，每次运行、每组 {pictures} 张图片中有人脸的那些，对照 {photos} 张原图",
     "extractor.prompt": "{name}，每次运行每组 {pictures} 张图片，与提示词比较",
     # 名称
     "method.eudp": "EUDP（按噪声调度加权选取时间步）",

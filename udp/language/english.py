@@ -369,6 +369,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "Faces: the largest that is found in a picture; the person is the mean of the faces in {found} of {photos} clean photos."
     ),
     "extractor.photos": "{name}, {pictures} pictures a run and arm against {photos} clean photos",
+    "extractor.faces": "{name}, those with a face of {pictures} pictures a run and arm against {photos} clean photos",
     "extractor.prompt": "{name}, {pictures} pictures a run and arm against the prompt",
     # a cleaning after another
     "cleaning.chain": "{first}, then {then}",

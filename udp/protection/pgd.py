@@ -73,9 +73,10 @@ class PGD:
     ) -> list[float]:
         """Take `steps` sign-gradient steps on every perturbation, projected after each; the (first) loss before each.
 
-        `keep` makes of a photo's number and the perturbation stepped to one that has what steps must not take away. Signs make the step independent of how the loss is scaled or averaged over photos. Raises `InvalidInput` if the
-        objective does not depend on some photo, `UnusableGradient` if a photo's gradient is not finite or is zero
-        everywhere: such a photo would silently stay unprotected.
+        Signs make the step independent of how the loss is scaled or averaged over photos. `keep` makes of a photo's number and
+        the perturbation stepped to one that has what steps must not take away. Raises `InvalidInput` if the objective does not
+        depend on some photo, `UnusableGradient` if a photo's gradient is not finite or, without `keep`, is zero everywhere: such
+        a photo would silently stay unprotected. With `keep` it has been protected before, and a step may see no part of it.
         """
         sign = {"ascend": 1.0, "descend": -1.0}[self.settings.direction]
         losses = []
@@ -83,7 +84,7 @@ class PGD:
             leaves = [p.requires_grad_() for p in self.perturbations]
             gradients, loss = self._gradients(objective, leaves)
             for index, gradient in enumerate(gradients):
-                check_gradient(gradient, index)
+                check_gradient(gradient, index, zero_is_wrong=not keep)
             step_size = self.settings.step_at(self.step)
             with torch.no_grad():
                 moved = [
@@ -132,13 +133,13 @@ def _evenly(terms: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
     ]
 
 
-def check_gradient(gradient: torch.Tensor | None, index: int) -> None:
+def check_gradient(gradient: torch.Tensor | None, index: int, zero_is_wrong: bool = True) -> None:
     """Raise unless the gradient of photo number `index` says in which direction to move."""
     if gradient is None:
         raise InvalidInput("expected the objective to depend on every photo, got one it ignores")
     if not torch.isfinite(gradient).all():
         raise UnusableGradient(f"expected finite gradients, got NaN or infinity for photo {index + 1}: use float32")
-    if not gradient.any():
+    if zero_is_wrong and not gradient.any():
         raise UnusableGradient(
             f"expected a gradient to follow, got zero everywhere for photo {index + 1}: too little precision, or a loss "
             "that does not see the photo"

@@ -194,13 +194,16 @@ class PGDMethod(ProtectionMethod):
             captions,
         )
         reach = self.reach_of(model, generator)
-        moved = self.moved_by(reach, images, model)
+        apart, together = self.moved_by(reach, images, model)
         settings = PGDSettings(
             self.step_size, self.direction, momentum=self.momentum, schedule=self.step_schedule,
             total_steps=self.rounds * self.pgd_steps,
         )  # fmt: skip
         # Moves at the model's own resolution fill whole blocks of a larger photo to the limit, and would leave no room.
-        first = [limit * (1 - self.reach_share) if index in moved else limit for index, limit in enumerate(limits)]
+        first = [
+            limit * (1 - self.reach_share) if index in (*apart, *together) else limit
+            for index, limit in enumerate(limits)
+        ]
         # A random start: at zero the gradient's sign is no better than a coin's.
         scale = 1.0 if self.random_start else 0.0
         start = [
@@ -208,7 +211,10 @@ class PGDMethod(ProtectionMethod):
             for image, limit in zip(images, first, strict=True)
         ]
         attack = PGD(images, start, first, settings)
-        done, total = 0, self.all_steps - (0 if moved else self.reach_units)
+        last = (
+            self.reach_steps * len(reach.sides) if reach else 0
+        )  # fewer than `reach_units` if the model has some of them
+        done, total = 0, self.all_steps - self.reach_units + last * (bool(apart) + bool(together))
 
         def report(stage: Stage) -> OnStep:
             def on_step(step: int, value: float | None) -> None:
@@ -223,27 +229,29 @@ class PGDMethod(ProtectionMethod):
         for _ in range(self.rounds):
             phase()
             attack.run(objective, self.pgd_steps, report(Stage.PERTURBING))
-        if reach and moved:
-            on_step = report(Stage.PERTURBING)
-            perturbations = [attack.perturbations[i] for i in moved]
-            bounds = [limits[i] for i in moved]
-            found = self.reached(
-                run, reach, moved, perturbations, bounds, objective, lambda step, _: on_step(step, None)
+        on_step = report(Stage.PERTURBING)
+        for moved, beside in ((apart, None), (together, objective)):
+            found = (
+                self.reached(run, reach, moved, attack.perturbations, limits, last, beside, on_step) if moved else []
             )
             for index, perturbation in zip(moved, found, strict=True):
                 attack.perturbations[index] = perturbation
         return attack.perturbations
 
-    def moved_by(self, reach: Reach | None, images: Sequence[torch.Tensor], model: DiffusionModel) -> list[int]:
-        """Indices of the photos that the last steps move: none without `reach`.
+    def moved_by(
+        self, reach: Reach | None, images: Sequence[torch.Tensor], model: DiffusionModel
+    ) -> tuple[list[int], list[int]]:
+        """Indices of the photos that the last steps move where the model does not look, and of those that share these steps.
 
-        The latents of the model's own encoder at a larger size are nothing to a photo of which the model sees all.
+        Without `reach` there are none. The latents of the model's own encoder at a larger size are nothing to a photo of which the
+        model sees all; those of other encoders are, and they share the steps with the objective.
         """
         if not reach:
-            return []
-        if parse_encoders(self.encoders):
-            return list(range(len(images)))
-        return [i for i, image in enumerate(images) if min(image.shape[-2:]) > model.resolution]
+            return [], []
+        finer = min(reach.sides) > model.resolution
+        beyond = [i for i, image in enumerate(images) if finer and min(image.shape[-2:]) > model.resolution]
+        others = [i for i in range(len(images)) if i not in beyond]
+        return beyond, others if parse_encoders(self.encoders) or not finer else []
 
     def reached(
         self,
@@ -252,24 +260,27 @@ class PGDMethod(ProtectionMethod):
         moved: Sequence[int],
         perturbations: Sequence[torch.Tensor],
         limits: Sequence[torch.Tensor],
-        objective: Objective,
+        steps: int,
+        objective: Objective | None,
         on_step: OnStep,
     ) -> list[torch.Tensor]:
-        """The perturbations of the photos `moved` after the last `reach_units` steps, from half the budget falling to zero.
+        """The perturbations of the photos `moved` after the last `steps`, from half the budget falling to zero.
 
-        Photos larger than what the model sees move where it does not look, and `objective` is not asked again. Encoders
-        that look no closer than the model share the steps with `objective`.
+        Without an `objective` what the model sees of them is kept; else it has as much to say as `reach`.
         """
-        images, seen = [run.images[i] for i in moved], run.model.resolution
-        apart = min(*reach.sides, *(min(image.shape[-2:]) for image in images)) > seen
+        images, started, bounds = ([each[i] for i in moved] for each in (run.images, perturbations, limits))
         settings = PGDSettings(
-            self.budget / 2, "ascend" if apart else self.direction, group_size=1 if apart else PGDSettings.group_size,
-            schedule="linear", total_steps=self.reach_units,
+            self.budget / 2, self.direction if objective else "ascend", schedule="linear", total_steps=steps,
+            group_size=PGDSettings.group_size if objective else 1,
         )  # fmt: skip
-        attack = PGD(images, perturbations, limits, settings)
-        if apart:
-            kept = Kept(perturbations, limits, seen)
-            attack.run(lambda now, clean, step: reach.terms(now, clean), self.reach_units, on_step, kept)
+        attack = PGD(images, started, bounds, settings)
+
+        def quiet(step: int, value: float) -> None:
+            on_step(step, None)  # a loss of another kind than that of the steps before
+
+        if objective:
+            attack.run(self.reaching(objective, reach), steps, quiet)
         else:
-            attack.run(self.reaching(objective, reach), self.reach_units, on_step)
+            kept = Kept(images, started, bounds, run.model.resolution)
+            attack.run(lambda now, clean, step: reach.terms(now, clean), steps, quiet, kept)
         return attack.perturbations

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from udp.errors import InvalidInput
 from udp.models.encoders import STRIDE, Encoder
+from udp.protection.budget import project
 from udp.tensors import resize
 
 SIDES = (512, 768, 1024)  # what Stable Diffusion 1.x, 2.x and SDXL, SD3 and FLUX are fine-tuned at
@@ -98,7 +99,7 @@ class Reach:
 
 
 class Kept:
-    """What a model of `resolution` sees of perturbations, each (1, 3, H, W) within its limit, as `PGD.run` keeps it.
+    """What a model of `resolution` sees of perturbations of `images`, each (1, 3, H, W) and within its limit, as `PGD.run` keeps it.
 
     Seen is what is left of them once the photo's shorter side is resized to that resolution. Where a perturbation is at its
     limit over the whole of what becomes one pixel, nothing can move; that is why some of the budget is held back before.
@@ -107,16 +108,20 @@ class Kept:
     ROUNDS = 3  # of giving back what is missing and cutting at the limit: after steps that shrink, a tenth of a level is left
 
     def __init__(
-        self, perturbations: Sequence[torch.Tensor], limits: Sequence[float | torch.Tensor], resolution: int
+        self,
+        images: Sequence[torch.Tensor],
+        perturbations: Sequence[torch.Tensor],
+        limits: Sequence[float | torch.Tensor],
+        resolution: int,
     ) -> None:
-        self._limits, self._resolution = limits, resolution
+        self._images, self._limits, self._resolution = images, limits, resolution
         self._seen = [self._look(perturbation) for perturbation in perturbations]
 
     def __call__(self, index: int, perturbation: torch.Tensor) -> torch.Tensor:
         """The nearest to `perturbation`, of photo number `index`, that looks the same to the model, about within the limit."""
-        limit, wanted = self._limits[index], self._seen[index]
+        image, limit, wanted = self._images[index], self._limits[index], self._seen[index]
         for _ in range(self.ROUNDS):
-            perturbation = perturbation.clamp(-limit, limit)
+            perturbation = project(perturbation, image, limit)
             missing = wanted - self._look(perturbation)
             perturbation = perturbation + torch.nn.functional.interpolate(missing, size=perturbation.shape[-2:])
         return perturbation

@@ -74,7 +74,8 @@ class FaceReference(Reference):
 
     def rests_on(self, row: Metric, pictures: int) -> Text:
         """See `Reference.rests_on`."""
-        return text("extractor.photos", name=self.models.name, pictures=pictures, photos=self.found)
+        said = "extractor.photos" if row.key == "face_share" else "extractor.faces"
+        return text(said, name=self.models.name, pictures=pictures, photos=self.found)
 
     def basis(self) -> Text:
         """See `Reference.basis`."""

@@ -192,7 +192,7 @@ class Recipe(abc.ABC):
 def evenly_drawn(total: int, count: int, generator: torch.Generator) -> torch.Tensor:
     """`count` indices below `total`, int64 (count,), in random order, none more than one time oftener than another.
 
-    Whole rounds through all of them, as a shuffled data loader makes, the last one cut.
+    Whole rounds through all of them, the last one cut; a batch knows nothing of the one before.
     """
     rounds = [torch.randperm(total, generator=generator) for _ in range(math.ceil(count / total))]
     return torch.cat(rounds)[:count]

@@ -1,4 +1,4 @@
-"""A menu of what photos show, an object or a style, that fills in prompts and words which belong together."""
+"""A menu of what photos show, an object, a person or a style, that fills in prompts and words which belong together."""
 
 from __future__ import annotations
 

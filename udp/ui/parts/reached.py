@@ -27,12 +27,16 @@ def _said(saved: SavedProtection) -> list[Text]:
     said = [text("reach.model", model=title(Path(saved.model).name))]
     sides, encoders = (getattr(saved.method, name, OFF) or OFF for name in ("reach", "encoders"))
     ours, names = saved.model in MODELS and MODELS[saved.model].embedded, parse_encoders(encoders)
+    # A photo of which the model sees all has nothing more to move.
+    larger = not ours or any(min(photo.size) > MODELS[saved.model].resolution for photo in saved.photos)
+    sides = sides if larger else OFF
+    studied = ours and bool(MODELS[saved.model].reach)
     if sides != OFF:
-        said.append(text("reach.latents" if ours else "reach.sides", sides=sides))
+        said.append(text("reach.latents" if studied else "reach.sides", sides=sides))
     if names:
         said.append(text("reach.encoders", names=", ".join(PUBLISHED.get(n, ("", Path(n).name))[1] for n in names)))
     # Of somebody's own model we do not know which of these it is.
-    known = {*names, *([STUDIED] if sides != OFF else [])}
+    known = {*names, *([STUDIED] if studied and sides != OFF else [])}
     left = [kind for name, (_, kind) in PUBLISHED.items() if name not in known] if ours else []
     others = text("reach.others", models=", ".join(left)) if left else text("reach.rest")
     return [*said, others, text("reach.keep")]

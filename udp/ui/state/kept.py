@@ -25,6 +25,7 @@ from udp.evaluation.verdict import Verdict, VerdictId
 from udp.files import write_json
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES
+from udp.models.loading import usual_of
 from udp.models.registry import EMBEDDED_WEIGHTS
 from udp.photos import list_photos, read_photos, write_png
 from udp.protection.folder import Protection
@@ -82,7 +83,8 @@ def example_units(name: str) -> float:
 
 def settings_of(work: AttackWork) -> dict[str, Any]:
     """All that decides what comes out of a run, as JSON values: settings, photos, weights."""
-    method, recipe, trial = (for_model(item, True) for item in (work.method, work.recipe, work.trial))
+    usual = usual_of(MODEL)
+    method, recipe, trial = (for_model(item, True, usual) for item in (work.method, work.recipe, work.trial))
     found = {
         "protection": {"method": method.name, **describe_settings(method)},
         "protection_prompt": work.protection_prompt,

@@ -22,12 +22,14 @@ from udp.evaluation.trial import Trial
 from udp.imitation.recipes.base import Recipe
 from udp.language import Text
 from udp.models.base import DiffusionModel
+from udp.models.encoders import parse_encoders
 from udp.models.loading import load_model, taken_for_small, usual_of
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
 from udp.protection.base import ProtectionMethod
 from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
+from udp.protection.reach import OFF
 from udp.settings import describe_settings, for_model
 
 PROMPT = Trial().instance_prompt
@@ -303,5 +305,6 @@ def protection_units(method: ProtectionMethod, photos: int, model_name: str) -> 
     steps = getattr(method, "surrogate_steps", 0)
     steps += PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
     # A window of 512 px through the student of an encoder alone takes two and a half times a step of the embedded model's.
-    reaching = 2.5 * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
+    encoders = 1 + len(parse_encoders(getattr(method, "encoders", OFF)))
+    reaching = 2.5 * encoders * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
     return max(1.0, rounds * steps + reaching)

@@ -45,12 +45,20 @@ def subjects() -> str:
 
 def stronger() -> str:
     """The subjects that were tried at a second budget."""
-    rows = [row for row in record("docs/subjects.json")["rows"] if "stronger" in row]
-    lines = ["| subject | budget | learned: random | learned: protected | verdict |", "|---|---|---|---|---|"]
-    for row in rows:
+    rows = [
+        (row, kept)
+        for file, kept in (("docs/subjects.json", "nothing"), ("docs/reach-fifth.json", "a fifth"))
+        for row in record(file)["rows"]
+        if "stronger" in row
+    ]
+    lines = [
+        "| subject | budget | kept for 512 px | learned: random | learned: protected | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row, kept in rows:
         found = row["stronger"]
         learned = " | ".join(f"{found['learned'][arm]:.0%}" for arm in ARMS[1:])
-        lines.append(f"| {row['subject']} | {found['budget_levels']:g}/255 | {learned} | {found['word']} |")
+        lines.append(f"| {row['subject']} | {found['budget_levels']:g}/255 | {kept} | {learned} | {found['word']} |")
     return "\n".join(lines)
 
 

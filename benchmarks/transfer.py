@@ -14,6 +14,7 @@ and writes transfer.json.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import functools
 import json
@@ -30,12 +31,11 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
+from benchmarks.compare_methods import parse_method
 from udp.models.encoders import Encoder
 from udp.models.loading import load_model
 from udp.photos import Photo, list_photos, read_photo, write_png
-from udp.protection.methods import METHODS
 from udp.protection.pgd import PGD, PGDSettings
-from udp.protection.reach import REACHES
 from udp.protection.visibility import visibility
 from udp.settings import parse_levels
 from udp.tensors import fit_square, to_pixels, to_tensor
@@ -99,10 +99,9 @@ def main() -> None:
     parser.add_argument("--autoencoders", type=Path, required=True)
     parser.add_argument("--subjects", nargs="+", help="folder names (default: all)")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--method", choices=tuple(name for name in METHODS if name != "random"), default="eudp")
+    parser.add_argument("--method", default="eudp", help="as eudp, or eudp:reach_share=0.2")
     parser.add_argument("--budget", type=parse_levels, default=8 / 255)
     parser.add_argument("--side", type=int, default=512)
-    parser.add_argument("--reach", choices=REACHES, help="further resolutions of the protection (default: its own)")
     parser.add_argument("--direct", action="store_true", help="also attack each autoencoder itself (slow)")
     parser.add_argument("--with-encoders", action="store_true", help="also protect against all of them at once (slow)")
     parser.add_argument("--out", type=Path, help="folder for transfer.json")
@@ -120,10 +119,8 @@ def main() -> None:
         photo = Photo(subject, to_pixels(square[0]))
         clean = to_tensor(photo.pixels)[None]
         signs = torch.randint(0, 2, clean.shape, generator=torch.Generator().manual_seed(0)) * 2.0 - 1
-        make = functools.partial(METHODS[options.method], budget=options.budget)
-        if options.reach:
-            make = functools.partial(make, reach=options.reach)
-        method = make()
+        method = parse_method(options.method, options.budget)
+        make = functools.partial(dataclasses.replace, method)
         changes = {"random signs": to_pixels((clean + signs * options.budget)[0])}
         begun = time.monotonic()
         changes[method.name] = method([photo], model)[0].pixels

@@ -21,7 +21,7 @@ from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model
 from udp.models.timesteps import greedy_distribution
 from udp.photos import Photo, read_photos
-from udp.protection import pgd_method
+from udp.protection import denoising_method
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +81,7 @@ def photos(photo_files: list[Path]) -> list[Photo]:
 def quick_search() -> Iterator[None]:
     """SimAC's search in a tenth of its comparisons."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pgd_method, "greedy_distribution", functools.partial(greedy_distribution, width=0.2))
+        patch.setattr(denoising_method, "greedy_distribution", functools.partial(greedy_distribution, width=0.2))
         yield
 
 

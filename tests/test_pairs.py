@@ -149,7 +149,7 @@ def test_the_command_line_pairs_what_comes_back_under_other_names(
         (tmp_path / "out" / f"{old}.png").rename(tmp_path / "out" / f"{new}.png")
     seen: dict[str, list[Photo]] = {}
 
-    def stop(arms: dict[str, list[Photo]], *_: object) -> None:
+    def stop(arms: dict[str, list[Photo]], *_: object, **__: object) -> None:
         seen.update(arms)
         raise InvalidInput("seen")
 
@@ -175,7 +175,7 @@ def test_python_warns_where_the_command_line_does(
     photos: list[Photo], tiny_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[Photo]] = {}
-    monkeypatch.setattr("udp.api.run_trial", lambda arms, *_: seen.update(arms))
+    monkeypatch.setattr("udp.api.run_trial", lambda arms, *_, **__: seen.update(arms))
     other, small = replace(photos[0], pixels=255 - photos[0].pixels), replace(photos[1], pixels=photos[1].pixels[:80])
     with pytest.warns(UserWarning, match="further than 32/255"):
         attack(photos, [other, *RandomNoise()(photos[1:], None)], tiny_model)

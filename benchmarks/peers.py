@@ -17,11 +17,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import functools
 import importlib.util
 import json
 import os
 import statistics
-import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ from unittest.mock import MagicMock
 import torch
 
 from benchmarks.memory import RANDOM
-from benchmarks.speed import PROMPT, Clock, Enough, load, plain_network
+from benchmarks.speed import PROMPT, Clock, Enough, in_own_process, in_turn, load, plain_network
 from udp.models.latent import LatentDiffusionModel
 from udp.models.memory import peak_memory
 from udp.photos import Photo, list_photos, read_photos
@@ -199,6 +199,7 @@ WORK: dict[str, tuple[Callable[[int], ProtectionMethod], Callable[..., None], st
     "SDS": (lambda steps: SDS(pgd_steps=steps), diff_protect, "sds"),
 }
 VARIANTS = ("ours", "ours, bfloat16", "public")
+GIVEN = ("model", "photos", "steps", "threads", "anti_dreambooth", "diff_protect")  # to the process of one measurement
 
 
 def measure(options: argparse.Namespace, work: str, variant: str) -> dict[str, float]:
@@ -217,25 +218,12 @@ def measure(options: argparse.Namespace, work: str, variant: str) -> dict[str, f
     return {"seconds": clock.seconds(), "gib": peak_memory(model.device) / 2**30}
 
 
-def in_own_process(options: argparse.Namespace, work: str, variant: str) -> dict[str, float]:
-    """`measure` in a new Python process."""
-    command = [sys.executable, "-m", "benchmarks.peers", "--one", work, variant]
-    for name in ("model", "photos", "steps", "threads", "anti_dreambooth", "diff_protect"):
-        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def rows(options: argparse.Namespace) -> list[dict]:
     """Every kind of step, its variants in turn, backwards in every second round."""
     made = []
     for work in options.work:
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
-        for turn in range(options.rounds):
-            for variant in VARIANTS[::-1] if turn % 2 else VARIANTS:
-                found[variant].append(in_own_process(options, work, variant))
+        run = functools.partial(in_own_process, "benchmarks.peers", options, GIVEN, work)
+        found = in_turn(VARIANTS, options.rounds, run)
         made.append({
             "work": work,
             "seconds": {name: round(statistics.median(each["seconds"] for each in found[name]), 3) for name in VARIANTS},

@@ -18,13 +18,14 @@ import argparse
 import contextlib
 import copy
 import datetime
+import functools
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -156,6 +157,7 @@ WORK = {
     "sampling step": (sampling, plain_sampling),
 }
 VARIANTS = ("ours", "plain", "plain_bf16")
+GIVEN = ("model", "photos", "count", "batch", "steps", "threads")  # to the process of one measurement
 
 
 def plain_network(model: DiffusionModel) -> torch.nn.Module:
@@ -249,15 +251,24 @@ def matrix_rates(threads: int, side: int = 2048) -> dict[str, float]:
     return rates
 
 
-def in_own_process(options: argparse.Namespace, work: str, variant: int) -> dict[str, float]:
-    """`measure` in a new Python process."""
-    given = {name: getattr(options, name) for name in ("model", "photos", "count", "batch", "steps", "threads")}
-    command = [sys.executable, "-m", "benchmarks.speed", "--one", work, str(variant)]
-    command += [part for name, value in given.items() for part in (f"--{name}", str(value))]
+def in_own_process(module: str, options: argparse.Namespace, names: Sequence[str], work: str, variant: object) -> dict:
+    """What `--one` of a benchmark prints, in a new Python process that is given the options called `names`."""
+    command = [sys.executable, "-m", module, "--one", work, str(variant)]
+    for name in names:
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def in_turn(variants: Sequence[str], rounds: int, run: Callable[[str], dict]) -> dict[str, list[dict]]:
+    """What `run` gives for each variant, all of them in every round, backwards in every second."""
+    found: dict[str, list[dict]] = {name: [] for name in variants}
+    for turn in range(rounds):
+        for variant in variants[::-1] if turn % 2 else variants:
+            found[variant].append(run(variant))
+    return found
 
 
 def start_up(rounds: int) -> dict[str, float]:
@@ -277,11 +288,8 @@ def rows(options: argparse.Namespace, rates: dict[str, float]) -> list[dict]:
     fastest = max(rates.values())
     made = []
     for work in options.work:
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
-        for turn in range(options.rounds):
-            order = range(len(VARIANTS))
-            for variant in reversed(order) if turn % 2 else order:
-                found[VARIANTS[variant]].append(in_own_process(options, work, variant))
+        run = functools.partial(in_own_process, "benchmarks.speed", options, GIVEN, work)
+        found = in_turn(VARIANTS, options.rounds, lambda name, run=run: run(VARIANTS.index(name)))
         row = {
             "work": work,
             **{f"{name}_seconds": statistics.median(each["seconds"] for each in found[name]) for name in VARIANTS},

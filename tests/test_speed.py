@@ -30,7 +30,9 @@ def test_every_work_is_timed_beside_its_plain_variant(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    monkeypatch.setattr(speed, "in_own_process", speed.measure)  # to start Python a dozen times would take a minute
+    monkeypatch.setattr(
+        speed, "in_own_process", lambda module, options, names, *one: speed.measure(options, *one)
+    )  # to start Python a dozen times would take a minute
     monkeypatch.setattr(speed, "START", {"python": ["-c", ""]})
     out = tmp_path / "speed.json"
     settings = {"model": tiny_model_folder, "photos": photos, "count": 2, "batch": 2, "steps": 2, "rounds": 1}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from udp.cli.flags import number_of
 from udp.errors import InvalidInput
@@ -11,6 +12,8 @@ from udp.evaluation.metrics.faces import DETECTOR, RECOGNISER, Faces, load_faces
 from udp.evaluation.metrics.pretrained import CLIP, DINOV2, Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
 from udp.models.sampling import GUIDANCE, STEPS
+
+Models = TypeVar("Models")
 
 
 def trial_from(options: argparse.Namespace, instance: str, prompt: str, **more: Any) -> Trial:
@@ -30,24 +33,24 @@ def trial_from(options: argparse.Namespace, instance: str, prompt: str, **more: 
 
 def pretrained_from(options: argparse.Namespace) -> Pretrained | None:
     """The models of `--pretrained-metrics`; None, and nothing is loaded or downloaded, if it was not given."""
-    if not options.pretrained_metrics:
-        if options.clip_model or options.dinov2_model:
-            raise InvalidInput(
-                "expected --clip-model and --dinov2-model with --pretrained-metrics, got them without it"
-            )
-        return None
-    return load_pretrained(options.clip_model or CLIP, options.dinov2_model or DINOV2)
+    return _if_asked(options, "--pretrained-metrics", {"--clip-model": CLIP, "--dinov2-model": DINOV2}, load_pretrained)
 
 
 def faces_from(options: argparse.Namespace) -> Faces | None:
     """The models of `--face-metrics`; None, and nothing is loaded or downloaded, if it was not given."""
-    if not options.face_metrics:
-        if options.face_detector or options.face_recogniser:
-            raise InvalidInput(
-                "expected --face-detector and --face-recogniser with --face-metrics, got them without it"
-            )
-        return None
-    return load_faces(options.face_detector or "", options.face_recogniser or "")
+    return _if_asked(options, "--face-metrics", {"--face-detector": "", "--face-recogniser": ""}, load_faces)
+
+
+def _if_asked(
+    options: argparse.Namespace, switch: str, sources: Mapping[str, str], load: Callable[..., Models]
+) -> Models | None:
+    """What `load` makes of `sources`, flags and their defaults, if `switch` was given. Raises `InvalidInput` for flags without it."""
+    value = lambda flag: getattr(options, flag.lstrip("-").replace("-", "_"))  # noqa: E731  as argparse names it
+    if value(switch):
+        return load(*(value(flag) or known for flag, known in sources.items()))
+    if any(map(value, sources)):
+        raise InvalidInput(f"expected {' and '.join(sources)} with {switch}, got them without it")
+    return None
 
 
 def add_trial_flags(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ from udp.models.loading import load_model, taken_for_small, usual_of
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, TimeLeft, span
 from udp.protection.base import ProtectionMethod
+from udp.protection.denoising_method import DECODED
 from udp.protection.folder import Protection
 from udp.protection.methods import RandomNoise
 from udp.protection.reach import OFF
@@ -303,8 +304,10 @@ def protection_units(method: ProtectionMethod, photos: int, model_name: str) -> 
     method = for_model(method, taken_for_small(model_name), usual_of(model_name))
     rounds = getattr(method, "rounds", 1)
     steps = getattr(method, "surrogate_steps", 0)
-    steps += PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
-    # A window of 512 px through the student of an encoder alone takes two and a half times a step of the embedded model's.
+    # Through the decoder and LPIPS as well it takes nearly three times as long.
+    looks = 2.8 if getattr(method, "encoder_weight", 0) and getattr(method, "encoder_target", "") == DECODED else 1.0
+    steps += looks * PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
+    # A window of 512 px through an encoder alone takes eight times a step of the embedded model's at 128 px.
     encoders = 1 + len(parse_encoders(getattr(method, "encoders", OFF)))
-    reaching = 2.5 * encoders * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
+    reaching = 8 * encoders * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
     return max(1.0, rounds * steps + reaching)

@@ -80,11 +80,16 @@ def changed(base: Changed, changes: str) -> Changed:
 
 
 def at_cost(method: ProtectionMethod, gradients: int) -> ProtectionMethod:
-    """The same method with as many rounds, or PGD steps where it has no rounds, as `gradients` a photo allow."""
+    """The same method with as many rounds, or PGD steps where it has no rounds, as `gradients` a photo allow.
+
+    Rounds get the method's own PGD steps or fewer, down to half, so that all gradients are spent, where a number does that.
+    """
     fields = {item.name for item in dataclasses.fields(method)}
     steps = max(1, gradients // getattr(method, "draws", 1))
     if "rounds" in fields:
-        return dataclasses.replace(method, rounds=max(1, round(steps / method.pgd_steps)))
+        own = method.pgd_steps
+        size = next((size for size in range(own, -(-own // 2) - 1, -1) if steps % size == 0), own)
+        return dataclasses.replace(method, rounds=max(1, round(steps / size)), pgd_steps=size)
     return dataclasses.replace(method, pgd_steps=steps) if "pgd_steps" in fields else method
 
 

@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
         **resources,
     )
     done.filter(lambda row: not row["error"]).write_parquet(str(catalogue.notes.folder / "ray-sets"))
-    complete, failures = write_index(catalogue.notes, listing, layout, {})
+    complete, failures = write_index(catalogue.notes, listing, layout, catalogue.looked_at())
     print(
         f"{len(listing.groups)} sets, {listing.photos} photos, {len(failures.get('sets', {}))} failed, complete: {complete} -> {options.out}"
     )

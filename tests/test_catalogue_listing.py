@@ -35,7 +35,6 @@ def test_a_tree_is_a_set_a_folder_and_hidden_ones_are_passed_over(tree: Path, tm
         "controls_/clean": ("c.png",),
         "dogs/small": ("x.png", "y.png"),
     }
-    assert list_sets(tree, Layout(), tmp_path).others == 1
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match="expected photos in"):
         list_sets(tmp_path / "empty", Layout(), tmp_path)
@@ -135,6 +134,18 @@ def test_a_number_of_processes_that_is_none_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("WORLD_SIZE", "two")
     with pytest.raises(InvalidInput, match="WORLD_SIZE to be a whole number from 1 on, got 'two'"):
         own_process()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("MASTER_ADDR", "MASTER_PORT", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InvalidInput, match="what a launcher sets beside WORLD_SIZE"):
+        own_process()
+
+
+def test_parts_of_one_launch_know_their_sets() -> None:
+    parts = [Share(index, 2, "now", 2).within(Share(1, 3)) for index in range(2)]
+    assert [part.index for part in parts] == [2, 3] and {part.launch for part in parts} == {"now"}
+    for part in parts:
+        assert [number for number in range(12) if part.beside(number)] == [2, 3, 8, 9]
 
 
 def test_a_group_says_what_its_photos_are_without_reading_them(tmp_path: Path) -> None:

@@ -110,14 +110,18 @@ def test_a_metadata_file_that_changes_during_the_run_lends_no_row_to_another_pho
     write_rows(tree, {"file_name": "a.png", "text": "x"}, {"file_name": "b.png", "text": "y"})
     group = listed(tree, tmp_path).groups[0]
     assert group.more() == [{"text": "x"}, {"text": "y"}]
-    for other in (({"file_name": "b.png"}, {"file_name": "a.png"}), ({"file_name": "a.png", "more": "x" * 99},), ()):
+    for other, told in (
+        (({"file_name": "b.png", "text": "z"}, {"file_name": "a.png", "text": "x"}), [{"text": "x"}, {"text": "z"}]),
+        (({"file_name": "a.png", "more": "x" * 99},), [{"more": "x" * 99}, {}]),
+        ((), [{}, {}]),
+    ):
         write_rows(tree, *other)
-        with pytest.raises(
-            InvalidInput, match="as it was when the photos were listed, got another: run the same command"
-        ):
-            [group.columns.row(name) for name in ("b.png", "a.png")]
+        assert group.more() == told
+    (tree / "metadata.jsonl").write_text("x\n")
+    with pytest.raises(InvalidInput, match=r"metadata\.jsonl' to be a JSON object with file_name, got 'x.*, line 1"):
+        group.more()
     (tree / "metadata.jsonl").unlink()
-    with pytest.raises(InvalidInput, match="got another"):
+    with pytest.raises(InvalidInput, match="to be a file that can be read, got: No such file"):
         group.more()
 
 

@@ -17,6 +17,7 @@ from udp.files import typed_path
 from udp.language import ENGLISH, Text, text
 from udp.photos import (
     Photo,
+    fitting_name,
     look_into,
     look_into_all,
     none_readable,
@@ -98,7 +99,7 @@ def survey_files(paths: Sequence[Path], others: Sequence[Text | str] = ()) -> Ph
             errors.append(error)
     if not found:
         raise none_readable(errors)
-    names = own_names(file.name for file in found)
+    names = own_names(fitting_name(file.name) for file in found)
     files = tuple(replace(file, name=name) for file, name in zip(found, names, strict=True))
     return PhotoFiles(files, (*(error.said for error in errors), *others))
 

@@ -6,6 +6,7 @@ it is turned upright, brought to 8-bit RGB (with its alpha channel kept aside), 
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,7 @@ from udp.language import ENGLISH, Text, text
 SMALLEST_SIDE = 32  # what CIFAR-10 has, the data of the paper
 LARGEST_SIDE = 12_000
 LARGEST_AREA = 60_000_000
+LONGEST_NAME = 240  # bytes
 QUICKLY_WRITTEN = 2_000_000  # pixels, above which time counts for more than the last twentieth of a file
 # What we and the systems write beside photos; nobody misses it in a set of photos.
 QUIET = frozenset(
@@ -173,10 +175,18 @@ def together(reasons: Sequence[object]) -> str:
 def with_own_names(photos: Iterable[Photo]) -> list[Photo]:
     """The same photos under names that no two share, on systems where `A` and `a` are one name too."""
     photos = list(photos)
-    names = own_names(photo.name for photo in photos)
+    names = own_names(fitting_name(photo.name) for photo in photos)
     return [
         photo if name == photo.name else replace(photo, name=name) for photo, name in zip(photos, names, strict=True)
     ]
+
+
+def fitting_name(name: str) -> str:
+    """A file's name, shortened if with our endings (`.png.part`) it would be longer than the 255 bytes that systems take."""
+    written = name.encode("utf-8", "surrogatepass")
+    if len(written) <= LONGEST_NAME:
+        return name
+    return f"{written[: LONGEST_NAME - 9].decode('utf-8', 'ignore')}-{hashlib.sha256(written).hexdigest()[:8]}"
 
 
 def own_names(names: Iterable[str]) -> list[str]:

@@ -165,6 +165,8 @@ def check_setting(item: dataclasses.Field, value: Any, closed: bool = False) -> 
         return
     if meta.get("choices") and value not in meta["choices"] and (closed or not meta.get("open")):
         raise InvalidInput(f"expected {item.name} to be one of {', '.join(meta['choices'])}, got {value!r}")
+    if isinstance(item.default, bool):
+        check_switch(item.name, value)
     if isinstance(item.default, str) and not meta.get("choices"):
         check_text(item.name, value)
     low, high = meta.get("low"), meta.get("high")
@@ -177,6 +179,12 @@ def check_setting(item: dataclasses.Field, value: Any, closed: bool = False) -> 
         scale, unit = (255, "/255") if meta["levels"] else (1, "")
         low, high, got = (f"{end * scale:.10g}{unit}" for end in (low, high, value if number else 0))
         raise InvalidInput(f"expected {item.name} between {low} and {high}, got {got if number else repr(value)}")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Raise `InvalidInput` unless `value` is True or False: "off" and "no" are true to Python."""
+    if not isinstance(value, bool):
+        raise InvalidInput(f"expected {name} to be True or False, got {value!r}")
 
 
 def check_text(name: str, value: Any) -> None:

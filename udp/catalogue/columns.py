@@ -17,56 +17,82 @@ METADATA = "metadata.jsonl"
 class Columns:
     """The rows of a metadata.jsonl, each read from the file when it is asked for.
 
-    `stat` is the file's size in bytes and time of change when it was looked through, `names` are those of its columns.
+    `stat` is the file's size in bytes and time of change when it was looked through, `names` are those of its columns, `repeated` are
+    photos that it has more than one row of, whose last counts.
     """
 
     def __init__(self, path: Path, column: str = "") -> None:
-        """Raises `InvalidInput` for a line that is no JSON object with a `file_name`."""
-        self.path, self.places = path, dict[str, int]()
-        self.values = dict[str, str]()
-        self.names = dict[str, None]()
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            self.stat = [found.st_size, found.st_mtime_ns]
-            while line := file.readline():
-                if not line.strip():
-                    continue
-                row = self._row(line)
-                name = str(PurePosixPath(row["file_name"]))
-                self.places[name] = file.tell() - len(line)
-                self.names |= dict.fromkeys(row)
-                if column:
-                    self.values[name] = str(row.get(column, ""))
+        """Raises `InvalidInput` for a file that cannot be read and a line that is no JSON object with a `file_name`."""
+        self.path, self.column = path, column
+        self._look_through()
 
-    def _row(self, line: bytes) -> dict[str, Any]:
+    def _look_through(self) -> None:
+        self.places, self.values, self.names = dict[str, int](), dict[str, str](), dict[str, None]()
+        self.repeated = dict[str, None]()
+        try:
+            with self.path.open("rb") as file:
+                self.stat = _stat(file.fileno())
+                for number, line in enumerate(iter(file.readline, b""), 1):
+                    if line.strip():
+                        self._note(self._row(line, f", line {number}"), file.tell() - len(line))
+        except OSError as error:
+            raise InvalidInput(
+                f"expected {str(self.path)!r} to be a file that can be read, got: {error.strerror}"
+            ) from error
+
+    def _note(self, row: dict[str, Any], place: int) -> None:
+        name = str(PurePosixPath(row["file_name"]))
+        if name in self.places:
+            self.repeated[name] = None
+        self.places[name] = place
+        self.names |= dict.fromkeys(row)
+        if self.column:
+            self.values[name] = str(row.get(self.column, ""))
+
+    def _row(self, line: bytes, where: str = "") -> dict[str, Any]:
         try:
             row = json.loads(line)
             if isinstance(row, dict) and isinstance(row.get("file_name"), str):
                 return row
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter of brackets in brackets
             pass
         raise InvalidInput(
-            f"expected every line of {self.path.name!r} to be a JSON object with file_name, got {line[:80].decode(errors='replace')!r}"
+            f"expected every line of {str(self.path)!r} to be a JSON object with file_name, got "
+            f"{line[:80].decode(errors='replace')!r}{where}"
         )
 
     def row(self, name: str) -> dict[str, Any]:
         """What it says of the photo `name`, a path from where it lies, but for that name; empty if it says nothing.
 
-        Raises `InvalidInput` if the file is another than the one that was looked through.
+        A file that has changed since it was looked through is looked through again: a caption that is corrected while a catalogue is
+        made costs no work. Raises `InvalidInput` as in the beginning.
         """
-        if name not in self.places:
-            return {}
+        found = self._found(name)
+        if found is None:
+            self._look_through()
+            found = self._found(name)
+        if found is None:
+            raise InvalidInput(f"expected {str(self.path)!r} to stay as it is while it is read, got another each time")
+        return {key: value for key, value in found.items() if key != "file_name"}
+
+    def _found(self, name: str) -> dict[str, Any] | None:
+        """The row, empty if there is none; None if the file is not as it was."""
         try:
+            if _stat(self.path) != self.stat:
+                return None
+            if name not in self.places:
+                return {}
             with self.path.open("rb") as file:
                 file.seek(self.places[name])
                 found = self._row(file.readline())
-        except (InvalidInput, FileNotFoundError):
-            found = None
-        if not found or str(PurePosixPath(found["file_name"])) != name:
-            raise InvalidInput(
-                f"expected {self.path.name!r} as it was when the photos were listed, got another: run the same command again"
-            )
-        return {key: value for key, value in found.items() if key != "file_name"}
+        except (InvalidInput, OSError):
+            return None
+        return found if str(PurePosixPath(found["file_name"])) == name else None
+
+
+def _stat(file: Path | int) -> list[int]:
+    found = os.stat(file)
+    return [found.st_size, found.st_mtime_ns]
 
 
 def check_column(column: str, tables: Iterable[Columns]) -> None:

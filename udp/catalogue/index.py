@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from udp.catalogue.columns import METADATA
@@ -10,28 +11,37 @@ from udp.catalogue.layout import Layout
 from udp.catalogue.listing import Listing, PhotoGroup
 from udp.catalogue.notes import Notes
 from udp.catalogue.rows import rows_now
-from udp.catalogue.shards import pack, write_parquet
+from udp.catalogue.shards import INDEX, SHARDS, pack, write_parquet
+from udp.catalogue.shares import Share
+from udp.errors import InvalidInput
 from udp.files import replacing, write_json
 
 FAILURES = "failures.json"
+RECORDS = (METADATA, FAILURES, INDEX, SHARDS)  # what is written to the output folder itself, beside the settings
 
 
-def write_index(notes: Notes, listing: Listing, layout: Layout, failed: dict[str, str]) -> tuple[bool, dict[str, Any]]:
+def write_index(
+    notes: Notes,
+    listing: Listing,
+    layout: Layout,
+    is_finished: Callable[[PhotoGroup], bool],
+    share: Share = Share(),  # noqa: B008, it is frozen
+) -> tuple[bool, dict[str, Any]]:
     """Write metadata.jsonl, or pack shards, and failures.json, if every set is finished or failed; whether that is so, and
     what failed: `sets` with their errors, `photos` of finished sets that could not be read, their `captions` that could not, those
     `missing` that metadata.jsonl names in vain, sets that are `gone` from the source since they were made, which stay in the output
     and not in the index, and the `notices` of the list.
 
-    Each process asks this at its end, one at a time, and the last finds all of them settled. `failed` are failures that are
-    noted nowhere else. Rows are in the order of the list, so the files are the same whoever made which set. What they have from
+    Each process asks this at its end, one at a time, and the last finds all of them settled. `is_finished` looks whether what is noted
+    of a set is true still, and raises `InvalidInput` for one that cannot be made again. A failure of an earlier launch is no word on
+    the sets of this one, which `share` is of: they are tried again. Rows are in the order of the list, so the files are the same whoever made which set. What they have from
     the source is what it says now. Raises `InvalidInput` if that changes meanwhile.
     """
     with notes.locked():
-        found = _settled(notes, listing)
+        found = _settled(notes, listing, is_finished, share)
         if found is None:
             return False, {}
         finished, failures = found
-        failures["sets"] |= failed
         rows = ((group.name, rows_now(notes.read(notes.mark(group.name)), group)) for group in finished)
         if layout.format == "webdataset":
             pack(notes.out, rows, layout.shard_megabytes)
@@ -46,19 +56,30 @@ def write_index(notes: Notes, listing: Listing, layout: Layout, failed: dict[str
         return True, failures
 
 
-def _settled(notes: Notes, listing: Listing) -> tuple[list[PhotoGroup], dict[str, Any]] | None:
+def _settled(
+    notes: Notes, listing: Listing, is_finished: Callable[[PhotoGroup], bool], share: Share
+) -> tuple[list[PhotoGroup], dict[str, Any]] | None:
     """The finished sets, and what failed; None if a set is neither finished nor failed, or its note is damaged."""
     settled = notes.settled()
     finished: list[PhotoGroup] = []
     broken, left_out, captions = dict[str, str](), dict[str, list[str]](), dict[str, list[str]]()
     known = {group.name: notes.mark(group.name).stem for group in listing.groups}
-    for group in listing.groups:
+    for number, group in enumerate(listing.groups):
         name, short = group.name, known[group.name]
         note = notes.finished_set(name) if short in settled["sets"] else None
         if short in settled["failed"]:
-            broken[name] = notes.read(notes.failure(name)).get("error", "the note of why is damaged")
+            failure = notes.read(notes.failure(name))
+            if share.launch and share.beside(number) and failure.get("launch") != share.launch:
+                return None
+            broken[name] = failure.get("error", "the note of why is damaged")
         elif note is None:
             return None
+        else:
+            try:
+                if not is_finished(group):
+                    return None
+            except InvalidInput as error:
+                broken[name] = str(error)
         if note is not None:
             finished.append(group)
             left_out |= {name: note["left_out"]} if note["left_out"] else {}

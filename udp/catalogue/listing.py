@@ -20,20 +20,19 @@ from filelock import FileLock
 from udp.catalogue.columns import METADATA, Columns, check_column
 from udp.catalogue.layout import Layout
 from udp.catalogue.similar import alike, in_order, looks_of
-from udp.catalogue.tars import member_digests, members, sample_of, samples, unpack
+from udp.catalogue.tars import NEVER_PHOTOS, contents, member_digests, samples, unpack
 from udp.catalogue.walk import Walk
 from udp.decoding import RAW_SUFFIXES, suffixes
 from udp.digests import digest
 from udp.errors import InvalidInput
 from udp.files import MANIFEST, shown, write_json
 from udp.photo_files import file_digest
-from udp.photos import called_or_is_picture, own_names, together
+from udp.photos import called_or_is_picture, fitting_name, own_names, together
 from udp.protection.output import CONTROLS
 
 # What a folder of the output may hold beside photos and sets.
 RESERVED = {CONTROLS, METADATA, MANIFEST, "catalogue.json", "failures.json", "index.parquet", "shards"}
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
-NEVER_PHOTOS = frozenset({".json", ".jsonl", ".txt", ".csv", ".tar", ".md", ".html", ".part"})  # not opened to find out
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class PhotoGroup:
     @property
     def sharded(self) -> bool:
         """Whether it lies in a tar."""
-        return self.place.suffix == ".tar" and not self.place.is_dir()
+        return self.place.suffix.lower() == ".tar" and not self.place.is_dir()
 
     def originals(self) -> list[str]:
         """The photos' paths in the source, as text that can be written anywhere."""
@@ -66,15 +65,18 @@ class PhotoGroup:
         return [[found.st_size, found.st_mtime_ns] if (found := _stat(path)) else [0, 0] for path in paths]
 
     def digests(self) -> list[str]:
-        """SHA-256 of each photo's file, "" for one that is gone."""
+        """SHA-256 of each photo's file, "" for one that is gone or cannot be read."""
         if self.sharded:
             return member_digests(self.place, self.files)
-        paths = [self.place / name for name in self.files]
-        return [file_digest(path) if path.is_file() else "" for path in paths]
+        return [known_digest(self.place / name) for name in self.files]
 
     def same_photos(self, note: dict[str, Any]) -> bool:
-        """Whether its photos are those that `note` has the `stats` and the `sha256` of; `digests` are asked for if they must be."""
-        return note["stats"] == self.stats() or note["sha256"] == self.digests()
+        """Whether its photos are those that `note` has the `stats` and the `sha256` of; `digests` are asked for if they must be.
+
+        So they are for a photo that could not be read: who is allowed to changes no file.
+        """
+        known = "" not in note["sha256"]
+        return (known and note["stats"] == self.stats()) or note["sha256"] == self.digests()
 
     def told_by(self) -> list[int]:
         """Size in bytes and time of change of the file that `more` is read from, zeros if there is none."""
@@ -85,7 +87,7 @@ class PhotoGroup:
     def more(self) -> list[dict[str, Any]]:
         """What else the source says of each photo: its row of metadata.jsonl, or of a shard the other parts of its sample.
 
-        Raises `InvalidInput` if the metadata.jsonl has changed since the photos were listed.
+        Raises `InvalidInput` if the metadata.jsonl is none any more.
         """
         if self.sharded:
             return samples(self.place, self.files)
@@ -108,12 +110,11 @@ class PhotoGroup:
 
 @dataclass(frozen=True)
 class Listing:
-    """The sets of a source in order, how many files are no photos, the photos that metadata.jsonl names in vain, and a sentence for
-    each folder, link or archive that is passed over, and for each name that a shard holds more than once.
+    """The sets of a source in order, the photos that metadata.jsonl names in vain, and a sentence for each folder, link or archive that
+    is passed over, and for each name that a shard or a metadata.jsonl holds more than once.
     """
 
     groups: list[PhotoGroup]
-    others: int = 0
     missing: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
@@ -133,10 +134,15 @@ def list_sets(source: Path, layout: Layout, notes: Path) -> Listing:
         raise InvalidInput(
             f"expected a folder of photos or shards, or a shard, got {str(source)!r}, which does not exist"
         )
+    if source.is_file() and source.suffix.lower() != ".tar":
+        raise InvalidInput(
+            f"expected a folder of photos or shards, or a shard (.tar, not compressed), got the file {str(source)!r}: give its folder, or "
+            "unpack it"
+        )
     shards = [
         path
-        for path in (sorted(source.glob("*.tar")) if source.is_dir() else [source])
-        if path.suffix == ".tar" and path.is_file()
+        for path in (sorted(source.iterdir()) if source.is_dir() else [source])
+        if path.suffix.lower() == ".tar" and not path.name.startswith(".") and path.is_file()
     ]
     found = _list_shards(source, shards, layout) if shards else _list_tree(source, layout, notes)
     if not found.groups:
@@ -154,8 +160,8 @@ def list_sets(source: Path, layout: Layout, notes: Path) -> Listing:
 def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
     walk = Walk.through(source, notes.parent)
     notices = walk.notices + [
-        f"{shown(str(PurePosixPath(folder.inside, name)))!r} is an archive below a tree of photos: passed over; give it, or the folder it "
-        "lies in, as a source of its own if it is a shard"
+        f"{shown(str(PurePosixPath(folder.inside, name)))!r} is an archive below a tree of photos: passed over; give it as a source of its "
+        f"own{'' if name.lower().endswith('.tar') else ', unpacked,'} if it holds photos"
         for folder in walk.folders
         for name in sorted(folder.files)
         if name.lower().endswith(ARCHIVES) and not name.startswith(".")
@@ -163,12 +169,11 @@ def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
     tables = {f.inside: Columns(f.place / METADATA, layout.column) for f in walk.folders if METADATA in f.files}
     check_column(layout.column, tables.values())
     groups: list[PhotoGroup] = []
-    others, missing = 0, list[str]()
+    missing = list[str]()
     seen: dict[str, int] = {}
     for folder in walk.folders:
         place, inside = folder.place, folder.inside
         names = list(_photo_names(place, folder.files))
-        others += sum(not name.startswith(".") for name in folder.files) - len(names) - (METADATA in folder.files)
         if not names:
             continue
         top = next((part for part in (inside, *map(_posix, PurePosixPath(inside).parents)) if part in tables), None)
@@ -182,7 +187,18 @@ def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
         if seen.get(top, 0) < len(columns.places):
             named = (PurePosixPath(top, name) for name in columns.places)
             missing += [shown(str(path)) for path in named if not _is_file(source / path)]
-    return Listing(groups, others, tuple(missing), tuple(notices))
+        notices += _told_in_vain(top, columns)
+    return Listing(groups, tuple(missing), tuple(notices))
+
+
+def _told_in_vain(top: str, columns: Columns) -> Iterator[str]:
+    """A sentence on rows that name no photo by a plain path, and on photos with more than one row."""
+    table = repr(shown(str(PurePosixPath(top, METADATA))))
+    odd = [name for name in columns.places if name.startswith("/") or ".." in PurePosixPath(name).parts]
+    if odd:
+        yield f"{table} names {len(odd)} files by a path that leads out of its folder, such as {shown(odd[0])!r}: those rows are not used"
+    if columns.repeated:
+        yield f"{table} has more than one row of {len(columns.repeated)} files, such as {shown(next(iter(columns.repeated)))!r}: the last counts"
 
 
 def _posix(path: PurePosixPath) -> str:
@@ -207,7 +223,7 @@ def _divided(whole: PhotoGroup, layout: Layout, notes: Path) -> Iterator[PhotoGr
         for name in whole.files:
             key = str(PurePosixPath(whole.below, name))
             values.setdefault(whole.columns.values.get(key, "") if whole.columns else "", []).append(name)
-        parts = [(_joined(whole.name, value.replace("/", "-")), files) for value, files in values.items()]
+        parts = [(_joined(whole.name, fitting_name(value.replace("/", "-"))), files) for value, files in values.items()]
         for name, files in parts:
             yield from _by_number(replace(whole, name=name, files=tuple(files)), layout, notes)
         return
@@ -254,26 +270,31 @@ def _list_shards(source: Path, shards: Sequence[Path], layout: Layout) -> Listin
         for name in beside
         if not name.startswith(".")
     ]
-    others, known = 0, suffixes()
     if layout.groups == "similar" or layout.column:
         raise InvalidInput(
             "expected --groups size or one, and no --column, for shards, whose photos lie in the order of their own"
         )
     for shard in shards:
-        names = members(shard)
-        photos = tuple(name for name in names if Path(name).suffix.lower() in known)
-        others += len({sample_of(name) for name in names} - {sample_of(name) for name in photos})
+        found = contents(shard)
         notices += [
             f"{shown(shard.name)!r} holds {shown(name)!r} {count} times: the last of them is taken, as by tar"
-            for name, count in names.items()
-            if count > 1
+            for name, count in found.repeated.items()
         ]
-        if not photos:
+        if found.links:
+            such = shown(found.links[0])
+            notices.append(
+                f"{shown(shard.name)!r} holds {len(found.links)} links, such as {such!r}: passed over; pack the files themselves"
+            )
+        if not found.ended:
+            notices.append(
+                f"{shown(shard.name)!r} has no mark at its end: it may have been cut off, and hold fewer photos than it did"
+            )
+        if not found.photos:
             notices.append(f"{shown(shard.name)!r} holds no file that is called like a photo")
         else:
-            whole = PhotoGroup(_safe(shard.stem), shard, photos, shard.name)
+            whole = PhotoGroup(_safe(shard.stem), shard, found.photos, shard.name)
             groups += _by_number(whole, replace(layout, groups="size"), shard.parent)
-    return Listing(groups, others, notices=tuple(notices))
+    return Listing(groups, notices=tuple(notices))
 
 
 def _joined(folder: str, name: str) -> str:
@@ -281,9 +302,20 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _safe(name: str) -> str:
-    """A folder's place in the output: not where the twins of another set or the records would lie, and not hidden."""
+    """A folder's place in the output: not where the twins of another set, the records or a photo would lie, and not hidden."""
     parts = [shown(part) for part in name.split("/") if part not in ("", ".", "..")]
-    return "/".join(f"{part}_" if part.casefold() in RESERVED or part.startswith(".") else part for part in parts)
+    parts = [f"_{part}" if part.startswith(".") else part for part in parts]
+    return "/".join(
+        f"{part}_" if part.casefold() in RESERVED or part.lower().endswith(".png") else part for part in parts
+    )
+
+
+def known_digest(path: Path) -> str:
+    """SHA-256 of a photo's file, "" if it is gone or cannot be read."""
+    try:
+        return file_digest(path) if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _is_file(path: Path) -> bool:

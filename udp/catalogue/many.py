@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from udp.captions import unread_caption
-from udp.catalogue.index import write_index
+from udp.catalogue.index import RECORDS, write_index
 from udp.catalogue.layout import Layout
-from udp.catalogue.listing import Listing, PhotoGroup, list_sets
+from udp.catalogue.listing import Listing, PhotoGroup, known_digest, list_sets
 from udp.catalogue.notes import SETTINGS, Notes
 from udp.catalogue.rows import made_row, with_columns
 from udp.catalogue.shards import check_parquet, packed_sets
@@ -31,7 +31,7 @@ from udp.protection.base import ProtectionMethod
 from udp.protection.division import set_seed
 from udp.protection.output import Controls
 from udp.protection.sets import protect_files
-from udp.settings import check_settings, check_text, describe_settings, publish_settings
+from udp.settings import check_settings, check_switch, check_text, describe_settings, publish_settings
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -87,9 +87,11 @@ class Catalogue:
         check_settings(self.layout)
         check_text("the prompt", self.prompt)
         check_parquet(self.layout)
-        _check_places(self.source, self.out)
+        check_switch("captions", self.captions)
+        _check_places(self.source, self.out, self.notes.begun)
         listing = list_sets(self.source, self.layout, self.notes.folder)
         self.notes.agree(self.made_with, note=False)
+        self.notes.agree_on_source(self.source, listing.groups, note=False)
         return listing
 
     @property
@@ -125,25 +127,32 @@ class Catalogue:
             )
         return found
 
+    def looked_at(self) -> Callable[[PhotoGroup], bool]:
+        """`finished`, by the shards that there are now."""
+        packed = packed_sets(self.out)
+        return lambda group: self.finished(group, packed)
+
     def attempt(
-        self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress = ignore_progress
+        self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress = ignore_progress, launch: str = ""
     ) -> tuple[Outcome, str]:
         """Protect a set and note that it is finished, or why it failed; what became of it, and if it was not finished, why.
 
-        A set that another process is at is left to it. Raises `Stopped`, and the `OSError` of a full disk: what would fail all
+        A set that another process is at is left to it. `launch` is `Share.launch`. Raises `Stopped`, and the `OSError` of a full disk: what would fail all
         sets that follow is no failure of this one.
         """
         with self.notes.claimed(group.name) as claimed:
             if not claimed:
                 return Outcome.ELSEWHERE, "another process is at it"
             # Since the list was made another process may have finished it, and packed it, too.
-            note = self.notes.finished_set(group.name)
-            if note and self.notes.rows(group, self.key(group), group.name in packed_sets(self.out)) is not None:
-                return Outcome.FOUND, ""
-            said = self._attempt(group, model, on_progress)
+            try:
+                if self.finished(group, packed_sets(self.out)):
+                    return Outcome.FOUND, ""
+            except InvalidInput as error:
+                return Outcome.FAILED, str(error)
+            said = self._attempt(group, model, on_progress, launch)
         return (Outcome.FAILED, said) if said else (Outcome.MADE, "")
 
-    def _attempt(self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress) -> str:
+    def _attempt(self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress, launch: str) -> str:
         failure = self.notes.failure(group.name)
         failure.unlink(missing_ok=True)
         try:
@@ -156,7 +165,7 @@ class Catalogue:
             said = shown(str(error) if isinstance(error, UDPError) else f"{type(error).__name__}: {error}")
             trace = {} if isinstance(error, UDPError) else {"trace": shown(traceback.format_exc())}
             failure.parent.mkdir(parents=True, exist_ok=True)
-            write_json(failure, {"set": group.name, "error": said, **trace})
+            write_json(failure, {"set": group.name, "error": said, "launch": launch, **trace})
             return said
         return ""
 
@@ -165,12 +174,16 @@ class Catalogue:
         controls = Controls.CLEAN if self.layout.twins else Controls.NONE
         most = 1 if self.layout.groups == "one" else None
         self.notes.clear_damaged(group.name)
+        # All of the source that decides a row is looked at before the work, so that the next run sees what changes meanwhile.
+        stats, told_by, more = group.stats(), group.told_by(), group.more()
         with (
             finishing(self.notes.mark(group.name), self.key(group)) as note,
             group.opened(self.notes.room(group)) as paths,
         ):
-            note["set"], note["stats"], note["told_by"] = group.name, group.stats(), group.told_by()
+            note["set"], note["stats"], note["told_by"] = group.name, stats, told_by
             found = survey_files(paths)
+            read = {file.path: file.sha256 for file in found.files}
+            note["sha256"] = [read.get(path) or known_digest(path) for path in paths]
             if not self.captions:
                 found = replace(found, files=tuple(with_captions(found.files, "off")))
             manifest = protect_files(
@@ -186,13 +199,12 @@ class Catalogue:
                 most,
             )
             note["of"] = [paths.index(file.path) for file in found.files]
-            originals, more = group.originals(), group.more()
+            originals = group.originals()
             made = [
                 made_row(group.name, manifest, row, originals[index], file.sha256, self.layout.twins)
                 for file, index, row in zip(found.files, note["of"], manifest["photos"], strict=True)
             ]
             note["rows"] = [with_columns(row, more[index]) for row, index in zip(made, note["of"], strict=True)]
-            note["sha256"] = group.digests()
             names = [row[key] for row in made for key in ("file_name", "clean_file_name") if key in row]
             names.append(str(PurePosixPath(group.name, MANIFEST)))
             note["made"] = {name: (self.out / name).stat().st_size for name in names}
@@ -218,6 +230,8 @@ def protect_many(
     mine = [listing.groups[index] for index in share.of(len(listing.groups))]
     if listing.notices and share.index == 0:
         say(together(listing.notices))
+    if share.count > 1 and share.index % share.launched == 0:
+        say(f"part {share.index + 1} of {share.count}: {len(mine)} of {len(listing.groups)} sets")
     failed: dict[str, str] = {}
     todo: list[PhotoGroup] = []
     for group in mine:
@@ -225,17 +239,19 @@ def protect_many(
             todo += [] if catalogue.finished(group, packed) else [group]
         except InvalidInput as error:
             failed[group.name] = str(error)
-    found = _work(catalogue, todo, mine, load, failed, on_progress, say)
-    complete, failures = write_index(catalogue.notes, listing, catalogue.layout, failed)
+    found = _work(catalogue, listing, todo, mine, load, share, failed, on_progress, say)
+    complete, failures = write_index(catalogue.notes, listing, catalogue.layout, catalogue.looked_at(), share)
     photos, made, elsewhere = sum(len(group.files) for group in mine), found[Outcome.MADE], found[Outcome.ELSEWHERE]
     return Summary(len(mine), photos, made, failed, complete, failures, elsewhere)
 
 
 def _work(
     catalogue: Catalogue,
+    listing: Listing,
     todo: Sequence[PhotoGroup],
     mine: Sequence[PhotoGroup],
     load: Callable[[], DiffusionModel],
+    share: Share,
     failed: dict[str, str],
     on_progress: OnProgress,
     say: Callable[[str], None],
@@ -251,8 +267,9 @@ def _work(
     model = load()
     catalogue.method.check_model(model, catalogue.prompt)  # what would fail every set fails once
     catalogue.notes.agree({**catalogue.made_with, "weights": model.fingerprint})
+    catalogue.notes.agree_on_source(catalogue.source, listing.groups)
     for group in todo:
-        outcome, said = catalogue.attempt(group, model, counting(on_progress, count, len(group.files)))
+        outcome, said = catalogue.attempt(group, model, counting(on_progress, count, len(group.files)), share.launch)
         outcomes[outcome] += 1
         if outcome is Outcome.FAILED:
             failed[group.name] = said
@@ -267,8 +284,14 @@ def _unread_captions(photos: Sequence[Path]) -> list[str]:
     return [f"{shown_name(photo.with_suffix('.txt'))}: {why}" for photo, why in found.items() if why]
 
 
-def _check_places(source: Path, out: Path) -> None:
+def _check_places(source: Path, out: Path, begun: bool) -> None:
     probe(out, (), (out / SETTINGS,))
+    strange = [name for name in RECORDS if not begun and (out / name).exists()]
+    if strange:
+        raise InvalidInput(
+            f"expected the output folder (--out) to be a new one, or one in which this command began, got {str(out)!r} with somebody else's "
+            f"{strange[0]!r}, which would be replaced: choose another folder"
+        )
     try:
         here, there = source.resolve(), out.resolve()
     except (OSError, ValueError, RuntimeError):

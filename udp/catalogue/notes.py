@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,26 @@ class Notes:
         """The file that a process locks while it makes a set."""
         return self.folder / "claims" / f"{_short(name)}.lock"
 
+    @property
+    def begun(self) -> bool:
+        """Whether a catalogue was begun in this folder, so that records there are ours."""
+        return (self.out / SETTINGS).exists() or any(self.settled().values())
+
+    def agree_on_source(self, source: Path, groups: Sequence[PhotoGroup], note: bool = True) -> None:
+        """Note where the photos are from; without `note` only compare. Raises `InvalidInput` if they were from elsewhere, and not one of
+        them is here: another source would have its photos replace those of the first. One that was moved has them all.
+        """
+        path, here = self.folder / "source.json", digest(str(source.resolve()))
+        if self.read(path).get("place", here) != here and (sets := self.settled()["sets"]):
+            known = [group for group in groups if self.mark(group.name).stem in sets]
+            if not any(_shared(self.read(self.mark(group.name)), group) for group in known):
+                raise InvalidInput(
+                    f"expected the source that {self.out.name!r} was begun with, got {str(source)!r}, which has none of its photos: choose "
+                    "another folder (--out) for another source"
+                )
+        if note:
+            write_json(path, {"place": here})
+
     def settled(self) -> dict[str, set[str]]:
         """The names of the notes there are, of sets that are finished and of sets that failed."""
         return {kind: set(_names(self.folder / kind)) for kind in ("sets", "failed")}
@@ -66,10 +86,11 @@ class Notes:
                     f"expected {str(path)!r} to say what this folder was begun with, got a damaged file: delete it if that was what is asked "
                     "for now, and run the same command again, or choose another folder (--out)"
                 )
-            for key, value in settings.items():
-                if key in begun and begun[key] != json.loads(json.dumps(value)):
+            for key, value in json.loads(json.dumps(settings)).items():
+                if key in begun and begun[key] != value:
+                    then, now = _differing(begun[key], value)
                     raise InvalidInput(
-                        f"expected {key} as {self.out.name!r} was begun with, {_brief(begun[key])}, got {_brief(value)}: choose "
+                        f"expected {key} as {self.out.name!r} was begun with, {_brief(then)}, got {_brief(now)}: choose "
                         "another folder (--out), or the same settings"
                     )
             if note and settings.keys() - begun.keys():
@@ -99,8 +120,8 @@ class Notes:
         made = self.read(self.mark(name)).get("made")
         if not isinstance(made, dict):
             raise InvalidInput(
-                f"expected {str(damaged[0])!r} to list the photos of its set, got a damaged file: delete the PNGs in {str(folder)!r} and that "
-                "file, and run the same command again, which makes the set again"
+                f"expected {str(damaged[0])!r} to list the photos of its set, got a damaged file: if an earlier run made them, delete the PNGs "
+                f"in {str(folder)!r} and that file, and run the same command again, which makes the set again; or choose another folder (--out)"
             )
         for path in (*(self.out / file for file in made), *damaged):
             path.unlink(missing_ok=True)
@@ -151,6 +172,20 @@ def _names(folder: Path) -> list[str]:
         return [name.removesuffix(".json") for name in os.listdir(folder) if name.endswith(".json")]
     except FileNotFoundError:
         return []
+
+
+def _shared(note: dict[str, Any], group: PhotoGroup) -> bool:
+    """Whether one of the photos that the note of a set is of, is in `group` still."""
+    known = set(note.get("sha256", ())) - {""}
+    return bool(known.intersection(group.digests()))
+
+
+def _differing(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two values that differ; of two dictionaries the entries in which they do."""
+    if not (isinstance(a, dict) and isinstance(b, dict)):
+        return a, b
+    keys = [key for key in {**a, **b} if a.get(key) != b.get(key)]
+    return {key: a.get(key) for key in keys}, {key: b.get(key) for key in keys}
 
 
 def _brief(value: Any) -> str:

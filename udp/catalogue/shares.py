@@ -8,31 +8,44 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
 from udp.errors import InvalidInput
+from udp.settings import check_text
 
 ARRAY = "SLURM_ARRAY_TASK_"
 
 
 @dataclass(frozen=True)
 class Share:
-    """The part `index`, from 0, of `count` parts."""
+    """The part `index`, from 0, of `count` parts.
+
+    `launch` is a name that it has in common with the `launched` parts, itself among them, that were started at once with it.
+    """
 
     index: int = 0
     count: int = 1
+    launch: str = ""
+    launched: int = 1
 
     def within(self, outer: Share) -> Share:
         """This share of another one."""
-        return Share(outer.index * self.count + self.index, outer.count * self.count)
+        index, count = outer.index * self.count + self.index, outer.count * self.count
+        return replace(self, index=index, count=count)
 
     def of(self, sets: int) -> range:
         """Which of so many sets are in it: every `count`-th, so that large folders, whose sets are neighbours, are shared too."""
         return range(self.index, sets, self.count)
+
+    def beside(self, number: int) -> bool:
+        """Whether the set of that number, from 0, is done in the same launch, by this part or another one."""
+        return (number % self.count) // self.launched == self.index // self.launched
 
 
 def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> Share:
@@ -41,6 +54,7 @@ def share_of(text: str | None, environment: Mapping[str, str] = os.environ) -> S
     Raises `InvalidInput`.
     """
     if text is not None:
+        check_text("the shard", text)
         found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         if not found or not 1 <= int(found[1]) <= int(found[2]):
             raise InvalidInput(f"expected --shard as i/n with i from 1 to n, such as 2/5, got {text!r}")
@@ -72,14 +86,19 @@ def _number(environment: Mapping[str, str], name: str, least: int, way: str, oth
 def own_process() -> Share:
     """This process among those that `accelerate launch` or torchrun started; each has its GPU, if there are any.
 
-    They share nothing but files, so the connection between them, which would end all when one dies, is given up at once.
-    Raises `InvalidInput`.
+    They share nothing but files, so the connection between them, which would end all when one dies, is given up as soon as they
+    have agreed on the name of their launch. Raises `InvalidInput`.
     """
-    if _number(os.environ, "WORLD_SIZE", 1, "start the processes by accelerate or torchrun, or unset it", "1") == 1:
+    way = "start the processes by accelerate or torchrun, or unset WORLD_SIZE"
+    if _number(os.environ, "WORLD_SIZE", 1, way, "1") == 1:
         return Share()
     before = torch.distributed.is_initialized()
-    state = PartialState(cpu=not torch.cuda.is_available())
-    share = Share(state.process_index, state.num_processes)
+    try:
+        state = PartialState(cpu=not torch.cuda.is_available())
+    except ValueError as error:  # what a launcher sets beside it is missing
+        raise InvalidInput(f"expected what a launcher sets beside WORLD_SIZE, got: {error}: {way}") from error
+    (launch,) = broadcast_object_list([uuid.uuid4().hex])
+    share = Share(state.process_index, state.num_processes, launch, state.num_processes)
     if not before:
         state.destroy_process_group()
     return share

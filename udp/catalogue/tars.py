@@ -9,21 +9,72 @@ import hashlib
 import json
 import shutil
 import tarfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from udp.decoding import RAW_SUFFIXES, is_picture, suffixes
 from udp.errors import InvalidInput
 
+NEVER_PHOTOS = frozenset({".json", ".jsonl", ".txt", ".csv", ".tar", ".md", ".html", ".part"})  # not opened to find out
 
-def members(shard: Path) -> dict[str, int]:
-    """The names of the files in a tar, in order, and how often each is there. Raises `InvalidInput` if it is none."""
+
+@dataclass(frozen=True)
+class Contents:
+    """The table of a tar: its photos in order, files that it holds more than once and how often, links, and whether its end is marked."""
+
+    photos: tuple[str, ...]
+    repeated: dict[str, int]
+    links: list[str]
+    ended: bool
+
+
+def contents(shard: Path) -> Contents:
+    """What lies in a tar, but for hidden files. A photo is called so, or begins like one, and then has no ending that is known.
+
+    Raises `InvalidInput` if it is no tar, or one that goes on behind its end.
+    """
+    photos, links, files = dict[str, None](), list[str](), Counter[str]()
     try:
         with tarfile.open(shard) as tar:
-            return Counter(member.name for member in tar if member.isfile())
-    except (OSError, tarfile.TarError) as error:
+            for member in tar:
+                if any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(member.name).parts):
+                    continue
+                if member.issym() or member.islnk():
+                    links.append(member.name)
+                elif member.isfile():
+                    files[member.name] += 1
+                    photos |= {member.name: None} if _is_photo(tar, member) else {}
+            ended = _ends(shard, tar)
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise InvalidInput(f"expected {shard.name!r} to be a tar that can be read, got: {error}") from error
+    return Contents(tuple(photos), {name: count for name, count in files.items() if count > 1}, links, ended)
+
+
+def _is_photo(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
+    ending = PurePosixPath(member.name).suffix.lower()
+    if ending in suffixes() | RAW_SUFFIXES:
+        return True
+    return ending not in NEVER_PHOTOS and is_picture(tar.extractfile(member).read(32))
+
+
+def _ends(shard: Path, tar: tarfile.TarFile) -> bool:
+    """Whether zeros follow the last member, as they have to. Raises `InvalidInput` if something else does: Python takes a header
+    that is damaged for the end, and tars that were put together for the first of them.
+    """
+    tar.fileobj.seek(tar.offset)
+    empty = True
+    while block := tar.fileobj.read(1 << 20):
+        empty = False
+        if block.strip(b"\0"):
+            raise InvalidInput(
+                f"expected {shard.name!r} to be whole, got a tar with something behind its end: damaged, or two put together; unpack it "
+                "with a program that forgives that, and pack it again"
+            )
+    return not empty
 
 
 def sample_of(name: str) -> str:

@@ -105,7 +105,8 @@ def tell(out: Path, found: Summary) -> None:
     if gone:
         say(f"no longer in the source, and not in the index: {together(gone)}")
     if sets:
+        told = [f"{name or 'the photos of the source itself'}: {said}" for name, said in sets.items()]
         raise UDPError(
             f"expected all sets to be protected, got {len(sets)} that failed, see {str(out / FAILURES)!r}; the same command tries them again: "
-            f"{together([f'{name}: {said}' for name, said in sets.items()])}"
+            f"{together(told)}"
         )

@@ -162,7 +162,11 @@ def check_free(folder: Path) -> None:
     """Raise `InvalidInput` if pictures lie in `folder` that no manifest there lists: a trial would train on them too."""
     listed = set(earlier_photos(folder))
     for place in places(folder):
-        found = [path for path in sorted(place.glob("*")) if path.suffix.lower() in suffixes() and path not in listed]
+        found = [
+            path
+            for path in sorted(place.glob("*"))
+            if path.suffix.lower() in suffixes() and path not in listed and path.is_file()
+        ]
         if found:
             raise InvalidInput(
                 f"expected the output folder (--out) to be a new folder, or one that `protect` wrote, got {str(place)!r} with other pictures, "

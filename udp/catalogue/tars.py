@@ -41,7 +41,7 @@ def contents(shard: Path) -> Contents:
     try:
         with tarfile.open(shard) as tar:
             for member in tar:
-                if any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(member.name).parts):
+                if any(_is_hidden(part) for part in PurePosixPath(member.name).parts):
                     continue
                 if member.issym() or member.islnk():
                     links.append(member.name)
@@ -52,6 +52,10 @@ def contents(shard: Path) -> Contents:
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise InvalidInput(f"expected {shard.name!r} to be a tar that can be read, got: {error}") from error
     return Contents(tuple(photos), {name: count for name, count in files.items() if count > 1}, links, ended)
+
+
+def _is_hidden(part: str) -> bool:
+    return part == "__MACOSX" or (part.startswith(".") and part not in (".", ".."))
 
 
 def _is_photo(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:

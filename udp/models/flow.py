@@ -22,7 +22,7 @@ from udp.models.recent import recall
 from udp.models.schedule import RectifiedFlow, Schedule
 from udp.settings import check_text
 
-# Of the text, beside those of the picture: diffusers' trainers for both families adapt them alike.
+# Of the text, beside those of the picture: diffusers' trainers for SD3 and FLUX.1 adapt them alike.
 JOINT = (*ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
 FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
 MODULATION = ("norm1.linear", "norm1_context.linear")
@@ -38,9 +38,7 @@ class FlowTransformer(StableDiffusion):
     """
 
     network_part: ClassVar[str] = "transformer"
-    reader: ClassVar[
-        tuple[str, str]
-    ]  # what its pipeline calls the reader's tokenizer and the reader; both may be absent
+    reader: ClassVar[tuple[str, str]]  # what its pipeline calls the reader's tokenizer and itself; both may be absent
     has_kohya_names: ClassVar[bool] = False
     most_read: ClassVar[int]  # tokens that the reader reads, as many as in its pipeline
     around: int = 0  # of them stand around the prompt
@@ -131,7 +129,7 @@ class FlowTransformer(StableDiffusion):
 
 
 class PatchedFlow(FlowTransformer):
-    """One that a picture of any size can be given to, as its pipeline does: FLUX.1 and Z-Image."""
+    """One whose network's configuration names no size of pictures: FLUX.1 and Z-Image."""
 
     @property
     def resolution(self) -> int:

@@ -1,4 +1,4 @@
-"""Z-Image (Z-Image Team 2025, arXiv 2511.22699): one stream of picture and text, which a language model reads (Qwen3, 4 billion weights)."""
+"""Z-Image (Z-Image Team 2025, arXiv 2511.22699): one stream of picture and text, which a language model reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ZImage(PatchedFlow):
     most_read: ClassVar[int] = 512
     attention_layers: ClassVar[tuple[str, ...]] = ATTENTION
     wide_layers: ClassVar[tuple[str, ...]] = (*ATTENTION, *GATED)
-    linear_layers: ClassVar[tuple[str, ...]] = (*ATTENTION, *GATED)
+    linear_layers: ClassVar[tuple[str, ...]] = wide_layers
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         super().__init__(name, pipeline)
@@ -35,7 +35,7 @@ class ZImage(PatchedFlow):
 
     @property
     def sampling(self) -> tuple[int, float]:
-        """See `FlowTransformer.sampling`; its pipeline takes the guidance less one. Nothing but the shift tells Turbo from the base."""
+        """See `FlowTransformer.sampling`; nothing but the shift tells Turbo from the base. The pipeline takes the guidance less 1."""
         return BASE if self.pipeline.scheduler.config.shift >= BASE_SHIFT else TURBO
 
     @property
@@ -44,7 +44,7 @@ class ZImage(PatchedFlow):
         return self.network.config.in_channels, self.latent_side, self.latent_side
 
     def adapter_layers(self, scope: str) -> tuple[str, ...]:
-        """See `DiffusionModel.adapter_layers`; modulations by their block's number: the last layer has a namesake, which is no linear one."""
+        """See `DiffusionModel.adapter_layers`; modulations by block, because the last layer has a part of that name that is no layer."""
         modulations = tuple(f"{block}.adaLN_modulation.0" for block in range(len(self.network.layers)))
         return super().adapter_layers(scope) + (modulations if scope == "linear" else ())
 

@@ -26,12 +26,18 @@ from diffusers import (
     UNet2DConditionModel,
     UNet2DModel,
     VQModel,
+    ZImagePipeline,
+    ZImageTransformer2DModel,
 )
+from tokenizers import pre_tokenizers
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3Model,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -42,6 +48,11 @@ from recipe.text import build_tokenizer
 
 SIDE = 32
 T5_LENGTH = 16
+CHAT_LENGTH = 96
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
@@ -89,8 +100,20 @@ def t5(words: T5TokenizerFast, width: int) -> T5EncoderModel:
     return T5EncoderModel(T5Config(vocab_size=len(words), d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2))
 
 
+def chat_tokenizer() -> Qwen2Tokenizer:
+    """As Qwen3's: bytes, so that it knows every letter, and a format of questions and answers."""
+    letters = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    marks = {"eos_token": "<|im_end|>", "extra_special_tokens": ["<|im_start|>"]}
+    return Qwen2Tokenizer(vocab=letters, merges=[], model_max_length=CHAT_LENGTH, chat_template=CHAT, **marks)
+
+
+def language_model(words: Qwen2Tokenizer, width: int) -> Qwen3Model:
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+    return Qwen3Model(Qwen3Config(vocab_size=len(words), hidden_size=width, intermediate_size=32, **sizes))
+
+
 def autoencoder_16() -> AutoencoderKL:
-    """As SD3's and FLUX.1's: 16 channels, shifted, without layers of its own around the latents."""
+    """As SD3's, FLUX.1's and Z-Image's: 16 channels, shifted, without layers of its own around the latents."""
     return AutoencoderKL(
         block_out_channels=(16, 16),
         norm_num_groups=8,
@@ -227,6 +250,32 @@ def schnell() -> DiffusionPipeline:
     return flux(guidance_embeds=False, dynamic=False)
 
 
+def z_image(shift: float = 6.0) -> DiffusionPipeline:
+    """As Z-Image is saved."""
+    words = chat_tokenizer()
+    return ZImagePipeline(
+        vae=autoencoder_16(),
+        text_encoder=language_model(words, 32),
+        tokenizer=words,
+        transformer=ZImageTransformer2DModel(
+            dim=32,
+            n_layers=2,
+            n_refiner_layers=1,
+            n_heads=2,
+            n_kv_heads=2,
+            cap_feat_dim=32,
+            axes_dims=[4, 6, 6],
+            axes_lens=[256, 32, 32],
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=shift),
+    )
+
+
+def z_image_turbo() -> DiffusionPipeline:
+    """As Z-Image-Turbo is saved: distilled to few steps, which its schedule shows."""
+    return z_image(shift=3.0)
+
+
 def ddpm() -> DiffusionPipeline:
     """As google/ddpm-cifar10-32 is saved: 32 px, linear betas."""
     return DDPMPipeline(unet=unconditional_unet(SIDE, 3), scheduler=DDPMScheduler())
@@ -249,10 +298,17 @@ def ldm_kl() -> DiffusionPipeline:
 
 
 PIPELINES: dict[str, Callable[[], DiffusionPipeline]] = {
-    builder.__name__: builder for builder in (sd1, sd2, sdxl, sd3, flux, ddpm, ldm_vq, ldm_kl)
+    builder.__name__: builder for builder in (sd1, sd2, sdxl, sd3, flux, z_image, ddpm, ldm_vq, ldm_kl)
 }
 # Of an architecture that is there already.
-VARIANTS: dict[str, Callable[[], DiffusionPipeline]] = {"schnell": schnell, "sd3-without-t5": sd3_without_t5}
+VARIANTS: dict[str, Callable[[], DiffusionPipeline]] = {
+    "schnell": schnell, "sd3-without-t5": sd3_without_t5, "z_image_turbo": z_image_turbo,
+}  # fmt: skip
+
+
+def their_guidance(built: DiffusionPipeline, ours: float) -> float:
+    """What a pipeline is told for a guidance of ours: Z-Image's counts from the prediction under the prompt, others from that under none."""
+    return ours - 1 if isinstance(built, ZImagePipeline) else ours
 
 
 def pipeline(name: str) -> DiffusionPipeline:

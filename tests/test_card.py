@@ -42,7 +42,7 @@ def test_what_a_set_was_made_against_is_said_beside_it(tmp_path: Path) -> None:
     saved = SavedProtection((), EUDP(), 1.0, tmp_path, "a photo of sks", 0, model="mini")
     said = reached(saved)
     assert "Made against: Embedded model, 128 px." in said
-    assert "Not made against Stable Diffusion 1.x and 2.x, SDXL, SD3, FLUX.1:" in said
+    assert "Not made against Stable Diffusion 1.x and 2.x, SDXL, SD3, FLUX.1 and Z-Image:" in said
     assert "latents of Stable" not in said and "autoencoders" not in said
     assert "没有针对 Stable Diffusion" in said
     photo = SavedPhoto("a", (300, 200), *[tmp_path] * 6, figures={}, notes=())
@@ -52,9 +52,9 @@ def test_what_a_set_was_made_against_is_said_beside_it(tmp_path: Path) -> None:
     further = replace(saved, method=EUDP(reach="512+1024", encoders="taesdxl,/srv/private/own"))
     said = reached(further)
     assert "at 512+1024 px, through" in said and "autoencoders of SDXL, own." in said and "/srv" not in said
-    assert "Not made against SD3, FLUX.1:" in said
+    assert "Not made against SD3, FLUX.1 and Z-Image:" in said
     said = reached(replace(saved, method=EUDP(encoders="published")))
-    assert "of Stable Diffusion 1.x and 2.x, SDXL, SD3, FLUX.1." in said and "any other model" in said
+    assert "of Stable Diffusion 1.x and 2.x, SDXL, SD3, FLUX.1 and Z-Image." in said and "any other model" in said
     own = reached(replace(saved, model="/srv/models/mine", method=EUDP(reach="1024")))
     assert "/srv" not in own and "Also at 1024 px." in own and "small copy" not in own and "any other model" in own
     assert "made against no model" in reached(replace(saved, method=RandomNoise()))

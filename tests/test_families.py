@@ -15,7 +15,7 @@ import torch
 from diffusers import DDPMScheduler, DiffusionPipeline
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from tests.families import PIPELINES, SIDE, T5_LENGTH, build
+from tests.families import PIPELINES, SIDE, build, their_guidance
 from udp.errors import ModelUnavailable
 from udp.evaluation.bench import run_trial
 from udp.evaluation.metrics.features import features
@@ -107,7 +107,7 @@ def test_sampling_agrees_with_the_pipeline_of_diffusers(model: DiffusionModel) -
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
     if model.takes_prompts:
         pipeline = model.pipeline
-        reads = {"max_sequence_length": T5_LENGTH} if isinstance(model, FlowTransformer) else {}
+        reads = {"max_sequence_length": model.most_words} if isinstance(model, FlowTransformer) else {}
         # What FLUX calls guidance is told to the network; where it is not, its pipeline has another name for the usual one.
         steers = (
             {"true_cfg_scale": 3.0, "negative_prompt": [""] * 2}
@@ -119,7 +119,7 @@ def test_sampling_agrees_with_the_pipeline_of_diffusers(model: DiffusionModel) -
             height=SIDE,
             width=SIDE,
             num_inference_steps=4,
-            guidance_scale=3.0,
+            guidance_scale=their_guidance(pipeline, 3.0),
             generator=generators,
             output_type="pt",
             **reads,

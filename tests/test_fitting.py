@@ -6,6 +6,8 @@ import dataclasses
 
 import pytest
 import torch
+from diffusers import ZImageTransformer2DModel
+from transformers import Qwen3Config, Qwen3Model
 
 from tests.families import pipeline
 from udp.errors import ModelUnavailable, OutOfMemory
@@ -16,10 +18,11 @@ from udp.models.fitting import GIB, gib_needed, gib_to_download
 from udp.models.loading import FAMILIES, load_model
 from udp.models.registry import MODELS, ModelRow, Weights
 from udp.models.training import Trainer, TrainingSettings
+from udp.models.z_image import BASE, TURBO, ZImage
 
 # What the README of a machine says, and what at most fits there: by weights, adapters and the least spare.
-LARGEST = {12: "sd35-medium", 16: "sd35-medium", 24: "sd35-large", 48: "flux-dev"}
-FLOW_ROWS = ("sd3", "sd35-medium", "sd35-large", "flux-dev")
+LARGEST = {12: "sd35-medium", 16: "z-image", 24: "sd35-large", 48: "flux-dev"}
+FLOW_ROWS = ("sd3", "sd35-medium", "z-image", "sd35-large", "flux-dev")
 
 
 def count(module: torch.nn.Module) -> int:
@@ -56,7 +59,7 @@ def held(parameters: list[torch.nn.Parameter]) -> int:
     return weights + seen[0] + sum(value.numel() * value.element_size() for value in state)
 
 
-@pytest.mark.parametrize("name", ["sd1", "sd3", "flux"])
+@pytest.mark.parametrize("name", ["sd1", "sd3", "flux", "z_image"])
 def test_arithmetic_is_what_a_tiny_model_holds(name: str) -> None:
     built = pipeline(name)
     model = FAMILIES[type(built).__name__](name, built)
@@ -85,7 +88,29 @@ def test_what_fits_into_common_gpus() -> None:
     for name in FLOW_ROWS:
         row = MODELS[name]
         assert row.memory_gb == pytest.approx(18 * row.weights.network + 4 * row.weights.autoencoder, abs=1)
-        assert 10 < gib_to_download(row) < 35 and row.gated and len(row.revision) == 40
+        assert 10 < gib_to_download(row) < 35 and row.gated == (name != "z-image") and len(row.revision) == 40
+
+
+def test_the_sizes_of_z_image_are_those_of_its_architecture() -> None:
+    """Without weights; its configuration is the class's own, but for a longer text."""
+    with torch.device("meta"):
+        network = ZImageTransformer2DModel(axes_lens=[1536, 512, 512])
+        reader = Qwen3Model(
+            Qwen3Config(
+                vocab_size=151936, hidden_size=2560, intermediate_size=9728, num_hidden_layers=36,
+                num_attention_heads=32, num_key_value_heads=8, head_dim=128,
+            )
+        )  # fmt: skip
+        counted = [count(network), count(reader)]
+        add_adapters(network, ZImage.wide_layers, RANK, 0)
+    base, turbo = MODELS["z-image"], MODELS["z-image-turbo"]
+    counted.append(sum(parameter.numel() for parameter in adapters(network)))
+    size = base.weights
+    assert [size.network, size.text] == [round(number / 1e9, 3) for number in counted[:2]]
+    assert size.adapters == round(counted[2] / 1e9, 4) and turbo.weights == size and turbo.memory_gb == base.memory_gb
+    # Turbo's network is published in float32.
+    assert gib_to_download(turbo) - gib_to_download(base) == pytest.approx(2 * size.network * 1e9 / GIB, abs=0.1)
+    assert (base.sampling, turbo.sampling) == (BASE, TURBO)
 
 
 def test_what_cannot_fit_is_refused_before_it_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +130,9 @@ def test_what_cannot_fit_is_refused_before_it_is_downloaded(monkeypatch: pytest.
 
 def test_a_gpu_is_asked_for_what_its_half_base_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "gib_of", lambda device: {"cuda": 23.6, "cpu": 8.0}[device])
-    with pytest.raises(OutOfMemory, match=r"24\.\d GiB of GPU memory for 'flux-dev'.*sd35-large would fit"):
+    with pytest.raises(
+        OutOfMemory, match=r"24\.\d GiB of GPU memory for 'flux-dev'.*sd35-large, z-image, z-image-turbo would fit"
+    ):
         fitting.check_fits(MODELS["flux-dev"], "cuda")
     monkeypatch.setattr(fitting, "gib_free_for_downloads", lambda: 1000.0)
     fitting.check_fits(MODELS["sd35-large"], "cuda")

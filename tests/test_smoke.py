@@ -24,14 +24,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "METHOD", dataclasses.replace(smoke.METHOD, rounds=1, surrogate_steps=1, pgd_steps=2))
 
 
+@pytest.mark.parametrize(("family", "pipeline"), [("flux", "FluxPipeline"), ("z_image", "ZImagePipeline")])
 def test_the_command_passes_on_a_tiny_flow_and_leaves_it_as_it_was(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    family: str, pipeline: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = str(build("flux", tmp_path / "flux"))
+    folder = str(build(family, tmp_path / family))
     before = {key: value.clone() for key, value in load_model(folder).network.state_dict().items()}
     assert main(["check-model", folder]) == 0
     said = capsys.readouterr().out
-    assert "all 5 checks passed" in said and said.count("ok    ") == 5 and "FluxPipeline, 32 px" in said
+    assert "all 5 checks passed" in said and said.count("ok    ") == 5 and f"{pipeline}, 32 px" in said
     after = load_model(folder).network.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
 

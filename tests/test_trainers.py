@@ -39,7 +39,7 @@ def test_presets_are_what_their_sources_say() -> None:
     assert {recipe.learning_rate for recipe in TRAINERS.values()} == {1e-4}
 
 
-@pytest.mark.parametrize("family", ["sd1", "flux"])
+@pytest.mark.parametrize("family", ["sd1", "flux", "z_image"])
 def test_a_small_alpha_is_in_what_is_saved(family: str, photos: list[Photo], tmp_path: Path) -> None:
     model = load_model(str(build(family, tmp_path / "base")))
     base = predicted(model, model.network)
@@ -59,11 +59,12 @@ def test_a_small_alpha_is_in_what_is_saved(family: str, photos: list[Photo], tmp
 
 
 def test_linear_adapts_every_linear_layer_of_the_blocks() -> None:
-    for family in ("sd3", "flux"):
+    places = {"sd3": ("transformer_blocks.",), "flux": ("transformer_blocks.",), "z_image": ("layers.", "_refiner.")}
+    for family, inside in places.items():
         built = pipeline(family)
         model = FAMILIES[type(built).__name__](family, built)
         network = LoRA(rank=2, scope="linear").trainable(model, 0)
-        blocks = [(n, m) for n, m in network.named_modules() if "transformer_blocks." in n and ".lora_" not in n]
+        blocks = [(n, m) for n, m in network.named_modules() if any(p in n for p in inside) and ".lora_" not in n]
         missed = [n for n, m in blocks if isinstance(m, torch.nn.Linear) and not n.endswith("base_layer")]
         assert missed == [], family
 

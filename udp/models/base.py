@@ -55,6 +55,8 @@ class DiffusionModel(abc.ABC):
     has_network: ClassVar[bool] = True  # whether it denoises, and can be trained
     network_part: ClassVar[str] = "unet"  # what its pipeline calls the network that denoises
     optional_parts: ClassVar[tuple[str, ...]] = ()  # of the pipeline, that people leave out to save memory
+    # Names of the pipeline's (tokenizer, text encoder) pairs that a recipe may train.
+    texts: ClassVar[tuple[tuple[str, str], ...]] = ()
     has_kohya_names: ClassVar[bool] = True  # whether diffusers knows kohya's names of the network's layers
     attention_layers: ClassVar[tuple[str, ...]] = ATTENTION
     wide_layers: ClassVar[tuple[str, ...]] = WIDE
@@ -92,6 +94,12 @@ class DiffusionModel(abc.ABC):
             raise InvalidInput(
                 f"expected a model that can be fine-tuned and sampled from, got the autoencoder {self.name!r} alone"
             )
+
+    def check_own_text(self) -> None:
+        """Raise `InvalidInput` if there is no text encoder that a recipe may train."""
+        if not self.texts:
+            why = "whose text encoder only reads" if self.takes_prompts else "which takes no prompts"
+            raise InvalidInput(f"expected a model with a text encoder to train, got {self.name!r}, {why}")
 
     @classmethod
     def place(cls, pipeline: DiffusionPipeline, device: str) -> None:
@@ -197,8 +205,16 @@ class DiffusionModel(abc.ABC):
         return self.replaced(**{self.network_part: network})
 
     def with_own_text(self) -> DiffusionModel:
-        """The same model with text encoders of its own, to train them. Raises `InvalidInput` where there are none."""
-        raise InvalidInput(f"expected a model with a text encoder to train, got {self.name!r}, which takes no prompts")
+        """The same model with float32 copies of its tokenizers and text encoders, for a recipe that trains them.
+
+        Raises `InvalidInput` where there are none.
+        """
+        self.check_own_text()
+        own: dict[str, Any] = {}
+        for tokenizer, encoder in self.texts:
+            own[tokenizer] = copy.deepcopy(getattr(self.pipeline, tokenizer))
+            own[encoder] = copy.deepcopy(getattr(self.pipeline, encoder)).float().to(self.device)
+        return self.replaced(**own)
 
     def prepare(self, photos: Sequence[torch.Tensor], positions: Sequence[float] | None = None) -> torch.Tensor:
         """Photos (each (1, 3, H, W) in [0, 1]) to one batch (N, 3, resolution, resolution), differentiable.

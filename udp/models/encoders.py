@@ -2,7 +2,7 @@
 
 A fine-tune sees photos through its model's encoder, so a perturbation can be made against the encoder of a model that
 nobody here could run. The distilled ones named in `PUBLISHED` (Ollin Boer Bohan, MIT, about 5 MB each) speak the very
-latents of Stable Diffusion 1.x and 2.x, SDXL, SD3 and FLUX.1.
+latents of Stable Diffusion 1.x and 2.x, SDXL, SD3 and FLUX.1, whose autoencoder is Z-Image's too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PUBLISHED = {
     "taesd": ("madebyollin/taesd", "Stable Diffusion 1.x and 2.x"),
     "taesdxl": ("madebyollin/taesdxl", "SDXL"),
     "taesd3": ("madebyollin/taesd3", "SD3"),
-    "taef1": ("madebyollin/taef1", "FLUX.1"),
+    "taef1": ("madebyollin/taef1", "FLUX.1 and Z-Image"),
 }
 ALL_PUBLISHED = "published"
 STUDENT = "student"  # ours: it speaks Stable Diffusion 1.x's latents and is here without a network

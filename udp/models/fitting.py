@@ -35,8 +35,10 @@ def gib_needed(row: ModelRow, work: str, on_gpu: bool = True) -> float:
 
 
 def gib_to_download(row: ModelRow) -> float:
-    """GiB of files: two bytes a weight where the base is published in half precision, else four."""
+    """GiB of files: what the row says, else two bytes a weight where the base is run in half precision, else four."""
     size = row.weights
+    if row.download_gb:
+        return row.download_gb * 1e9 / GIB
     return (size.network + size.autoencoder + size.text) * (2 if row.half else 4) * 1e9 / GIB
 
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
-from diffusers import SchedulerMixin
 
-from udp.models.flow import FEED_FORWARD, JOINT, MODULATION, FlowTransformer
-from udp.models.schedule import RectifiedFlow, Schedule
+from udp.models.flow import FEED_FORWARD, JOINT, MODULATION, PATCH, PatchedFlow
 
 # What diffusers' trainers tell a distilled network while it learns, which is also its pipeline's default.
 GUIDANCE = 3.5
-PATCH = 2  # latents a side of the patches that the network sees as one token
 SINGLE = ("proj_mlp", "proj_out")  # of the blocks in which text and picture share their weights
 Told = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-class Flux(FlowTransformer):
+class Flux(PatchedFlow):
     """FLUX.1 [dev] and [schnell]. The T5's states are the text; of CLIP only the pooled output is seen."""
 
     pipelines: ClassVar[tuple[str, ...]] = ("FluxPipeline",)
@@ -34,15 +30,9 @@ class Flux(FlowTransformer):
         return (28, GUIDANCE) if self.guidance_distilled else (4, 1.0)
 
     @property
-    def resolution(self) -> int:
-        """See `DiffusionModel.resolution`; the network's configuration does not say, and the autoencoder's does."""
-        return self.pipeline.vae.config.sample_size
-
-    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """See `DiffusionModel.latent_shape`: before they are packed."""
-        side = self.resolution // self.pipeline.vae_scale_factor
-        return self.network.config.in_channels // PATCH**2, side, side
+        return self.network.config.in_channels // PATCH**2, self.latent_side, self.latent_side
 
     @property
     def guidance_distilled(self) -> bool:
@@ -52,12 +42,6 @@ class Flux(FlowTransformer):
     def told_guidance(self, conditioning: Told, guidance: float) -> Told:
         """See `DiffusionModel.told_guidance`."""
         return *conditioning[:2], torch.full_like(conditioning[2], guidance)
-
-    def schedule_from(self, scheduler: SchedulerMixin) -> Schedule:
-        """See `DiffusionModel.schedule_from`: shifted by the size of the picture, with steps as its pipeline takes them."""
-        _, height, width = self.latent_shape
-        tokens = height * width // PATCH**2
-        return RectifiedFlow(scheduler, tokens, lambda steps: np.linspace(1.0, 1 / steps, steps).tolist())
 
     def encode_prompt(self, prompt: str) -> Told:
         """The T5's states, (1, L, D), CLIP's pooled output, (1, P), and the guidance to be told, (1,)."""

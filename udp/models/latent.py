@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import string
 from collections.abc import Sequence
@@ -54,7 +53,7 @@ class LatentDiffusionModel(DiffusionModel):
 
     @property
     def _shift(self) -> float:
-        """What is taken from latents before they are scaled; 0 but for SD3 and FLUX."""
+        """What is taken from latents before they are scaled; 0 but for rectified flows."""
         return self.vae.config.get("shift_factor") or 0.0
 
     def encoder_features(self, pixels: torch.Tensor) -> list[torch.Tensor]:
@@ -100,7 +99,8 @@ def check_length(tokenizer: Any, length: int, prompt: str) -> None:
     """Raise `InvalidInput` if `prompt` has more tokens than `length`, the marks of a text among them."""
     ids, marks = tokenizer(prompt, verbose=False).input_ids, tokenizer.num_special_tokens_to_add()
     if len(ids) > length:
-        kept = tokenizer.decode(ids[: length - 1], skip_special_tokens=True)
+        # The last of them is the mark of the end, where there is one.
+        kept = tokenizer.decode(ids[: length - min(marks, 1)], skip_special_tokens=True)
         raise InvalidInput(
             f"expected a prompt of at most {length - marks} tokens for this model, got {len(ids) - marks}: all after "
             f"{kept!r} would be lost, so shorten it"
@@ -128,14 +128,17 @@ class StableDiffusion(LatentDiffusionModel):
     """Stable Diffusion 1.x and 2.x, epsilon or v-prediction, and the embedded model; one text encoder."""
 
     pipelines: ClassVar[tuple[str, ...]] = ("StableDiffusionPipeline",)
-    # Names of the pipeline's (tokenizer, text encoder) pairs.
     texts: ClassVar[tuple[tuple[str, str], ...]] = (("tokenizer", "text_encoder"),)
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         super().__init__(name, pipeline)
         self.tokenizers = tuple(getattr(pipeline, tokenizer) for tokenizer, _ in self.texts)
         self.text_encoders = tuple(getattr(pipeline, encoder) for _, encoder in self.texts)
-        self.text_encoder = self.text_encoders[0]
+
+    @property
+    def text_encoder(self) -> torch.nn.Module:
+        """The only one, or the first."""
+        return self.text_encoders[0]
 
     def check_prompt(self, prompt: str) -> None:
         """See `DiffusionModel.check_prompt`: for a prompt that is too long, or in letters that the model does not know."""
@@ -162,11 +165,3 @@ class StableDiffusion(LatentDiffusionModel):
         """See `DiffusionModel.predict`; `conditioning` is (1, L, D)."""
         text = conditioning.expand(len(noisy), -1, -1).to(noisy.dtype)
         return network(noisy, timesteps, encoder_hidden_states=text).sample
-
-    def with_own_text(self) -> StableDiffusion:
-        """The same model with float32 copies of its tokenizers and text encoders, for a recipe that trains them."""
-        own: dict[str, Any] = {}
-        for tokenizer, encoder in self.texts:
-            own[tokenizer] = copy.deepcopy(getattr(self.pipeline, tokenizer))
-            own[encoder] = copy.deepcopy(getattr(self.pipeline, encoder)).float().to(self.device)
-        return self.replaced(**own)

@@ -38,11 +38,12 @@ from udp.models.sd3 import StableDiffusion3
 from udp.models.sdxl import StableDiffusionXL
 from udp.models.unavailable import explain, first_line
 from udp.models.unconditional import PixelDiffusion, UnconditionalLatentDiffusion
+from udp.models.z_image import ZImage
 
 FAMILIES: dict[str, type[DiffusionModel]] = {
     pipeline: family
     for family in (
-        StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux, PixelDiffusion, UnconditionalLatentDiffusion,
+        StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux, ZImage, PixelDiffusion, UnconditionalLatentDiffusion,
     )
     for pipeline in family.pipelines
 }  # fmt: skip

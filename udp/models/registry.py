@@ -28,10 +28,11 @@ class ModelRow:
 
     `resolution` is the square side in pixels. `memory_gb` is what a full fine-tune takes by arithmetic, not a
     measurement: 20 bytes a U-Net parameter (float32 base, copy, gradient and Adam's two moments) and 4 bytes a parameter
-    of autoencoder and text encoders; activations come on top. With a `half` base, bfloat16 on a GPU, as SD3 and FLUX are
-    published, it is 18 bytes, and the text encoders lie beside the GPU. `needs_gpu` models are offered only where one is. `small`
+    of autoencoder and text encoders; activations come on top. With a `half` base, bfloat16 on a GPU, as the rectified flows
+    are run, it is 18 bytes, and the text encoders lie beside the GPU. `needs_gpu` models are offered only where one is. `small`
     is what `DiffusionModel.small` will say, to be known before loading. `gated` models want a licence accepted on the Hub.
     `sampling` are the steps and the guidance of the model's card, where they are not its family's; `reach` is EUDP's.
+    `download_gb` is the size of its files where it is not two bytes a weight of a `half` base, else four.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelRow:
     sampling: tuple[int, float] | None = None
     reach: str | None = None
     weights: Weights | None = None
+    download_gb: float | None = None
 
     @property
     def usual(self) -> dict[str, Any]:
@@ -117,6 +119,16 @@ MODELS = {
             "flux-schnell", "black-forest-labs/FLUX.1-schnell", "FLUX.1 [schnell]", "Apache-2.0", 1024, 215,
             revision="741f7c3ce8b383c54771c7003378a50191e9efe9", gated=True, half=True, sampling=(4, 1.0),
             weights=Weights(11.891, 0.084, 4.885, 0.0654),
+        ),
+        ModelRow(
+            "z-image", "Tongyi-MAI/Z-Image", "Z-Image", "Apache-2.0", 1024, 111,
+            revision="04cc4abb7c5069926f75c9bfde9ef43d49423021", half=True, sampling=(50, 5.0),
+            weights=Weights(6.155, 0.084, 4.022, 0.0397),
+        ),
+        ModelRow(  # whose network's files are float32
+            "z-image-turbo", "Tongyi-MAI/Z-Image-Turbo", "Z-Image-Turbo (distilled to few steps)", "Apache-2.0", 1024, 111,
+            revision="f332072aa78be7aecdf3ee76d5c247082da564a6", half=True, sampling=(8, 1.0),
+            weights=Weights(6.155, 0.084, 4.022, 0.0397), download_gb=32.8,
         ),
         ModelRow(
             "ddpm-cifar10", "google/ddpm-cifar10-32", "DDPM, CIFAR-10, 32 px (no prompts)", "Apache-2.0",

@@ -20,7 +20,7 @@ from udp.models.encoders import STRIDE, Encoder
 from udp.protection.budget import project
 from udp.tensors import resize
 
-SIDES = (512, 768, 1024)  # what Stable Diffusion 1.x, 2.x and SDXL, SD3 and FLUX are fine-tuned at
+SIDES = (512, 768, 1024)  # what Stable Diffusion 1.x, 2.x and SDXL, SD3, FLUX and Z-Image are fine-tuned at
 OFF = "off"
 REACHES = (OFF, "512", "768", "1024", "512+768", "512+1024", "512+768+1024")
 WINDOW = 512  # pixels a side of what one step encodes

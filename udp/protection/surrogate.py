@@ -36,7 +36,7 @@ class SurrogateMethod(DenoisingMethod):
 
     surrogate: str | None = setting(
         BySize("full", "full"), "what a surrogate trains: a copy's every weight, or adapters as LoRA does, in far less memory, "
-        "which is what SD3 and FLUX get unless told otherwise", choices=SURROGATES,
+        "which is what SD3, FLUX and Z-Image get unless told otherwise", choices=SURROGATES,
     )  # fmt: skip
     surrogate_steps: int = setting(4, "surrogate training steps", 0, 1000, 1)
     surrogate_learning_rate: float | None = setting(

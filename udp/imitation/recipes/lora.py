@@ -95,8 +95,8 @@ class LoRA(SubjectRecipe):
     def save(self, tuned: FineTuned, folder: Path) -> Path:
         """Adapters alone: for `pipeline.load_lora_weights(folder)` of diffusers, and for AUTOMATIC1111, ComfyUI and kohya.
 
-        Of a transformer (SD3, FLUX) the file of diffusers alone, which AI-Toolkit writes too and ComfyUI reads: diffusers
-        has no names in kohya's manner for their layers.
+        Of a transformer (SD3, FLUX, Z-Image) the file of diffusers alone, which ComfyUI reads, and AI-Toolkit writes of the
+        first two: diffusers has no names in kohya's manner for their layers.
 
         Raises `InvalidInput` for a model whose pipeline cannot load adapters (those without prompts).
         """

@@ -60,9 +60,11 @@ class SubjectRecipe(Recipe):
         return own
 
     def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:
-        """See `Recipe.check_prompts`; of the class prompt too."""
+        """See `Recipe.check_prompts`; of the class prompt too, and that there is a text encoder if one is to be trained."""
         super().check_prompts(model, instance_prompt, prompt)
         model.check_prompt(self.class_prompt)
+        if self.train_text_encoder:
+            model.check_own_text()
 
     def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
         """See `Recipe.prior`: pictures that the base model generates for the class prompt.

@@ -85,13 +85,15 @@ class TextualInversion(Recipe):
 
     def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:
         """See `Recipe.check_prompts`; both prompts have to hold the word, or its meaning is neither learned nor shown."""
+        model.check_network()
+        model.check_own_text()
         check_text("the word that learns", self.word)
         # The word may be in letters that the model does not know, such as "<cat>" or "狗": it becomes a token of its own.
-        new = any(_needs_its_own(own, self._ids(own, self.word)) for own in getattr(model, "tokenizers", ()))
+        new = any(_needs_its_own(own, self._ids(own, self.word)) for own in model.tokenizers)
         seen = [text.replace(self.word, self.initial_word) if new else text for text in (instance_prompt, prompt)]
         super().check_prompts(model, *seen)
         model.check_prompt(self.initial_word)
-        for tokenizer in getattr(model, "tokenizers", ()):
+        for tokenizer in model.tokenizers:
             ids = self._ids(tokenizer, self.word)
             for text in (instance_prompt, prompt):
                 own = not _needs_its_own(tokenizer, ids)

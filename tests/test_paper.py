@@ -46,7 +46,7 @@ def folder(place: Path, count: int = 2) -> Path:
 def test_every_setting_from_photos_to_figures(
     setting: str, models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = "dreambooth:steps=10,from_scratch=" + ("true" if setting in ("ddpm", "ldm") else "false")
+    recipe = "dreambooth:steps=10,batch_size=1,from_scratch=" + ("true" if setting in ("ddpm", "ldm") else "false")
     line = ["--setting", setting, "--photos", str(folder(tmp_path / "one")), "--out", str(tmp_path / "out")]
     line += ["--model", str(models[MODELS[setting]]), "--recipes", recipe, "--pictures", "2"]
     paper.main(line)
@@ -66,7 +66,7 @@ def test_what_was_finished_is_not_made_again(
     only = {arm: method for arm, method in paper.methods().items() if arm == ARMS[-1]}
     monkeypatch.setattr(paper, "methods", lambda: only)
     line = ["--setting", "ddpm", "--photos", str(photos), "--out", str(tmp_path / "out"), "--model", model]
-    line += ["--recipes", "dreambooth:steps=10", "--pictures", "2", "--seeds", "2"]
+    line += ["--recipes", "dreambooth:steps=10,batch_size=1", "--pictures", "2", "--seeds", "2"]
     paper.main(line)
     record = tmp_path / "out" / "ddpm.json"
     first = json.loads(record.read_text())["rows"][0]["arms"]

@@ -7,7 +7,8 @@ know. The photos, as squares of `--side` pixels, are protected as one set by eac
 distance to the photos (Debian: libjxl-devtools), PSNR and SSIM; *effect*, how far what the published autoencoder makes of the
 protected photos at the model's resolution is from the photos, less what it makes of clean ones (LPIPS with equal weights on the
 features of the embedded model's encoder, as `udp.protection.decoded` has it). Means over the photos; prints Markdown and writes
-visibility.json. No imitator is trained here: see `benchmarks.subjects`.
+visibility.json. Those of `--race` keep their own steps, where the others get as many gradients as the default: their seconds, one after
+the other on all cores, say what the same effect costs. No imitator is trained here: see `benchmarks.subjects`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ METHODS = (
     "random", "eudp", "eudp:reach_share=0.4", "eudp:perceptual=color", "eudp:perceptual=texture", "eudp:perceptual=color+texture",
 )  # fmt: skip
 LEVELS = (8.0, 6.0)  # the second for the default alone: what a smaller budget gives away
+# Not at equal cost: how long does the default's method take for what AdvDM's usual hundred steps do?
+RACE = ("advdm:pgd_steps=100", "eudp:rounds=2", "eudp:rounds=3", "eudp:rounds=4", "eudp:rounds=9")
 
 
 def squares(photos: list[Photo], side: int) -> torch.Tensor:
@@ -75,10 +78,18 @@ def table(rows: list[dict]) -> str:
     """Markdown, a row a protection."""
     lines = ["| protection | butteraugli | PSNR, SSIM | effect |", "|---|---|---|---|"]
     for row in rows:
-        lines.append(
-            f"| {row['method']}, {row['levels']:g}/255 | {row['butteraugli']} | {row['psnr_db']} dB, {row['ssim']} | "
-            f"{row['effect']:.2f} |"
-        )
+        if not row.get("race"):
+            lines.append(
+                f"| {row['method']}, {row['levels']:g}/255 | {row['butteraugli']} | {row['psnr_db']} dB, {row['ssim']} | "
+                f"{row['effect']:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def race(rows: list[dict]) -> str:
+    """Markdown: effect and seconds of those that kept their own steps."""
+    lines = ["| protection | effect | seconds |", "|---|---|---|"]
+    lines += [f"| {row['method']} | {row['effect']:.2f} | {row['seconds']} |" for row in rows if row.get("race")]
     return "\n".join(lines)
 
 
@@ -89,6 +100,7 @@ def main() -> None:
     parser.add_argument("--autoencoder", type=Path, required=True)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--race", nargs="*", default=RACE, metavar="METHOD", help="with steps of their own")
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--out", type=Path, help="folder for visibility.json")
     options = parser.parse_args()
@@ -101,9 +113,12 @@ def main() -> None:
     ]
     effect = Effect(model, options.autoencoder, photos)
     rows = []
-    for levels, texts in zip(LEVELS, (options.methods, ["eudp"]), strict=True):
+    equal = gradients_of(EUDP())
+    for levels, texts, gradients in (
+        (LEVELS[0], options.methods, equal), (LEVELS[1], ["eudp"], equal), (LEVELS[0], options.race, None),
+    ):  # fmt: skip
         for text in texts:
-            method = parse_method(text, levels / 255, gradients_of(EUDP()))
+            method = parse_method(text, levels / 255, gradients)
             begun = time.monotonic()
             protected = method(photos, model)
             seconds = time.monotonic() - begun
@@ -112,10 +127,10 @@ def main() -> None:
             rows.append({
                 "method": text, "levels": levels, "butteraugli": round(means["butteraugli"], 1),
                 "psnr_db": round(means["psnr_db"], 1), "ssim": round(means["ssim"], 3),
-                "effect": round(effect(protected), 2), "seconds": round(seconds),
+                "effect": round(effect(protected), 2), "seconds": round(seconds), "race": gradients is None,
             })  # fmt: skip
             print(rows[-1], flush=True)
-    print(table(rows))
+    print(table(rows), race(rows), sep="\n\n")
     if options.out:
         facts = {
             "date": datetime.date.today().isoformat(),

@@ -38,8 +38,7 @@ from PIL import Image
 
 from benchmarks.catalogue_costs import SET, TIMED, methods
 from benchmarks.folders import peak
-from udp.catalogue.columns import METADATA
-from udp.catalogue.layout import Layout
+from udp.catalogue.layout import METADATA, Layout
 from udp.catalogue.listing import list_sets
 from udp.catalogue.notes import NOTES, Notes
 from udp.cli import main as udp

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,14 +52,16 @@ class Protector:
 def write_list(catalogue: Catalogue, groups: Sequence[PhotoGroup], blocks: int) -> Path:
     """A folder with the list of sets in Parquet files, of which an actor takes one at a time. (What is read has checkpoints.)
 
-    A set's id is another one when its photos are others, in name, size or time of change, so no checkpoint is taken for it.
+    A set's id is another one when its photos are others, in name, size or time of change, and in each run that finds it unfinished, so
+    no checkpoint is taken for it.
     """
+    run = uuid.uuid4().hex
     folder = catalogue.notes.folder / "ray-list"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rows = [
         {
-            "id": digest([catalogue.key(g), g.stats()]),
+            "id": digest([catalogue.key(g), g.stats(), "" if catalogue.finished(g) else run]),
             "name": g.name,
             "place": str(g.place),
             "files": list(g.files),
@@ -90,6 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     layout = Layout(groups="one", group_size=options.group_size)
     catalogue = Catalogue(*places, method, options.model, "a photo of sks", 0, layout)
     listing = catalogue.begin()
+    catalogue.notes.agree_on_source(catalogue.source, listing.groups)
     if any(group.columns for group in listing.groups):
         parser.error(
             "expected a tree of folders or shards: `udp protect-many` alone carries the columns of metadata.jsonl along"

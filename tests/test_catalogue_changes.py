@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,12 @@ from udp import protect_folders
 from udp.catalogue.layout import Layout
 from udp.catalogue.listing import list_sets
 from udp.catalogue.many import Catalogue, protect_many
+from udp.catalogue.notes import Notes
 from udp.catalogue.shares import Share
 from udp.cli import main
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
+from udp.photo_files import file_digest
 from udp.photos import read_photo
 from udp.progress import Progress, Stage
 from udp.protection.methods import METHODS, RandomNoise
@@ -69,13 +73,29 @@ def test_another_source_does_not_replace_the_results_of_the_first_and_one_that_w
     before = contents(out)
     save_picture(other / "a.png", 99)
     save_picture(other / "more" / "z.png", 98)
-    with pytest.raises(InvalidInput, match=r"the source that 'out' was begun with, got .*none of its photos"):
+    with pytest.raises(InvalidInput, match=r"the source that 'out' was begun with, got .*no set has a photo"):
         protect_folders(other, out, tiny_model, "random")
     assert contents(out) == before
     assert str(tree) not in "".join(path.read_text(errors="replace") for path in out.rglob("*.json"))
     tree.rename(tmp_path / "moved")
     save_picture(tmp_path / "moved" / "new" / "n.png", 97)
     assert protect_folders(tmp_path / "moved", out, tiny_model, "random").made == 1
+
+
+def test_processes_that_begin_at_once_do_not_trip_over_each_others_notes(tree: Path, tmp_path: Path) -> None:
+    groups = list_sets(tree, Layout(), tmp_path / "notes").groups
+
+    def begin(source: Path) -> None:
+        for number in range(100):
+            Notes(tmp_path / "out").agree_on_source(source / str(number), groups)
+        os._exit(0)
+
+    both = [get_context("fork").Process(target=begin, args=(tmp_path / name,)) for name in ("a", "b")]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
 
 
 def test_a_photo_that_is_replaced_while_its_set_is_made_is_made_again(
@@ -87,8 +107,7 @@ def test_a_photo_that_is_replaced_while_its_set_is_made_is_made_again(
         return protect_folders(tree, out, tiny_model, "random", on_progress=on_progress).made
 
     save_picture(tree / "cats" / "al.png", 41)
-    assert run(once(lambda: save_picture(tree / "b.png", 42))) == 3
-    run(lambda _: None)
+    assert run(once(lambda: save_picture(tree / "b.png", 42))) == 3, "it is made a second time before the run ends"
     told = {row["original"]: row for row in rows(out)}
     assert is_of(told["b.png"], out, tree / "b.png") and is_of(told["cats/tom.png"], out, photo)
     assert run(lambda _: None) == 0
@@ -106,6 +125,28 @@ def test_a_metadata_file_that_is_corrected_meanwhile_costs_no_work(
     told = {row["original"]: row.get("text") for row in rows(tmp_path / "out")}
     assert told["a.png"] == "x" * 50 and told["cats/tom.png"] == "yy" and told["b.png"] is None
     assert protect_folders(tree, tmp_path / "out", tiny_model, "random").made == 0
+    last = {"file_name": "dogs/small/x.png", "text": "last"}  # of the last set, changed when all has been read
+    out, shorter = tmp_path / "late", shutil.copytree(tree / "dogs", tmp_path / "dogs")
+    write_rows(shorter, {"file_name": "small/x.png", "text": "first"})
+    protect_folders(
+        shorter, out, tiny_model, "random",
+        on_progress=once(lambda: write_rows(shorter, {**last, "file_name": "small/x.png"})),
+    )  # fmt: skip
+    assert [row.get("text") for row in rows(out)] == ["last", None]
+
+
+def test_a_metadata_file_that_is_broken_meanwhile_takes_no_columns(
+    tree: Path, tmp_path: Path, tiny_model: DiffusionModel
+) -> None:
+    write_rows(tree, *({"file_name": name, "text": name} for name in ("a.png", "cats/tom.png", "dogs/small/x.png")))
+    whole = (tree / "metadata.jsonl").read_text()
+    groups = list_sets(tree, Layout(), tmp_path / "notes").groups
+    (tree / "metadata.jsonl").write_text(whole[:-5])
+    for group in groups:
+        with pytest.raises(InvalidInput, match=r"every line of 'metadata\.jsonl' to be a JSON object.*line 3"):
+            group.more()
+    (tree / "metadata.jsonl").write_text(whole)
+    assert [group.more()[0] for group in groups] == [{"text": group.originals()[0]} for group in groups]
 
 
 @pytest.mark.parametrize("form", ["imagefolder", "webdataset"])
@@ -134,6 +175,38 @@ def test_a_set_that_changed_is_not_told_of_as_finished_by_another_part(
         found = protect_folders(tree, out, tiny_model, shard=shard, **line)
         assert found.made == 0 and "as they were when it was packed" in found.failures["sets"]["cats"]
         assert "packed" in json.loads((out / "failures.json").read_text())["sets"]["cats"]
+
+
+def test_new_times_of_the_same_photos_are_read_once(
+    tree: Path, tmp_path: Path, tiny_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect_folders(tree, tmp_path / "out", tiny_model, "random")
+    for path in tree.rglob("*.png"):
+        os.utime(path, (1, 1))
+    read: list[Path] = []
+    monkeypatch.setattr("udp.catalogue.listing.file_digest", lambda path: read.append(path) or file_digest(path))
+    assert protect_folders(tree, tmp_path / "out", tiny_model, "random").made == 0 and len(read) == 5
+    assert protect_folders(tree, tmp_path / "out", tiny_model, "random").made == 0 and len(read) == 5
+
+
+def test_a_set_that_is_finished_did_not_fail(tree: Path, tmp_path: Path, tiny_model: DiffusionModel) -> None:
+    protect_folders(tree, tmp_path / "out", tiny_model, "random")
+    failure = Notes(tmp_path / "out").failure("cats")
+    failure.parent.mkdir(exist_ok=True)
+    failure.write_text(json.dumps({"set": "cats", "error": "it was"}))
+    assert not protect_folders(tree, tmp_path / "out", tiny_model, "random").failures["sets"]
+
+
+def test_a_tar_that_is_cut_during_the_run_fails_its_set_alone(
+    tree: Path, tmp_path: Path, tiny_model: DiffusionModel
+) -> None:
+    for number, name in enumerate(("a.png", "b.png")):
+        write_tar(tmp_path / "s" / f"{number}.tar", ("0.png", (tree / name).read_bytes()))
+    found = protect_folders(
+        tmp_path / "s", tmp_path / "out", tiny_model, "random",
+        on_progress=once(lambda: (tmp_path / "s" / "1.tar").write_bytes(b"cut")),
+    )  # fmt: skip
+    assert found.made == 1 and found.failed.keys() == {"1"} and found.complete
 
 
 def test_a_failure_of_an_earlier_launch_does_not_end_this_one(

@@ -118,7 +118,7 @@ def test_a_metadata_file_that_changes_during_the_run_lends_no_row_to_another_pho
         write_rows(tree, *other)
         assert group.more() == told
     (tree / "metadata.jsonl").write_text("x\n")
-    with pytest.raises(InvalidInput, match=r"metadata\.jsonl' to be a JSON object with file_name, got 'x.*, line 1"):
+    with pytest.raises(InvalidInput, match=r"'metadata\.jsonl' to be a JSON object with file_name, got 'x.*, line 1"):
         group.more()
     (tree / "metadata.jsonl").unlink()
     with pytest.raises(InvalidInput, match="to be a file that can be read, got: No such file"):

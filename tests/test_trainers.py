@@ -65,6 +65,7 @@ def test_linear_adapts_every_linear_layer_of_the_blocks() -> None:
         model = FAMILIES[type(built).__name__](family, built)
         network = LoRA(rank=2, scope="linear").trainable(model, 0)
         blocks = [(n, m) for n, m in network.named_modules() if any(p in n for p in inside) and ".lora_" not in n]
+        assert blocks
         missed = [n for n, m in blocks if isinstance(m, torch.nn.Linear) and not n.endswith("base_layer")]
         assert missed == [], family
 

@@ -8,46 +8,52 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from udp.catalogue.layout import METADATA
 from udp.errors import InvalidInput
 from udp.files import shown
-
-METADATA = "metadata.jsonl"
 
 
 class Columns:
     """The rows of a metadata.jsonl, each read from the file when it is asked for.
 
-    `stat` is the file's size in bytes and time of change when it was looked through, `names` are those of its columns, `repeated` are
-    photos that it has more than one row of, whose last counts.
+    `title` is what people find it by, `names` are those of its columns, `repeated` are photos that it has more than one row of, whose
+    last counts.
     """
 
-    def __init__(self, path: Path, column: str = "") -> None:
+    def __init__(self, path: Path, column: str = "", title: str = METADATA) -> None:
         """Raises `InvalidInput` for a file that cannot be read and a line that is no JSON object with a `file_name`."""
-        self.path, self.column = path, column
+        self.path, self.column, self.title = path, column, title
         self._look_through()
 
+    @property
+    def stat(self) -> list[int]:
+        """The file's size in bytes and time of change, zeros if it is gone."""
+        try:
+            return _stat(self.path)
+        except OSError:
+            return [0, 0]
+
     def _look_through(self) -> None:
-        self.places, self.values, self.names = dict[str, int](), dict[str, str](), dict[str, None]()
-        self.repeated = dict[str, None]()
+        places, values, names, repeated = dict[str, int](), dict[str, str](), dict[str, None](), dict[str, None]()
         try:
             with self.path.open("rb") as file:
-                self.stat = _stat(file.fileno())
+                stat = _stat(file.fileno())
                 for number, line in enumerate(iter(file.readline, b""), 1):
-                    if line.strip():
-                        self._note(self._row(line, f", line {number}"), file.tell() - len(line))
+                    if not line.strip():
+                        continue
+                    row = self._row(line, f", line {number}")
+                    name = str(PurePosixPath(row["file_name"]))
+                    repeated |= {name: None} if name in places else {}
+                    places[name] = file.tell() - len(line)
+                    names |= dict.fromkeys(row)
+                    if self.column:
+                        values[name] = str(row.get(self.column, ""))
         except OSError as error:
             raise InvalidInput(
-                f"expected {str(self.path)!r} to be a file that can be read, got: {error.strerror}"
+                f"expected {self.title!r} to be a file that can be read, got: {error.strerror}"
             ) from error
-
-    def _note(self, row: dict[str, Any], place: int) -> None:
-        name = str(PurePosixPath(row["file_name"]))
-        if name in self.places:
-            self.repeated[name] = None
-        self.places[name] = place
-        self.names |= dict.fromkeys(row)
-        if self.column:
-            self.values[name] = str(row.get(self.column, ""))
+        # All at once: what was read of a file that ends in the middle of a line is no table.
+        self.places, self.values, self.names, self.repeated, self._looked = places, values, names, repeated, stat
 
     def _row(self, line: bytes, where: str = "") -> dict[str, Any]:
         try:
@@ -57,7 +63,7 @@ class Columns:
         except (ValueError, RecursionError):  # the latter of brackets in brackets
             pass
         raise InvalidInput(
-            f"expected every line of {str(self.path)!r} to be a JSON object with file_name, got "
+            f"expected every line of {self.title!r} to be a JSON object with file_name, got "
             f"{line[:80].decode(errors='replace')!r}{where}"
         )
 
@@ -72,13 +78,13 @@ class Columns:
             self._look_through()
             found = self._found(name)
         if found is None:
-            raise InvalidInput(f"expected {str(self.path)!r} to stay as it is while it is read, got another each time")
+            raise InvalidInput(f"expected {self.title!r} to stay as it is while it is read, got another each time")
         return {key: value for key, value in found.items() if key != "file_name"}
 
     def _found(self, name: str) -> dict[str, Any] | None:
         """The row, empty if there is none; None if the file is not as it was."""
         try:
-            if _stat(self.path) != self.stat:
+            if _stat(self.path) != self._looked:
                 return None
             if name not in self.places:
                 return {}

@@ -6,18 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from udp.catalogue.columns import METADATA
-from udp.catalogue.layout import Layout
+from udp.catalogue.layout import FAILURES, METADATA, Layout
 from udp.catalogue.listing import Listing, PhotoGroup
 from udp.catalogue.notes import Notes
 from udp.catalogue.rows import rows_now
-from udp.catalogue.shards import INDEX, SHARDS, pack, write_parquet
+from udp.catalogue.shards import pack, write_parquet
 from udp.catalogue.shares import Share
 from udp.errors import InvalidInput
 from udp.files import replacing, write_json
-
-FAILURES = "failures.json"
-RECORDS = (METADATA, FAILURES, INDEX, SHARDS)  # what is written to the output folder itself, beside the settings
 
 
 def write_index(
@@ -34,8 +30,8 @@ def write_index(
 
     Each process asks this at its end, one at a time, and the last finds all of them settled. `is_finished` looks whether what is noted
     of a set is true still, and raises `InvalidInput` for one that cannot be made again. A failure of an earlier launch is no word on
-    the sets of this one, which `share` is of: they are tried again. Rows are in the order of the list, so the files are the same whoever made which set. What they have from
-    the source is what it says now. Raises `InvalidInput` if that changes meanwhile.
+    the sets of this one, which `share` is of: they are tried again, and one that is finished did not fail. Rows are in the order of the list, so the files are the same whoever made which set. What they have from
+    the source is what it says now. Raises `InvalidInput` if a metadata.jsonl is none any more.
     """
     with notes.locked():
         found = _settled(notes, listing, is_finished, share)
@@ -64,26 +60,26 @@ def _settled(
     finished: list[PhotoGroup] = []
     broken, left_out, captions = dict[str, str](), dict[str, list[str]](), dict[str, list[str]]()
     known = {group.name: notes.mark(group.name).stem for group in listing.groups}
+    if not set(known.values()) <= settled["sets"] | settled["failed"]:
+        return None  # most processes learn this by names alone; the last one looks
     for number, group in enumerate(listing.groups):
         name, short = group.name, known[group.name]
         note = notes.finished_set(name) if short in settled["sets"] else None
-        if short in settled["failed"]:
-            failure = notes.read(notes.failure(name))
-            if share.launch and share.beside(number) and failure.get("launch") != share.launch:
-                return None
-            broken[name] = failure.get("error", "the note of why is damaged")
-        elif note is None:
-            return None
-        else:
-            try:
-                if not is_finished(group):
-                    return None
-            except InvalidInput as error:
-                broken[name] = str(error)
-        if note is not None:
+        try:
+            found = note is not None and is_finished(group)
+        except InvalidInput as error:
+            found, broken[name] = True, str(error)
+        if found:
             finished.append(group)
             left_out |= {name: note["left_out"]} if note["left_out"] else {}
             captions |= {name: note["captions"]} if note.get("captions") else {}
+            continue
+        if short not in settled["failed"]:
+            return None
+        failure = notes.read(notes.failure(name))
+        if share.launch and share.beside(number) and failure.get("launch") != share.launch:
+            return None
+        broken[name] = failure.get("error", "the note of why is damaged")
     gone = [notes.folder / "sets" / f"{short}.json" for short in settled["sets"] - set(known.values())]
     return finished, {
         "sets": broken,

@@ -1,4 +1,4 @@
-"""How a catalogue is divided into sets, and what its output looks like."""
+"""How a catalogue is divided into sets, and what its output looks like: `RECORDS` lie in it beside `SETTINGS`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from udp.protection.division import SET_PHOTOS
 from udp.settings import setting
 
+SETTINGS = "catalogue.json"
+METADATA, FAILURES, INDEX, SHARDS = RECORDS = ("metadata.jsonl", "failures.json", "index.parquet", "shards")
 GROUPS = ("size", "similar", "one")
 FORMATS = ("imagefolder", "webdataset")
+
+
+def set_title(name: str) -> str:
+    """What people call the set `name`."""
+    return name or "the photos of the source itself"
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from udp.catalogue.columns import METADATA, Columns, check_column
-from udp.catalogue.layout import Layout
+from udp.catalogue.columns import Columns, check_column
+from udp.catalogue.layout import METADATA, RECORDS, SETTINGS, Layout
 from udp.catalogue.similar import alike, in_order, looks_of
 from udp.catalogue.tars import NEVER_PHOTOS, contents, member_digests, samples, unpack
 from udp.catalogue.walk import Walk
@@ -31,7 +31,7 @@ from udp.photos import called_or_is_picture, fitting_name, own_names, together
 from udp.protection.output import CONTROLS
 
 # What a folder of the output may hold beside photos and sets.
-RESERVED = {CONTROLS, METADATA, MANIFEST, "catalogue.json", "failures.json", "index.parquet", "shards"}
+RESERVED = {CONTROLS, MANIFEST, SETTINGS, *RECORDS}
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 
 
@@ -73,10 +73,12 @@ class PhotoGroup:
     def same_photos(self, note: dict[str, Any]) -> bool:
         """Whether its photos are those that `note` has the `stats` and the `sha256` of; `digests` are asked for if they must be.
 
-        So they are for a photo that could not be read: who is allowed to changes no file.
+        So they are of one that could not be read: who is allowed to changes no file.
         """
-        known = "" not in note["sha256"]
-        return (known and note["stats"] == self.stats()) or note["sha256"] == self.digests()
+        if note["stats"] != self.stats():
+            return note["sha256"] == self.digests()
+        unread = [name for name, sha256 in zip(self.files, note["sha256"], strict=True) if not sha256]
+        return not unread or not any(replace(self, files=tuple(unread)).digests())
 
     def told_by(self) -> list[int]:
         """Size in bytes and time of change of the file that `more` is read from, zeros if there is none."""
@@ -142,7 +144,7 @@ def list_sets(source: Path, layout: Layout, notes: Path) -> Listing:
     shards = [
         path
         for path in (sorted(source.iterdir()) if source.is_dir() else [source])
-        if path.suffix.lower() == ".tar" and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() == ".tar" and (path == source or not path.name.startswith(".")) and path.is_file()
     ]
     found = _list_shards(source, shards, layout) if shards else _list_tree(source, layout, notes)
     if not found.groups:
@@ -166,7 +168,13 @@ def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
         for name in sorted(folder.files)
         if name.lower().endswith(ARCHIVES) and not name.startswith(".")
     ]
-    tables = {f.inside: Columns(f.place / METADATA, layout.column) for f in walk.folders if METADATA in f.files}
+    tables = {
+        folder.inside: Columns(
+            folder.place / METADATA, layout.column, shown(str(PurePosixPath(folder.inside, METADATA)))
+        )
+        for folder in walk.folders
+        if METADATA in folder.files
+    }
     check_column(layout.column, tables.values())
     groups: list[PhotoGroup] = []
     missing = list[str]()
@@ -187,13 +195,13 @@ def _list_tree(source: Path, layout: Layout, notes: Path) -> Listing:
         if seen.get(top, 0) < len(columns.places):
             named = (PurePosixPath(top, name) for name in columns.places)
             missing += [shown(str(path)) for path in named if not _is_file(source / path)]
-        notices += _told_in_vain(top, columns)
+        notices += _told_in_vain(columns)
     return Listing(groups, tuple(missing), tuple(notices))
 
 
-def _told_in_vain(top: str, columns: Columns) -> Iterator[str]:
+def _told_in_vain(columns: Columns) -> Iterator[str]:
     """A sentence on rows that name no photo by a plain path, and on photos with more than one row."""
-    table = repr(shown(str(PurePosixPath(top, METADATA))))
+    table = repr(columns.title)
     odd = [name for name in columns.places if name.startswith("/") or ".." in PurePosixPath(name).parts]
     if odd:
         yield f"{table} names {len(odd)} files by a path that leads out of its folder, such as {shown(odd[0])!r}: those rows are not used"

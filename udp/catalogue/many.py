@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import functools
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from udp.captions import unread_caption
-from udp.catalogue.index import RECORDS, write_index
-from udp.catalogue.layout import Layout
+from udp.catalogue.index import write_index
+from udp.catalogue.layout import RECORDS, SETTINGS, Layout, set_title
 from udp.catalogue.listing import Listing, PhotoGroup, known_digest, list_sets
-from udp.catalogue.notes import SETTINGS, Notes
+from udp.catalogue.notes import Notes
 from udp.catalogue.rows import made_row, with_columns
 from udp.catalogue.shards import check_parquet, packed_sets
 from udp.catalogue.shares import Share
@@ -128,9 +129,9 @@ class Catalogue:
         return found
 
     def looked_at(self) -> Callable[[PhotoGroup], bool]:
-        """`finished`, by the shards that there are now."""
-        packed = packed_sets(self.out)
-        return lambda group: self.finished(group, packed)
+        """`finished`, by the shards that there are when it is asked first."""
+        packed = functools.cache(lambda: packed_sets(self.out))
+        return lambda group: self.finished(group, packed())
 
     def attempt(
         self, group: PhotoGroup, model: DiffusionModel, on_progress: OnProgress = ignore_progress, launch: str = ""
@@ -145,7 +146,8 @@ class Catalogue:
                 return Outcome.ELSEWHERE, "another process is at it"
             # Since the list was made another process may have finished it, and packed it, too.
             try:
-                if self.finished(group, packed_sets(self.out)):
+                note = self.notes.finished_set(group.name)
+                if note and self.finished(group, packed_sets(self.out)):
                     return Outcome.FOUND, ""
             except InvalidInput as error:
                 return Outcome.FAILED, str(error)
@@ -239,10 +241,14 @@ def protect_many(
             todo += [] if catalogue.finished(group, packed) else [group]
         except InvalidInput as error:
             failed[group.name] = str(error)
+    load = functools.cache(load)
     found = _work(catalogue, listing, todo, mine, load, share, failed, on_progress, say)
+    changed = [group for group in todo if found.get(group.name) is Outcome.MADE and not catalogue.finished(group)]
+    if changed:  # their photos, during the work
+        found |= _work(catalogue, listing, changed, mine, load, share, failed, on_progress, say)
     complete, failures = write_index(catalogue.notes, listing, catalogue.layout, catalogue.looked_at(), share)
-    photos, made, elsewhere = sum(len(group.files) for group in mine), found[Outcome.MADE], found[Outcome.ELSEWHERE]
-    return Summary(len(mine), photos, made, failed, complete, failures, elsewhere)
+    photos, count = sum(len(group.files) for group in mine), Counter(found.values())
+    return Summary(len(mine), photos, count[Outcome.MADE], failed, complete, failures, count[Outcome.ELSEWHERE])
 
 
 def _work(
@@ -255,9 +261,9 @@ def _work(
     failed: dict[str, str],
     on_progress: OnProgress,
     say: Callable[[str], None],
-) -> Counter[Outcome]:
-    """Do what is to be done, collecting failures in `failed`; what became of how many sets."""
-    outcomes = Counter[Outcome]()
+) -> dict[str, Outcome]:
+    """Do what is to be done, collecting failures in `failed`; what became of the sets, by name."""
+    outcomes = dict[str, Outcome]()
     of_photos, left = (sum(len(group.files) for group in groups) for groups in (mine, todo))
     count = Count(of_photos - left, of_photos, len(mine) - len(todo), len(mine))
     if count.sets:
@@ -270,10 +276,10 @@ def _work(
     catalogue.notes.agree_on_source(catalogue.source, listing.groups)
     for group in todo:
         outcome, said = catalogue.attempt(group, model, counting(on_progress, count, len(group.files)), share.launch)
-        outcomes[outcome] += 1
+        outcomes[group.name] = outcome
         if outcome is Outcome.FAILED:
             failed[group.name] = said
-            say(f"failed: {group.name or 'the photos of the source itself'}: {said}")
+            say(f"failed: {set_title(group.name)}: {said}")
         count = Count(count.photos + len(group.files), of_photos, count.sets + 1, len(mine))
     counting(on_progress, count, 0)(Progress(Stage.FINISHED, 0, 1))
     return outcomes

@@ -9,11 +9,13 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from udp.catalogue.layout import SETTINGS
 from udp.catalogue.listing import PhotoGroup
 from udp.digests import digest
 from udp.errors import InvalidInput
@@ -21,7 +23,6 @@ from udp.files import finished, write_json
 from udp.protection.output import damaged_lists
 
 NOTES = ".catalogue"
-SETTINGS = "catalogue.json"
 
 
 class Notes:
@@ -45,22 +46,25 @@ class Notes:
     @property
     def begun(self) -> bool:
         """Whether a catalogue was begun in this folder, so that records there are ours."""
-        return (self.out / SETTINGS).exists() or any(self.settled().values())
+        return self.read(self.out / SETTINGS).keys() >= {"method", "settings"} or any(self.settled().values())
 
     def agree_on_source(self, source: Path, groups: Sequence[PhotoGroup], note: bool = True) -> None:
-        """Note where the photos are from; without `note` only compare. Raises `InvalidInput` if they were from elsewhere, and not one of
-        them is here: another source would have its photos replace those of the first. One that was moved has them all.
+        """Note where the photos are from; without `note` only compare. Raises `InvalidInput` if they were from elsewhere, and no set has
+        a photo that it had: another source would have its photos replace those of the first. One that was moved has them all.
         """
         path, here = self.folder / "source.json", digest(str(source.resolve()))
-        if self.read(path).get("place", here) != here and (sets := self.settled()["sets"]):
+        with self.locked():
+            if self.read(path).get("place") == here:
+                return
+            sets = self.settled()["sets"]
             known = [group for group in groups if self.mark(group.name).stem in sets]
-            if not any(_shared(self.read(self.mark(group.name)), group) for group in known):
+            if sets and not any(_shared(self.read(self.mark(group.name)), group) for group in known):
                 raise InvalidInput(
-                    f"expected the source that {self.out.name!r} was begun with, got {str(source)!r}, which has none of its photos: choose "
-                    "another folder (--out) for another source"
+                    f"expected the source that {self.out.name!r} was begun with, got {str(source)!r}, where no set has a photo that the set of "
+                    "its name had: choose another folder (--out) for another source"
                 )
-        if note:
-            write_json(path, {"place": here})
+            if note:
+                write_json(path, {"place": here})
 
     def settled(self) -> dict[str, set[str]]:
         """The names of the notes there are, of sets that are finished and of sets that failed."""
@@ -106,9 +110,20 @@ class Notes:
         def read(note: dict[str, Any]) -> list[dict[str, Any]] | None:
             made = note["made"].items()
             whole = shard or all((self.out / file).stat().st_size == size for file, size in made)
-            return note["rows"] if whole and group.same_photos(note) else None
+            if not whole or not group.same_photos(note):
+                return None
+            self._take_times(group, note)
+            return note["rows"]
 
         return finished(self.mark(group.name), key, read)
+
+    def _take_times(self, group: PhotoGroup, note: dict[str, Any]) -> None:
+        """Note new times of the same photos, as a copy has, so that no later look has to read them all."""
+        if note["stats"] == (stats := group.stats()):
+            return
+        with self.claimed(group.name) as claimed:
+            if claimed:
+                write_json(self.mark(group.name), {**note, "stats": stats})
 
     def clear_damaged(self, name: str) -> None:
         """Before a set is made again: if what lists its photos is damaged, delete those that its note lists, for nothing else says
@@ -177,6 +192,10 @@ def _names(folder: Path) -> list[str]:
 def _shared(note: dict[str, Any], group: PhotoGroup) -> bool:
     """Whether one of the photos that the note of a set is of, is in `group` still."""
     known = set(note.get("sha256", ())) - {""}
+    sizes = {size for size, _ in note.get("stats", ())}
+    if not group.sharded:  # what has another size need not be read
+        found = zip(group.files, group.stats(), strict=True)
+        group = replace(group, files=tuple(name for name, (size, _) in found if size in sizes))
     return bool(known.intersection(group.digests()))
 
 

@@ -81,7 +81,7 @@ def _plain(key: str) -> str:
 def rows_now(note: dict[str, Any], group: PhotoGroup) -> list[dict[str, Any]]:
     """The rows of a finished set as the source tells of its photos now, by the note that was made when it was protected.
 
-    Raises `InvalidInput` if the source changes meanwhile.
+    Raises `InvalidInput` if a metadata.jsonl is none any more.
     """
     if note.get("told_by") in (None, group.told_by()):  # None: a note of an earlier version, which knows no more
         return note["rows"]

@@ -15,12 +15,10 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
-from udp.catalogue.layout import Layout
+from udp.catalogue.layout import INDEX, SHARDS, Layout
 from udp.errors import InvalidInput
 from udp.files import replacing, write_json
 
-SHARDS = "shards"
-INDEX = "index.parquet"
 SIZE_UNIT = 1_000_000
 TEXTS = ("shard", "key", "file_name", "original", "original_sha256", "set", "method", "model", "version", "columns")
 NUMBERS = ("budget_levels", "largest_difference_levels", "psnr_db", "ssim")

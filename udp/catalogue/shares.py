@@ -6,6 +6,7 @@ that dies takes no more with it than the set it was at.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import uuid
@@ -87,14 +88,19 @@ def own_process() -> Share:
     """This process among those that `accelerate launch` or torchrun started; each has its GPU, if there are any.
 
     They share nothing but files, so the connection between them, which would end all when one dies, is given up as soon as they
-    have agreed on the name of their launch. Raises `InvalidInput`.
+    have agreed on the name of their launch. It runs on the processors: two processes may share a GPU. Raises `InvalidInput`.
     """
     way = "start the processes by accelerate or torchrun, or unset WORLD_SIZE"
     if _number(os.environ, "WORLD_SIZE", 1, way, "1") == 1:
         return Share()
+    return _launched(way)
+
+
+@functools.cache  # a connection that was given up cannot be had again
+def _launched(way: str) -> Share:
     before = torch.distributed.is_initialized()
     try:
-        state = PartialState(cpu=not torch.cuda.is_available())
+        state = PartialState(cpu=not torch.cuda.is_available(), backend="gloo")
     except ValueError as error:  # what a launcher sets beside it is missing
         raise InvalidInput(f"expected what a launcher sets beside WORLD_SIZE, got: {error}: {way}") from error
     (launch,) = broadcast_object_list([uuid.uuid4().hex])

@@ -5,8 +5,10 @@ A tar may hold a name more than once; as for everything that unpacks one, the la
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import lzma
 import shutil
 import tarfile
 import zlib
@@ -20,6 +22,9 @@ from udp.decoding import RAW_SUFFIXES, is_picture, suffixes
 from udp.errors import InvalidInput
 
 NEVER_PHOTOS = frozenset({".json", ".jsonl", ".txt", ".csv", ".tar", ".md", ".html", ".part"})  # not opened to find out
+
+
+DAMAGE = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)  # of a tar, and of a compressed one
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def contents(shard: Path) -> Contents:
                     files[member.name] += 1
                     photos |= {member.name: None} if _is_photo(tar, member) else {}
             ended = _ends(shard, tar)
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+    except DAMAGE as error:
         raise InvalidInput(f"expected {shard.name!r} to be a tar that can be read, got: {error}") from error
     return Contents(tuple(photos), {name: count for name, count in files.items() if count > 1}, links, ended)
 
@@ -121,7 +126,10 @@ def member_digests(shard: Path, files: Sequence[str]) -> list[str]:
     found = dict.fromkeys(files, "")
     if not shard.exists():
         return list(found.values())
-    with tarfile.open(shard) as tar:
+    with (
+        contextlib.suppress(*DAMAGE),
+        tarfile.open(shard) as tar,
+    ):  # one that is written anew is told when it is unpacked
         for member in tar:
             if member.isfile() and member.name in found:
                 found[member.name] = hashlib.file_digest(tar.extractfile(member), "sha256").hexdigest()

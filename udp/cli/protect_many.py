@@ -6,9 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from udp.catalogue.columns import METADATA
-from udp.catalogue.index import FAILURES
-from udp.catalogue.layout import Layout
+from udp.catalogue.layout import FAILURES, METADATA, Layout, set_title
 from udp.catalogue.many import Catalogue, Summary, protect_many
 from udp.catalogue.notes import NOTES
 from udp.catalogue.shares import own_process, share_of
@@ -105,7 +103,7 @@ def tell(out: Path, found: Summary) -> None:
     if gone:
         say(f"no longer in the source, and not in the index: {together(gone)}")
     if sets:
-        told = [f"{name or 'the photos of the source itself'}: {said}" for name, said in sets.items()]
+        told = [f"{set_title(name)}: {said}" for name, said in sets.items()]
         raise UDPError(
             f"expected all sets to be protected, got {len(sets)} that failed, see {str(out / FAILURES)!r}; the same command tries them again: "
             f"{together(told)}"

@@ -165,7 +165,9 @@ def check_free(folder: Path) -> None:
         found = [
             path
             for path in sorted(place.glob("*"))
-            if path.suffix.lower() in suffixes() and path not in listed and path.is_file()
+            if path.suffix.lower() in suffixes()
+            and path not in listed
+            and (path.is_file() or path.suffix.lower() == ".png")  # as ours are called
         ]
         if found:
             raise InvalidInput(

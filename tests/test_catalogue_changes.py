@@ -348,4 +348,4 @@ def test_a_file_that_is_no_shard_is_no_source_and_a_part_says_that_it_is_one(
         monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
     line = ["protect-many", str(tree), "--out", str(tmp_path / "out"), "--method", "random", "--model"]
     assert main([*line, str(tiny_model_folder)]) in (0, None)
-    assert "part 2 of 3: 1 of 3 sets" in capsys.readouterr().err
+    assert "part 2 of 3 of the sets, by SLURM_ARRAY_TASK_ID" in capsys.readouterr().err

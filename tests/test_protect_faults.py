@@ -123,7 +123,7 @@ def test_text_is_embedded_once(
     method: ProtectionMethod, tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, plain = [], tiny_model.embed
-    monkeypatch.setattr(tiny_model, "embed", lambda prompt: calls.append(prompt) or plain(prompt))
+    monkeypatch.setitem(vars(tiny_model), "embed", lambda prompt: calls.append(prompt) or plain(prompt))
     method(photos, tiny_model, prompt="a toy")
     assert calls == ["a toy"]
 
@@ -132,7 +132,7 @@ def test_a_fine_tune_runs_its_frozen_text_encoder_once(
     tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, plain = [], tiny_model.encode_prompt
-    monkeypatch.setattr(tiny_model, "encode_prompt", lambda prompt: calls.append(prompt) or plain(prompt))
+    monkeypatch.setitem(vars(tiny_model), "encode_prompt", lambda prompt: calls.append(prompt) or plain(prompt))
     LoRA(steps=10).fit(photos[:1], tiny_model, "a toy that no other test asks for")
     assert calls.count("a toy that no other test asks for") == 1
 
@@ -172,7 +172,9 @@ def test_a_long_photo_is_neither_squashed_nor_cropped(
     """Every look at the photo is an undistorted square of it, and the looks differ in where they fall."""
     photo, seen = Photo("wide", picture(0, width=300, height=100)), []
     plain = tiny_model.encode
-    monkeypatch.setattr(tiny_model, "encode", lambda pixels: seen.append(pixels.detach().clone()) or plain(pixels))
+    monkeypatch.setitem(
+        vars(tiny_model), "encode", lambda pixels: seen.append(pixels.detach().clone()) or plain(pixels)
+    )
     (protected,) = AdvDM(pgd_steps=6, budget=2 / 255)([photo], tiny_model)
     assert protected.size == (300, 100)
     side = tiny_model.resolution

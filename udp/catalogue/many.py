@@ -232,8 +232,6 @@ def protect_many(
     mine = [listing.groups[index] for index in share.of(len(listing.groups))]
     if listing.notices and share.index == 0:
         say(together(listing.notices))
-    if share.count > 1 and share.index % share.launched == 0:
-        say(f"part {share.index + 1} of {share.count}: {len(mine)} of {len(listing.groups)} sets")
     failed: dict[str, str] = {}
     todo: list[PhotoGroup] = []
     for group in mine:

@@ -9,7 +9,7 @@ from pathlib import Path
 from udp.catalogue.layout import FAILURES, METADATA, Layout, set_title
 from udp.catalogue.many import Catalogue, Summary, protect_many
 from udp.catalogue.notes import NOTES
-from udp.catalogue.shares import own_process, share_of
+from udp.catalogue.shares import ARRAY, own_process, share_of
 from udp.cli.common import Ticker, add_common_flags, apply_preset, say, unwritable
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.errors import InvalidInput, UDPError
@@ -61,6 +61,9 @@ def run(options: argparse.Namespace) -> None:
         )
     method, layout = from_flags(METHODS[options.method], options), from_flags(Layout, options)
     share = own_process().within(share_of(options.shard))
+    if share.count > share.launched and share.index % share.launched == 0:
+        by = "" if options.shard else f", by {ARRAY}ID"
+        say(f"part {share.index // share.launched + 1} of {share.count // share.launched} of the sets{by}")
     ticker, start = Ticker(), time.monotonic()
     ticker.shown &= share.index == 0
     catalogue = Catalogue(

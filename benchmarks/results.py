@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import speed, transfer, visibility
+from benchmarks import peers, speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -150,6 +150,12 @@ def visible() -> str:
     )
 
 
+def beside() -> str:
+    """A PGD step of ours and of public code, at Stable Diffusion 1.5's size."""
+    facts = record("docs/peers.json")
+    return f"{peers.table(facts['rows'])}\n\n{facts['date']}, {facts['machine']}; {facts['settings']['rounds']} run of each."
+
+
 def race() -> str:
     """How long a method takes for how much effect."""
     return visibility.race(record("docs/visibility.json")["rows"])
@@ -166,6 +172,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fifth": fifth,
     "visible": visible,
     "race": race,
+    "peers": beside,
 }
 
 

@@ -207,6 +207,7 @@ def test_a_tar_that_is_cut_during_the_run_fails_its_set_alone(
         on_progress=once(lambda: (tmp_path / "s" / "1.tar").write_bytes(b"cut")),
     )  # fmt: skip
     assert found.made == 1 and found.failed.keys() == {"1"} and found.complete
+    assert "'1.tar' to be a tar that can be read, got: " in found.failed["1"]
 
 
 def test_a_failure_of_an_earlier_launch_does_not_end_this_one(

@@ -13,7 +13,7 @@ import shutil
 import tarfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -37,25 +37,32 @@ class Contents:
     ended: bool
 
 
+@contextlib.contextmanager
+def _opened(shard: Path) -> Iterator[tarfile.TarFile]:
+    """A tar to be read. Raises `InvalidInput` if it is none, or damaged where it is read."""
+    try:
+        with tarfile.open(shard) as tar:
+            yield tar
+    except DAMAGE as error:
+        raise InvalidInput(f"expected {shard.name!r} to be a tar that can be read, got: {error}") from error
+
+
 def contents(shard: Path) -> Contents:
     """What lies in a tar, but for hidden files. A photo is called so, or begins like one, and then has no ending that is known.
 
     Raises `InvalidInput` if it is no tar, or one that goes on behind its end.
     """
     photos, links, files = dict[str, None](), list[str](), Counter[str]()
-    try:
-        with tarfile.open(shard) as tar:
-            for member in tar:
-                if any(_is_hidden(part) for part in PurePosixPath(member.name).parts):
-                    continue
-                if member.issym() or member.islnk():
-                    links.append(member.name)
-                elif member.isfile():
-                    files[member.name] += 1
-                    photos |= {member.name: None} if _is_photo(tar, member) else {}
-            ended = _ends(shard, tar)
-    except DAMAGE as error:
-        raise InvalidInput(f"expected {shard.name!r} to be a tar that can be read, got: {error}") from error
+    with _opened(shard) as tar:
+        for member in tar:
+            if any(_is_hidden(part) for part in PurePosixPath(member.name).parts):
+                continue
+            if member.issym() or member.islnk():
+                links.append(member.name)
+            elif member.isfile():
+                files[member.name] += 1
+                photos |= {member.name: None} if _is_photo(tar, member) else {}
+        ended = _ends(shard, tar)
     return Contents(tuple(photos), {name: count for name, count in files.items() if count > 1}, links, ended)
 
 
@@ -95,7 +102,7 @@ def sample_of(name: str) -> str:
 def samples(shard: Path, files: Sequence[str]) -> list[dict[str, Any]]:
     """JSON and texts beside photos in a shard: the fields of the one, the other under its ending."""
     wanted = {sample_of(name): dict[str, dict[str, Any]]() for name in files}
-    with tarfile.open(shard) as tar:
+    with _opened(shard) as tar:
         for member in tar:
             found, ending = wanted.get(sample_of(member.name)), member.name.rpartition("/")[2].partition(".")[2]
             if found is None or not member.isfile() or ending not in ("json", "txt", "cls"):

@@ -30,8 +30,9 @@ def write_index(
 
     Each process asks this at its end, one at a time, and the last finds all of them settled. `is_finished` looks whether what is noted
     of a set is true still, and raises `InvalidInput` for one that cannot be made again. A failure of an earlier launch is no word on
-    the sets of this one, which `share` is of: they are tried again, and one that is finished did not fail. Rows are in the order of the list, so the files are the same whoever made which set. What they have from
-    the source is what it says now. Raises `InvalidInput` if a metadata.jsonl is none any more.
+    the sets of this one, which `share` is of: they are tried again, and one that is finished did not fail. Rows are in the order of
+    the list, so the files are the same whoever made which set. What they have from the source is what it says now. Raises
+    `InvalidInput` if a metadata.jsonl is none any more.
     """
     with notes.locked():
         found = _settled(notes, listing, is_finished, share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import functools
@@ -138,8 +139,8 @@ class Catalogue:
     ) -> tuple[Outcome, str]:
         """Protect a set and note that it is finished, or why it failed; what became of it, and if it was not finished, why.
 
-        A set that another process is at is left to it. `launch` is `Share.launch`. Raises `Stopped`, and the `OSError` of a full disk: what would fail all
-        sets that follow is no failure of this one.
+        A set that another process is at is left to it. `launch` is `Share.launch`. Raises `Stopped`, and the `OSError` of a full disk:
+        what would fail all sets that follow is no failure of this one.
         """
         with self.notes.claimed(group.name) as claimed:
             if not claimed:
@@ -241,12 +242,21 @@ def protect_many(
             failed[group.name] = str(error)
     load = functools.cache(load)
     found = _work(catalogue, listing, todo, mine, load, share, failed, on_progress, say)
-    changed = [group for group in todo if found.get(group.name) is Outcome.MADE and not catalogue.finished(group)]
-    if changed:  # their photos, during the work
+    made = [group for group in todo if found.get(group.name) is Outcome.MADE]
+    if changed := _changed(made, catalogue.looked_at()):  # their photos, during the work
         found |= _work(catalogue, listing, changed, mine, load, share, failed, on_progress, say)
     complete, failures = write_index(catalogue.notes, listing, catalogue.layout, catalogue.looked_at(), share)
     photos, count = sum(len(group.files) for group in mine), Counter(found.values())
     return Summary(len(mine), photos, count[Outcome.MADE], failed, complete, failures, count[Outcome.ELSEWHERE])
+
+
+def _changed(made: Sequence[PhotoGroup], is_finished: Callable[[PhotoGroup], bool]) -> list[PhotoGroup]:
+    """Those that have to be made again. One that another process has packed by now cannot be; `write_index` says so."""
+    found = []
+    for group in made:
+        with contextlib.suppress(InvalidInput):
+            found += [] if is_finished(group) else [group]
+    return found
 
 
 def _work(

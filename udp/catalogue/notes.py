@@ -110,16 +110,17 @@ class Notes:
         def read(note: dict[str, Any]) -> list[dict[str, Any]] | None:
             made = note["made"].items()
             whole = shard or all((self.out / file).stat().st_size == size for file, size in made)
+            stats = group.stats()  # before the photos are read: what changes after that has another time
             if not whole or not group.same_photos(note):
                 return None
-            self._take_times(group, note)
+            self._take_times(group, note, stats)
             return note["rows"]
 
         return finished(self.mark(group.name), key, read)
 
-    def _take_times(self, group: PhotoGroup, note: dict[str, Any]) -> None:
+    def _take_times(self, group: PhotoGroup, note: dict[str, Any], stats: list[list[int]]) -> None:
         """Note new times of the same photos, as a copy has, so that no later look has to read them all."""
-        if note["stats"] == (stats := group.stats()):
+        if note["stats"] == stats:
             return
         with self.claimed(group.name) as claimed:
             if claimed:

@@ -6,6 +6,7 @@ import io
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +27,8 @@ def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """One at which every look at the clock is ten seconds after the last. (As a fixture, pytest would take its place.)"""
     found, clock = Terminal(), iter(range(0, 10_000, 10))
     monkeypatch.setattr(sys, "stderr", found)
-    monkeypatch.setattr("udp.cli.common.time.monotonic", lambda: float(next(clock)))
+    # This module's own clock: threads that other tests left running look at time.monotonic too, and each look is ten seconds.
+    monkeypatch.setattr("udp.cli.common.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     return found
 
 

@@ -9,6 +9,8 @@ weights, in the embedded model's latent space; *object* and *style*: DreamBooth,
 The paper gives neither its budgets nor its learning rates and steps; those in `SETTINGS` are ours, and
 what trains from random weights surely takes fewer steps than there, and at the small scale fewer photos. `--scale small` is for two cores, `paper` for a GPU.
 
+`--workers 2` works on two arms at a time, with a core each: on two cores in about two thirds of the time.
+
 Every folder of `--photos` is a set of its own. Its arms: clean photos, and at each of `LEVELS` random noise, AdvDM (at as many
 gradients a photo as EUDP), UDP and EUDP. All arms share their seeds. FID, KID, precision and recall are on the features of the
 base model's own network, untrained on the arms: they compare arms of one table and nothing else. Writes OUT/SETTING.json after
@@ -19,12 +21,16 @@ a step of each kind and says how long all would take.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import functools
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +39,7 @@ import torch
 from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
 from udp.digests import digest, photos_digest
 from udp.evaluation.arms import Report
-from udp.evaluation.bench import run_trial
+from udp.evaluation.bench import Cells, imitator_photos, run_trial
 from udp.evaluation.cells import FolderStore
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import learned
@@ -68,15 +74,15 @@ class Scale:
 
 OBJECT, STYLE = PRESETS["object"].instance_prompt, PRESETS["style"].instance_prompt
 FEW = ("dreambooth", "lora", "textual_inversion")
-SCRATCH = "dreambooth:from_scratch=true,batch_size=16,learning_rate=3e-4,steps="
+SCRATCH = "dreambooth:from_scratch=true,learning_rate=3e-4,batch_size="
 SETTINGS: dict[str, dict[str, Scale]] = {
     "ddpm": {
-        "small": Scale("mini-pixel", (f"{SCRATCH}2000,random_flip=true",), 96, 96),
-        "paper": Scale("ddpm-cifar10", (f"{SCRATCH}4000,random_flip=true",), 5000, 1000),
+        "small": Scale("mini-pixel", (f"{SCRATCH}16,steps=1000,random_flip=true",), 48, 96),
+        "paper": Scale("ddpm-cifar10", (f"{SCRATCH}128,steps=40000,random_flip=true",), 5000, 1000),
     },
     "ldm": {
-        "small": Scale("mini", (f"{SCRATCH}2000",), 0, 32),
-        "paper": Scale("ldm-celebahq", (f"{SCRATCH}4000",), 5000, 1000),
+        "small": Scale("mini", (f"{SCRATCH}8,steps=1000",), 16, 32),
+        "paper": Scale("ldm-celebahq", (f"{SCRATCH}64,steps=40000",), 5000, 1000),
     },
     "object": {"small": Scale("mini", FEW, 0, 16, OBJECT), "paper": Scale("sd15", FEW, 0, 64, OBJECT)},
     "style": {"small": Scale("mini", FEW, 0, 16, STYLE), "paper": Scale("sd15", FEW, 0, 64, STYLE)},
@@ -116,18 +122,77 @@ def protected(
     return made
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one process does at a time: the photos of the method `method`, or with `recipe` the run `run` of arm `arm`.
+
+    It lies in a folder when it is done, where whoever needs it looks first.
+    """
+
+    model: str
+    trial: Trial
+    folder: Path
+    arms: dict[str, list[Photo]]
+    arm: str
+    method: ProtectionMethod | None = None
+    recipe: Recipe | None = None
+    run: int = 0
+
+    def __call__(self) -> list[Photo]:
+        """Do it; the arm's photos."""
+        model, trial = loaded(self.model), self.trial
+        if self.recipe is None:
+            place = self.folder / self.arm.replace("/", " of ")
+            return protected(self.arms["clean"], self.method, model, trial.instance_prompt, trial.seed, place)
+        trial = model.suited(trial)
+        cells = Cells(self.arms, model, trial, FolderStore(self.folder / "cells"))
+        bench, _ = cells.bench(self.run)
+        found = imitator_photos(self.arms, model, trial)
+        cells.arm(bench, self.arm, found.get, model.suited(self.recipe), trial.cleaning)
+        return found[self.arm]
+
+
+loaded = functools.cache(load_model)
+
+
+def done(part: Part) -> tuple[Part, list[Photo]]:
+    """For a pool, whose results come as they are finished."""
+    return part, part()
+
+
+def together(parts: list[Part], pool: Pool | None) -> dict[str, list[Photo]]:
+    """Do them all, as many at a time as `pool` has processes, and say after each how far it is. By arm, what they return."""
+    begun, made = time.monotonic(), {}
+    for part, photos in pool.imap_unordered(done, parts) if pool else map(done, parts):
+        made[part.arm] = photos
+        spent = time.monotonic() - begun
+        what = f"{part.recipe.name} on {part.arm}" if part.recipe else part.arm
+        left = spent / len(made) * (len(parts) - len(made))
+        print(f"  {what}: {len(made)} of {len(parts)} after {spent:.0f} s, about {left:.0f} s left", flush=True)
+    return made
+
+
 def run_set(
-    source: Path, scale: Scale, recipes: list[Recipe], trial: Trial, model: DiffusionModel, out: Path
+    source: Path,
+    scale: Scale,
+    recipes: list[Recipe],
+    trial: Trial,
+    name: str,
+    out: Path,
+    pool: Pool | None = None,
 ) -> Iterator[dict]:
-    """A row of figures for each recipe on the photos of one folder."""
-    photos = with_captions(read_photos(list_photos(source)[: scale.photos or None]), "off")
-    arms = {"clean": photos} | {
-        arm: protected(photos, method, model, scale.prompt, trial.seed, out / arm.replace("/", " of "))
-        for arm, method in methods().items()
-    }
+    """A row of figures for each recipe on the photos of one folder, by the model of that name."""
+    photos, model = with_captions(read_photos(list_photos(source)[: scale.photos or None]), "off"), loaded(name)
+    part = functools.partial(Part, name, trial, out)
+    made = together([part({"clean": photos}, arm, method) for arm, method in methods().items()], pool)
+    arms = {"clean": photos} | {arm: made[arm] for arm in methods()}
     for recipe in recipes:
         begun = time.monotonic()
-        report = run_trial(arms, model, recipe, trial, store=FolderStore(out / "cells"))
+        store = FolderStore(out / "cells")
+        for run in range(trial.seeds):
+            Cells(arms, model, model.suited(trial), store).bench(run)  # once, for all processes
+            together([part(arms, arm, recipe=recipe, run=run) for arm in arms], pool)
+        report = run_trial(arms, model, recipe, trial, store=store)
         yield {
             "set": source.name, "photos": len(photos), "recipe": recipe.name,
             "settings": describe_settings(model.suited(recipe)),
@@ -172,9 +237,11 @@ def plan(sets: list[Path], scale: Scale, recipes: list[Recipe], trial: Trial, mo
     count = sum(len(list_photos(path)[: scale.photos or None]) for path in sets)
     protecting = 0.0
     for method in (method for method in methods().values() if method.uses_model):
-        part = shortened(method, 2)
-        a_gradient = timed(lambda part=part: part(photos, model, scale.prompt)) / gradients_of(part) / len(photos)
-        protecting += a_gradient * gradients_of(method) * count
+        few, more = shortened(method, 1), shortened(method, 3)
+        first, last = (timed(lambda part=part: part(photos, model, scale.prompt)) for part in (few, more))
+        a_gradient = max(0.0, last - first) / (gradients_of(more) - gradients_of(few))
+        # What is left of the first has nothing to do with the number of gradients: the steps at 512 px, the photos' measures.
+        protecting += (first + a_gradient * (gradients_of(method) - gradients_of(few))) / len(photos) * count
     learning, arms = 0.0, (1 + len(methods())) * len(sets) * trial.seeds
     for recipe in recipes:
         short = replace(recipe, steps=10)
@@ -197,6 +264,17 @@ def timed(work: Callable[[], object]) -> float:
     return time.monotonic() - begun
 
 
+@contextlib.contextmanager
+def workers(count: int) -> Iterator[Pool | None]:
+    """That many processes, which share the cores; none for one."""
+    if count == 1:
+        yield None
+        return
+    threads = max(1, (os.cpu_count() or 1) // count)
+    with multiprocessing.get_context("spawn").Pool(count, torch.set_num_threads, (threads,)) as pool:
+        yield pool
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -208,27 +286,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="+", help="instead of the setting's, as lora or dreambooth:steps=100")
     parser.add_argument("--pictures", type=int, help="an arm, instead of the setting's")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each trial")
+    parser.add_argument("--workers", type=int, default=1, help="arms at a time")
     parser.add_argument("--plan", action="store_true", help="say how long it would take, and do no more")
     options = parser.parse_args(arguments)
     scale = SETTINGS[options.setting][options.scale]
     recipes = [parse_recipe(text) for text in options.recipes or scale.recipes]
     trial = Trial(scale.prompt, scale.prompt, pictures=options.pictures or scale.pictures, seeds=options.seeds)
-    model = load_model(options.model or scale.model)
+    name = options.model or scale.model
     if options.plan:
-        print(plan(options.photos, scale, recipes, trial, model))
+        print(plan(options.photos, scale, recipes, trial, loaded(name)))
         return
     rows: list[dict] = []
-    for source in options.photos:
-        for row in run_set(source, scale, recipes, trial, model, options.out / options.setting / source.name):
-            rows.append(row)
-            facts = {
-                "date": datetime.date.today().isoformat(),
-                "machine": f"{torch.get_num_threads()} of {os.cpu_count()} CPU cores, torch {torch.__version__}",
-                "setting": options.setting, "scale": options.scale, "model": options.model or scale.model,
-                "pictures": trial.pictures, "seeds": trial.seeds, "rows": rows,
-            }  # fmt: skip
-            (options.out / f"{options.setting}.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-            print(f"{row['set']}, {row['recipe']}: {row['seconds']} s", flush=True)
+    with workers(options.workers) as pool:
+        for source in options.photos:
+            place = options.out / options.setting / source.name
+            for row in run_set(source, scale, recipes, trial, name, place, pool):
+                rows.append(row)
+                facts = {
+                    "date": datetime.date.today().isoformat(),
+                    "machine": f"{os.cpu_count()} CPU cores, {options.workers} arms at a time, torch {torch.__version__}",
+                    "setting": options.setting, "scale": options.scale, "model": name,
+                    "pictures": trial.pictures, "seeds": trial.seeds, "rows": rows,
+                }  # fmt: skip
+                record = options.out / f"{options.setting}.json"
+                record.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+                print(f"{row['set']}, {row['recipe']}: {row['seconds']} s", flush=True)
     print(table(rows))
 
 

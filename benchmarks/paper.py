@@ -21,43 +21,22 @@ a step of each kind and says how long all would take.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import datetime
-import functools
-import json
-import multiprocessing
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from multiprocessing.pool import Pool
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
-from udp.digests import digest, photos_digest
-from udp.evaluation.arms import Report
-from udp.evaluation.bench import Cells, imitator_photos, run_trial
-from udp.evaluation.cells import FolderStore
+from benchmarks.texts import gradients_of, parse_method, parse_recipe
+from benchmarks.trials import Plan, add_options, loaded, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import learned
-from udp.files import finished, finishing
 from udp.imitation.prompts import PRESETS
-from udp.imitation.recipes.base import Recipe
-from udp.models.base import DiffusionModel
-from udp.models.loading import load_model
-from udp.photo_files import with_captions
-from udp.photos import Photo, list_photos, read_photos, write_png
 from udp.protection.base import ProtectionMethod
 from udp.protection.methods import EUDP
-from udp.settings import describe_settings
 
 LEVELS = (8, 16)
 METHODS = ("random", "advdm", "udp", "eudp")
 SCALES = ("small", "paper")
-# What is shown of the figures that an arm has; FID and the like need many pictures.
+# What is shown; FID and the like need many pictures.
 FIGURES = ("fid", "kid", "precision", "recall", "diversity", "structure_similarity", "texture_distance")
 
 
@@ -98,154 +77,34 @@ def methods() -> dict[str, ProtectionMethod]:
     }  # fmt: skip
 
 
-def protected(
-    photos: list[Photo], method: ProtectionMethod, model: DiffusionModel, prompt: str, seed: int, folder: Path
-) -> list[Photo]:
-    """The photos as `method` changes them, from `folder` if they were finished there."""
-    mark = folder / "photos.json"
-    key = digest([method.name, describe_settings(model.suited(method)), photos_digest(photos), prompt, seed,
-                  model.fingerprint])  # fmt: skip
-
-    def read(content: dict) -> list[Photo]:
-        return [
-            replace(read_photos([folder / f"{index}.png"])[0], name=photo.name) for index, photo in enumerate(photos)
-        ]
-
-    if (kept := finished(mark, key, read)) is not None:
-        return kept
-    made = method(photos, model, prompt, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    with finishing(mark, key) as content:
-        for index, photo in enumerate(made):
-            write_png(folder / f"{index}.png", photo)
-        content["photos"] = len(made)
-    return made
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one process does at a time: the photos of the method `method`, or with `recipe` the run `run` of arm `arm`.
-
-    It lies in a folder when it is done, where whoever needs it looks first.
-    """
-
-    model: str
-    trial: Trial
-    folder: Path
-    arms: dict[str, list[Photo]]
-    arm: str
-    method: ProtectionMethod | None = None
-    recipe: Recipe | None = None
-    run: int = 0
-
-    def __call__(self) -> list[Photo]:
-        """Do it; the arm's photos."""
-        model, trial = loaded(self.model), self.trial
-        if self.recipe is None:
-            place = self.folder / self.arm.replace("/", " of ")
-            return protected(self.arms["clean"], self.method, model, trial.instance_prompt, trial.seed, place)
-        trial = model.suited(trial)
-        cells = Cells(self.arms, model, trial, FolderStore(self.folder / "cells"))
-        bench, _ = cells.bench(self.run)
-        found = imitator_photos(self.arms, model, trial)
-        cells.arm(bench, self.arm, found.get, model.suited(self.recipe), trial.cleaning)
-        return found[self.arm]
-
-
-loaded = functools.cache(load_model)
-
-
-def done(part: Part) -> tuple[Part, list[Photo]]:
-    """For a pool, whose results come as they are finished."""
-    return part, part()
-
-
-def together(parts: list[Part], pool: Pool | None) -> dict[str, list[Photo]]:
-    """Do them all, as many at a time as `pool` has processes, and say after each how far it is. By arm, what they return."""
-    begun, made = time.monotonic(), {}
-    for part, photos in pool.imap_unordered(done, parts) if pool else map(done, parts):
-        made[part.arm] = photos
-        spent = time.monotonic() - begun
-        what = f"{part.recipe.name} on {part.arm}" if part.recipe else part.arm
-        left = spent / len(made) * (len(parts) - len(made))
-        print(f"  {what}: {len(made)} of {len(parts)} after {spent:.0f} s, about {left:.0f} s left", flush=True)
-    return made
-
-
-def run_set(
-    source: Path,
-    scale: Scale,
-    recipes: list[Recipe],
-    trial: Trial,
-    name: str,
-    out: Path,
-    pool: Pool | None = None,
-) -> Iterator[dict]:
-    """A row of figures for each recipe on the photos of one folder, by the model of that name."""
-    photos, model = with_captions(read_photos(list_photos(source)[: scale.photos or None]), "off"), loaded(name)
-    part = functools.partial(Part, name, trial, out)
-    made = together([part({"clean": photos}, arm, method) for arm, method in methods().items()], pool)
-    arms = {"clean": photos} | {arm: made[arm] for arm in methods()}
-    for recipe in recipes:
-        begun = time.monotonic()
-        store = FolderStore(out / "cells")
-        for run in range(trial.seeds):
-            Cells(arms, model, model.suited(trial), store).bench(run)  # once, for all processes
-            together([part(arms, arm, recipe=recipe, run=run) for arm in arms], pool)
-        report = run_trial(arms, model, recipe, trial, store=store)
-        yield {
-            "set": source.name, "photos": len(photos), "recipe": recipe.name,
-            "settings": describe_settings(model.suited(recipe)),
-            "seconds": round(time.monotonic() - begun), "arms": figures(report),
-        }  # fmt: skip
-
-
-def figures(report: Report) -> dict[str, dict[str, list[float]]]:
-    """By arm and figure, the base's too: a value for each run of the trial; `learned` of all arms but the base."""
-    (clean,) = (arm for arm in report.arms if arm.name == "clean")
-    found = {}
-    for arm in (report.base, *report.arms):
-        found[arm.name] = {key: [run[key] for run in arm.runs] for key in FIGURES if key in arm.runs[0]}
-        if arm is not report.base:
-            runs = zip(report.base.runs, arm.runs, clean.runs, strict=True)
-            found[arm.name]["learned"] = [round(learned(*run), 3) for run in runs]
-    return found
-
-
 def table(rows: list[dict]) -> str:
-    """Markdown: for each recipe a row an arm, means over sets and runs; in brackets the smallest and the largest."""
+    """Markdown: for each recipe a row an arm, means over sets and seeds; in brackets the smallest and the largest."""
     lines = []
     for recipe in dict.fromkeys(row["recipe"] for row in rows):
-        of = [row["arms"] for row in rows if row["recipe"] == recipe]
-        keys = [key for key in ("learned", *FIGURES) if all(key in arms["clean"] for arms in of)]
-        lines += [f"| {recipe}, {len(of)} sets | {' | '.join(keys)} |", "|---" * (len(keys) + 1) + "|"]
-        for arm in (arm for arm in of[0] if arm != "base"):
-            lines.append(
-                f"| {arm} | {' | '.join(_spread([v for arms in of for v in arms[arm][key]]) for key in keys)} |"
-            )
+        of = [row for row in rows if row["recipe"] == recipe]
+        keys = [key for key in ("learned", *FIGURES) if all(key in row["arms"]["clean"] for row in of)]
+        lines += [f"| {recipe} | {' | '.join(keys)} |", "|---" * (len(keys) + 1) + "|"]
+        for arm in (arm for arm in of[0]["arms"] if arm != "base"):
+            lines.append(f"| {arm} | {' | '.join(spread(values_of(of, arm, key)) for key in keys)} |")
         lines.append("")
     return "\n".join(lines).rstrip()
 
 
-def _spread(values: list[float]) -> str:
-    return f"{np.mean(values):.3g}" + (f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else "")
-
-
-def plan(sets: list[Path], scale: Scale, recipes: list[Recipe], trial: Trial, model: DiffusionModel) -> str:
+def plan(what: Plan, sets: list[Path]) -> str:
     """How long it all would take on this machine, from a few steps of each kind."""
-    photos = read_photos(list_photos(sets[0])[:4])
-    count = sum(len(list_photos(path)[: scale.photos or None]) for path in sets)
+    model, prompt, photos = loaded(what.model), what.trial.instance_prompt, what.read(sets[0])[:4]
+    count = sum(len(what.read(path)) for path in sets) * what.seeds
     protecting = 0.0
-    for method in (method for method in methods().values() if method.uses_model):
+    for method in (method for method in what.methods.values() if method.uses_model):
         few, more = shortened(method, 1), shortened(method, 3)
-        first, last = (timed(lambda part=part: part(photos, model, scale.prompt)) for part in (few, more))
+        first, last = (timed(lambda part=part: part(photos, model, prompt)) for part in (few, more))
         a_gradient = max(0.0, last - first) / (gradients_of(more) - gradients_of(few))
-        # What is left of the first has nothing to do with the number of gradients: the steps at 512 px, the photos' measures.
+        # What is left of the first has nothing to do with their number: steps at 512 px, the photos' measures.
         protecting += (first + a_gradient * (gradients_of(method) - gradients_of(few))) / len(photos) * count
-    learning, arms = 0.0, (1 + len(methods())) * len(sets) * trial.seeds
-    for recipe in recipes:
+    learning, arms = 0.0, (1 + len(what.methods)) * len(sets) * what.seeds
+    for recipe in what.recipes.values():
         short = replace(recipe, steps=10)
-        a_step = timed(lambda short=short: short.fit(photos, model, scale.prompt)) / short.steps
+        a_step = timed(lambda short=short: short.fit(photos, model, prompt)) / short.steps
         learning += a_step * recipe.steps * arms
     hours = (protecting + learning) / 3600
     return f"about {hours:.1f} hours here without sampling, {protecting / 3600:.1f} of them for the protections"
@@ -264,54 +123,24 @@ def timed(work: Callable[[], object]) -> float:
     return time.monotonic() - begun
 
 
-@contextlib.contextmanager
-def workers(count: int) -> Iterator[Pool | None]:
-    """That many processes, which share the cores; none for one."""
-    if count == 1:
-        yield None
-        return
-    threads = max(1, (os.cpu_count() or 1) // count)
-    with multiprocessing.get_context("spawn").Pool(count, torch.set_num_threads, (threads,)) as pool:
-        yield pool
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setting", choices=tuple(SETTINGS), required=True)
     parser.add_argument("--scale", choices=SCALES, default="small")
-    parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders, a set each")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", help="instead of the setting's")
     parser.add_argument("--recipes", nargs="+", help="instead of the setting's, as lora or dreambooth:steps=100")
-    parser.add_argument("--pictures", type=int, help="an arm, instead of the setting's")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each trial")
-    parser.add_argument("--workers", type=int, default=1, help="arms at a time")
     parser.add_argument("--plan", action="store_true", help="say how long it would take, and do no more")
+    add_options(parser)
     options = parser.parse_args(arguments)
     scale = SETTINGS[options.setting][options.scale]
-    recipes = [parse_recipe(text) for text in options.recipes or scale.recipes]
-    trial = Trial(scale.prompt, scale.prompt, pictures=options.pictures or scale.pictures, seeds=options.seeds)
-    name = options.model or scale.model
+    recipes = {text.partition(":")[0]: parse_recipe(text) for text in options.recipes or scale.recipes}
+    trial = Trial(scale.prompt, scale.prompt, pictures=options.pictures or scale.pictures)
+    what = Plan(options.model or scale.model, methods(), recipes, trial, seeds=options.seeds, photos=scale.photos)
     if options.plan:
-        print(plan(options.photos, scale, recipes, trial, loaded(name)))
+        print(plan(what, options.photos))
         return
-    rows: list[dict] = []
-    with workers(options.workers) as pool:
-        for source in options.photos:
-            place = options.out / options.setting / source.name
-            for row in run_set(source, scale, recipes, trial, name, place, pool):
-                rows.append(row)
-                facts = {
-                    "date": datetime.date.today().isoformat(),
-                    "machine": f"{os.cpu_count()} CPU cores, {options.workers} arms at a time, torch {torch.__version__}",
-                    "setting": options.setting, "scale": options.scale, "model": name,
-                    "pictures": trial.pictures, "seeds": trial.seeds, "rows": rows,
-                }  # fmt: skip
-                record = options.out / f"{options.setting}.json"
-                record.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-                print(f"{row['set']}, {row['recipe']}: {row['seconds']} s", flush=True)
-    print(table(rows))
+    facts = {"setting": options.setting, "scale": options.scale}
+    print(table(run_and_record(what, options, options.out / f"{options.setting}.json", facts)))
 
 
 if __name__ == "__main__":

@@ -1,103 +1,93 @@
-"""The README's robustness table: `python -m udp evaluate` on several subjects, and the mean over them.
+"""What is left of the protection when an imitator cleans the photos first, or trains against it: the worst case first.
 
-    python -m benchmarks.robustness --photos SUBJECTS --subjects duck_toy red_cartoon can --out OUT -- --cleaning none,jpeg75,half
+    python -m benchmarks.robustness --photos SUBJECTS/dog SUBJECTS/can --out OUT --seeds 3 --workers 2
+    python -m benchmarks.robustness --photos examples/style --preset style --out OUT --cleanings none jpeg75 gridpure
 
-What follows `--` goes to `evaluate` (see `python -m udp evaluate --help`). Every subject gets a folder in OUT with its
-report; a killed run continues where it stopped. Prints a Markdown table a subject and one over all, in which brackets
-are 95% Student-t intervals over the subjects, and writes `robustness.json`.
+Arms are clean photos, random noise and EUDP, all of them cleaned alike. What an arm learned is relative to the clean arm that was
+cleaned in the same way; how near its pictures come to the photos is not. Writes OUT/robustness.json and prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from pathlib import Path
 
-import torch
+import numpy as np
 
-from udp.cli import main as udp
-from udp.evaluation.interval import Interval
+from benchmarks.texts import parse_method, parse_recipe
+from benchmarks.trials import CLEAN, Plan, add_options, run_and_record, spread, values_of
+from udp.errors import UDPError
+from udp.evaluation.trial import Trial
+from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.prompts import PRESETS
+from udp.protection.methods import RandomNoise
 
-
-def mean_rows(reports: dict[str, dict]) -> list[dict]:
-    """One row a recipe and cleaning: intervals over the subjects' means, and how often each verdict was given.
-
-    `reports` are report.json contents by subject, all of the same recipes and cleanings.
-    """
-    rows = []
-    for cells in zip(*(report["rows"] for report in reports.values()), strict=True):
-        taught = [cell["verdict"]["learned"] for cell in cells if cell["verdict"]["learned"]]
-        words = [cell["verdict"]["word"] for cell in cells]
-        rows.append(
-            {
-                "recipe": cells[0]["recipe"],
-                "cleaning": cells[0]["cleaning"],
-                "random": _over([learned["random"]["mean"] for learned in taught]),
-                "protected": _over([learned["protected"]["mean"] for learned in taught]),
-                "effect": _over([cell["effect"]["mean"] for cell in cells if cell["effect"]]),
-                "kept": _over([cell["kept"]["mean"] for cell in cells if cell["kept"]]),
-                "verdicts": {word: words.count(word) for word in dict.fromkeys(words)},
-            }
-        )
-    return rows
+RANDOM, PROTECTED = "random noise", "protected"
+CLEANINGS = ("none", "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "vae", "upscale", "gridpure", "half+jpeg75",
+             "upscale+jpeg75")  # fmt: skip
 
 
-def _over(values: list[float]) -> Interval | None:
-    return Interval.over(values) if values else None
+def imitators(rows: list[dict]) -> dict[tuple[str, str], list[dict]]:
+    """The rows by recipe and cleaning."""
+    found: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        found.setdefault((row["recipe"], row["cleaning"]), []).append(row)
+    return found
 
 
 def table(rows: list[dict]) -> str:
-    """The rows as Markdown, with the number of subjects that each mean rests on."""
+    """Markdown: a row an imitator, those first who learn most from protected photos; means over sets and seeds.
+
+    The last line is the worst case: of each set and seed, the imitator who learned most.
+    """
     lines = [
-        "| recipe | cleaning | learned: random | learned: protected | effect | effect kept | verdicts |",
-        "|---|---|---|---|---|---|---|",
+        "| imitator | learned, random noise | learned, protected | structure, clean / random / protected |",
+        "|---|---|---|---|",
     ]
+
+    def taught(of: list[dict]) -> float:
+        return float(np.mean(values_of(of, PROTECTED, "learned")))
+
+    for (title, cleaning), of in sorted(imitators(rows).items(), key=lambda item: -taught(item[1])):
+        near = " / ".join(
+            f"{np.mean(values_of(of, arm, 'structure_similarity')):.2f}" for arm in (CLEAN, RANDOM, PROTECTED)
+        )
+        learned = " | ".join(spread(values_of(of, arm, "learned"), percent=True) for arm in (RANDOM, PROTECTED))
+        lines.append(f"| {title}, {cleaning} | {learned} | {near} |")
+    cases: dict[tuple[str, int], list[float]] = {}
     for row in rows:
-        cells = [_cell(row[key]) for key in ("random", "protected", "effect", "kept")]
-        verdicts = ", ".join(f"{count} x {word}" for word, count in row["verdicts"].items())
-        lines.append("| " + " | ".join([row["recipe"], row["cleaning"], *cells, verdicts]) + " |")
+        cases.setdefault((row["set"], row["seed"]), []).append(row["arms"][PROTECTED]["learned"])
+    lines.append(
+        f"| **the worst of these for each** | | {spread([max(of) for of in cases.values()], percent=True)} | |"
+    )
     return "\n".join(lines)
 
 
-def _cell(interval: Interval | None) -> str:
-    return f"{interval.text()}, n = {interval.count}" if interval else "–"
-
-
-def main() -> int:
-    """Run and write; ends with the exit code of the first subject that failed."""
-    given = sys.argv[1:]
-    split = given.index("--") if "--" in given else len(given)
+def main(arguments: list[str] | None = None) -> int:
+    """Run, print, write; bad input ends with a message and exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--subjects", nargs="+", required=True, help="folder names in PHOTOS")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(given[:split])
-    reports = {}
-    for name in options.subjects:
-        print(f"\n### {name}\n", flush=True)
-        folder = options.out / name
-        if code := udp(["evaluate", str(options.photos / name), "--out", str(folder), *given[split + 1 :]]):
-            return code
-        reports[name] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    rows = mean_rows(reports)
-    print(f"\n### Mean over {len(reports)} subjects\n\n{table(rows)}")
-    kept = {
-        key: value
-        for key, value in next(iter(reports.values())).items()
-        if key in ("method", "attacked_with", "trial", "recipes", "versions", "rule")
-    }
-    content = {
-        "threads": torch.get_num_threads(),
-        **kept,
-        "subjects": {
-            name: {"photos": report["photos"], "visibility": report["visibility"], "rows": report["rows"]}
-            for name, report in reports.items()
-        },
-    }
-    (options.out / "robustness.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    add_options(parser)
+    parser.add_argument("--cleanings", nargs="+", default=CLEANINGS, help="joined by + for one after the other")
+    parser.add_argument("--recipes", nargs="+", default=["dreambooth"], help="as lora, or dreambooth:steps=900")
+    parser.add_argument("--method", default="eudp", help="as eudp, or eudp:augment=all")
+    parser.add_argument("--budget", type=float, default=8, help="in levels of 255")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="object", help="what the photos show")
+    options = parser.parse_args(arguments)
+    prompt = PRESETS[options.preset].instance_prompt
+    try:
+        for cleaning in options.cleanings:
+            parse_cleaning(cleaning)
+        budget = options.budget / 255
+        methods = {RANDOM: RandomNoise(budget=budget), PROTECTED: parse_method(options.method, budget)}
+        recipes = {text: parse_recipe(text) for text in options.recipes}
+        trial = Trial(prompt, prompt, pictures=options.pictures or 4)
+        plan = Plan(options.model or "mini", methods, recipes, trial, tuple(options.cleanings), options.seeds)
+        rows = run_and_record(plan, options, options.out / "robustness.json", {"method": options.method})
+    except UDPError as error:
+        print(f"error: {error}")
+        return 2
+    print(table(rows))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

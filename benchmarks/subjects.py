@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.compare_methods import gradients_of, parse_method, parse_recipe
+from benchmarks.texts import gradients_of, parse_method, parse_recipe
 from udp.digests import digest, photos_digest
 from udp.errors import UDPError
 from udp.evaluation.arms import Report

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
-from benchmarks.compare_methods import parse_method
+from benchmarks.texts import parse_method
 from udp.models.encoders import Encoder
 from udp.models.loading import load_model
 from udp.photos import Photo, list_photos, read_photo, write_png

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.compare_methods import gradients_of, parse_method
+from benchmarks.texts import gradients_of, parse_method
 from benchmarks.transfer import encoder_of, load, seen
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model

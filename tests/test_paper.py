@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import paper
+from benchmarks import paper, trials
 from tests.conftest import picture
 from tests.families import build
 from udp.evaluation.trial import Trial
+from udp.imitation.recipes import DreamBooth
 from udp.models.loading import load_model
+from udp.photos import list_photos, read_photos
 
 # The architecture of each setting's model, at the size of a test.
 ARMS = ("random 16/255", "udp 16/255")
@@ -33,6 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {arm: paper.shortened(method, 1) for arm, method in paper.methods().items() if arm in ARMS}
     monkeypatch.setattr(paper, "methods", lambda: made)
     monkeypatch.setattr(paper, "Trial", functools.partial(Trial, sampling_steps=1))
+    trials.loaded.cache_clear()
 
 
 def folder(place: Path, count: int = 2) -> Path:
@@ -53,10 +56,12 @@ def test_every_setting_from_photos_to_figures(
     facts = json.loads((tmp_path / "out" / f"{setting}.json").read_text())
     (row,) = facts["rows"]
     assert list(row["arms"]) == ["base", "clean", *ARMS]
-    assert row["arms"]["clean"]["learned"] == [1] and len(row["arms"][ARMS[-1]]["precision"]) == 1
+    assert row["arms"]["clean"]["learned"] == 1 and 0 <= row["arms"][ARMS[-1]]["precision"] <= 1
+    assert row["changes"][ARMS[-1]]["psnr_db"] < 40 and row["changes"][ARMS[-1]]["gradients"] == 1
     assert row["settings"]["from_scratch"] is (setting in ("ddpm", "ldm"))
     shown = capsys.readouterr().out
     assert shown.count(f"| {ARMS[-1]} |") == 1 and "fid" in shown
+    assert "udp 16/255, seed 0: 2 of 2 after" in shown and "dreambooth on clean, seed 0: 1 of 3 after" in shown
 
 
 def test_what_was_finished_is_not_made_again(
@@ -69,8 +74,8 @@ def test_what_was_finished_is_not_made_again(
     line += ["--recipes", "dreambooth:steps=10,batch_size=1", "--pictures", "2", "--seeds", "2"]
     paper.main(line)
     record = tmp_path / "out" / "ddpm.json"
-    first = json.loads(record.read_text())["rows"][0]["arms"]
-    assert all(len(arm["fid"]) == 2 for arm in first.values())
+    first = [row["arms"] for row in json.loads(record.read_text())["rows"]]
+    assert len(first) == 2 and first[0] != first[1], "each seed has its own perturbations and fine-tunes"
     calls: list[str] = []
 
     def watched(kind: type, name: str):
@@ -85,16 +90,19 @@ def test_what_was_finished_is_not_made_again(
     for method in paper.methods().values():
         monkeypatch.setattr(type(method), "run", watched(type(method), method.name))
     kept = tmp_path / "out" / "ddpm" / "one"
-    (kept / "udp 16 of 255" / "1.png").unlink()  # a set that was broken off
+    (kept / "seed1" / "udp 16 of 255" / "1.png").unlink()  # a set that was broken off
+    fits = []
+    monkeypatch.setattr(DreamBooth, "trainable", lambda *given: fits.append(given))
     paper.main(line)
-    again = json.loads(record.read_text())["rows"][0]["arms"]
+    assert not fits, "no arm is trained twice"
+    again = [row["arms"] for row in json.loads(record.read_text())["rows"]]
     assert calls == ["udp"] and again == first
 
 
 def test_protected_photos_come_back_as_they_were(models: dict[str, Path], tmp_path: Path) -> None:
     model, (method, *_) = load_model(str(models["ddpm"])), paper.methods().values()
-    photos = paper.read_photos(paper.list_photos(folder(tmp_path / "one")))
-    made, read = (paper.protected(photos, method, model, "", 0, tmp_path / "kept") for _ in range(2))
+    photos = read_photos(list_photos(folder(tmp_path / "one")))
+    made, read = (trials.protected(photos, method, model, "", 0, tmp_path / "kept") for _ in range(2))
     assert [photo.name for photo in read] == [photo.name for photo in photos]
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(made, read, strict=True))
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
+import functools
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import compare_methods
-from benchmarks.compare_methods import gradients_of, learned, main, parse_method, parse_recipe
+from benchmarks import ablation, compare_methods, robustness
+from benchmarks.paper import shortened
 from benchmarks.subjects import tiled
+from benchmarks.texts import gradients_of, parse_method, parse_recipe
 from udp.errors import InvalidInput
+from udp.evaluation.trial import Trial
 from udp.imitation.recipes import LoRA
-from udp.models.latent import LatentDiffusionModel
-from udp.photos import Photo
-from udp.protection.methods import METHODS
+from udp.protection.methods import EUDP, METHODS
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "random"])
@@ -52,44 +53,57 @@ def test_small_pictures_share_a_square_of_the_grid(side: int, count: int, square
         assert found[2].mean() > 200 and found[2][0, 0, 0] == 32
 
 
-def test_learned_is_relative_to_the_clean_arm() -> None:
-    clean = {"base_loss": 1.0, "clean_loss": 0.6}
-    assert learned({"clean_loss": 0.6}, clean) == pytest.approx(1)
-    assert learned({"clean_loss": 0.9}, clean) == pytest.approx(0.25)
-    assert learned({"clean_loss": 1.1}, clean) < 0
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (ablation, compare_methods, robustness):
+        monkeypatch.setattr(module, "Trial", functools.partial(Trial, sampling_steps=1))
 
 
-def test_a_second_run_reads_the_cells_of_the_first(
-    photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+def command(photo_files: list[Path], tiny_model_folder: Path, out: Path) -> list[str]:
+    line = ["--photos", str(photo_files[0].parent), "--model", str(tiny_model_folder), "--pictures", "1"]
+    return [*line, "--out", str(out)]
+
+
+def test_methods_are_compared_at_equal_cost(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, quick: None
 ) -> None:
-    made = []
-
-    def measure(photos, method, options) -> dict:
-        made.append(method)
-        if method is None:
-            return {"base_loss": 1.0, "clean_loss": 0.5}
-        known = {"psnr_db": 33.0, "ssim": 0.9, "gradients": gradients_of(method), "seconds": 1.0}
-        return {**known, "clean_loss": 0.5 if method.name == "random" else 0.8}
-
-    monkeypatch.setattr(compare_methods, "measure", measure)
-    command = ["--photos", str(photo_files[0].parent.parent), "--subjects", photo_files[0].parent.name]
-    command += ["--out", str(tmp_path), "--budgets", "8", "--gradients", "20"]
-    assert main([*command, "--methods", "photoguard"]) == 0
-    table = capsys.readouterr().out
-    assert "| photoguard | 8/255 | 33.0 dB, 0.900 | 100% | 40% |" in table and len(made) == 3
-    assert main([*command, "--methods", "photoguard"]) == 0
-    assert len(made) == 3 and capsys.readouterr().out == table, "nothing is measured twice"
-    assert main([*command, "--methods", "photoguard", "--steps", "20"]) == 0
-    assert len(made) == 6, "cells made with other settings must be made again"
-    assert main([*command, "--methods", "nope"]) == 2
+    line = [*command(photo_files, tiny_model_folder, tmp_path), "--budgets", "8", "4", "--gradients", "2"]
+    line += ["--methods", "photoguard", "advdm:momentum=1", "--recipe", "dreambooth:steps=10"]
+    assert compare_methods.main(line) == 0
+    shown = [row for row in capsys.readouterr().out.splitlines() if row.startswith("| ")]
+    assert shown[1].startswith("| clean | | 100% |")
+    assert [row.split(" | ")[1] for row in shown[2:]] == ["4/255"] * 3 + ["8/255"] * 3
+    facts = json.loads((tmp_path / "methods.json").read_text())
+    (row,) = facts["rows"]
+    assert {change["gradients"] for arm, change in row["changes"].items() if "random" not in arm} == {2}
+    learned = {arm: figures["learned"] for arm, figures in row["arms"].items() if arm != "base"}
+    clean, base, made = (row["arms"][arm]["clean_loss"] for arm in ("clean", "base", "photoguard 8/255"))
+    assert learned["clean"] == 1
+    assert learned["photoguard 8/255"] == pytest.approx(
+        (base - made) / (base - clean), abs=5e-3 + 2e-4 / abs(base - clean)
+    )
+    assert compare_methods.main([*line, "--methods", "nope"]) == 2
+    assert "expected a method among" in capsys.readouterr().out
 
 
-def test_a_cell_is_measured_on_the_model(
-    photos: list[Photo], tiny_model_folder: Path, tiny_model: LatentDiffusionModel
-) -> None:
-    options = argparse.Namespace(model=str(tiny_model_folder), seed=0, cleaning="jpeg75", recipe="dreambooth", steps=10)
-    method = parse_method("photoguard", 8 / 255, 2)
-    figures = compare_methods.measure(photos[:1], method, options)
-    assert figures["largest_difference_levels"] <= 8 and figures["psnr_db"] > 25 and figures["gradients"] == 2
-    clean = compare_methods.measure(photos[:1], None, options)
-    assert clean["base_loss"] > 0 and clean["clean_loss"] != clean["base_loss"]
+def test_each_variant_of_the_ablation_differs_in_what_its_name_says() -> None:
+    first, *others = (method for arm, method in ablation.variants().items() if arm != ablation.NOISE)
+    assert (first.encoder_weight, first.surrogate_steps) == (EUDP().encoder_weight, EUDP().surrogate_steps)
+    assert len({repr(method) for method in others}) == len(others) == 9
+    plain = ablation.variants()["no such term, frozen, uniform"]
+    assert (plain.encoder_weight, plain.surrogate_steps, plain.timestep_weights) == (0, 0, "uniform")
+
+
+def test_the_ablation_asks_a_patient_and_a_hasty_imitator(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    few = {arm: shortened(method, 1) for arm, method in [*ablation.variants().items()][:2]}
+    monkeypatch.setattr(ablation, "variants", lambda: few)
+    monkeypatch.setattr(ablation, "IMITATORS", {"patient": "dreambooth:steps=20", "hasty": "dreambooth:steps=10"})
+    ablation.main(command(photo_files, tiny_model_folder, tmp_path))
+    rows = json.loads((tmp_path / "ablation.json").read_text())["rows"]
+    assert [(row["recipe"], row["settings"]["steps"]) for row in rows] == [("patient", 20), ("hasty", 10)]
+    assert rows[0]["changes"] == rows[1]["changes"] and rows[0]["arms"] != rows[1]["arms"]
+    shown = capsys.readouterr().out.splitlines()
+    assert sum(row.startswith(f"| {ablation.NOISE} | ") for row in shown) == 1

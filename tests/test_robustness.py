@@ -1,37 +1,42 @@
-"""The benchmark over subjects: means, counts and verdicts from the subjects' reports."""
+"""The benchmark of cleanings: the worst case comes first, and is one imitator for each set and seed."""
 
 from __future__ import annotations
 
-from benchmarks.robustness import mean_rows, table
+import functools
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import robustness
+from benchmarks.robustness import PROTECTED, RANDOM, table
+from udp.evaluation.trial import Trial
 
 
-def report(protected: float | None, effect: float | None, kept: float | None, word: str) -> dict:
-    learned = {} if protected is None else {"random": {"mean": 1.0}, "protected": {"mean": protected}}
-    row = {
-        "recipe": "lora",
-        "cleaning": "half",
-        "verdict": {"word": word, "learned": learned},
-        "effect": None if effect is None else {"mean": effect},
-        "kept": None if kept is None else {"mean": kept},
-    }
-    return {"rows": [row]}
+def row(name: str, seed: int, cleaning: str, learned: float) -> dict:
+    near = {"structure_similarity": 0.5}
+    arms = {"clean": near, RANDOM: {"learned": 1.0, **near}, PROTECTED: {"learned": learned, **near}}
+    return {"set": name, "seed": seed, "recipe": "lora", "cleaning": cleaning, "arms": arms}
 
 
-def test_means_are_over_the_subjects_that_have_the_figure() -> None:
-    reports = {
-        "a": report(0.5, 0.5, 0.2, "degraded"),
-        "b": report(0.7, 0.3, None, "degraded"),
-        "c": report(None, None, None, "inconclusive"),
-    }
-    (row,) = mean_rows(reports)
-    assert (row["protected"].mean, row["protected"].count) == (0.6, 2)
-    assert (row["kept"].mean, row["kept"].count, row["kept"].low) == (0.2, 1, None)
-    assert row["verdicts"] == {"degraded": 2, "inconclusive": 1}
-    line = table([row]).splitlines()[-1]
-    assert line.startswith("| lora | half | 100% (100% to 100%), n = 2 | 60% (")
-    assert "| 20%, n = 1 | 2 x degraded, 1 x inconclusive |" in line
+def test_the_worst_case_comes_first_and_is_counted_for_each_set_and_seed() -> None:
+    rows = [row("a", 0, "none", 0.1), row("a", 0, "half", 0.5), row("b", 0, "none", 0.7), row("b", 0, "half", 0.4)]
+    _, _, half, none, worst = table(rows).splitlines()
+    assert half.startswith("| lora, half | 100% (100% to 100%) | 45% (40% to 50%) | 0.50 / 0.50 / 0.50 |")
+    assert none.startswith("| lora, none |") and "40% (10% to 70%)" in none
+    assert "60% (50% to 70%)" in worst, "half for a, none for b"
 
 
-def test_a_figure_that_no_subject_has_is_a_dash() -> None:
-    (row,) = mean_rows({"a": report(None, None, None, "inconclusive")})
-    assert row["effect"] is None and table([row]).splitlines()[-1].count("–") == 4
+def test_from_photos_to_the_table(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(robustness, "Trial", functools.partial(Trial, sampling_steps=1))
+    line = ["--photos", str(photo_files[0].parent), "--model", str(tiny_model_folder), "--pictures", "1"]
+    line += ["--out", str(tmp_path), "--method", "photoguard:pgd_steps=1", "--recipes", "dreambooth:steps=10"]
+    assert robustness.main([*line, "--cleanings", "none", "half+jpeg75"]) == 0
+    rows = json.loads((tmp_path / "robustness.json").read_text())["rows"]
+    assert [row["cleaning"] for row in rows] == ["none", "half+jpeg75"]
+    assert rows[0]["changes"] == rows[1]["changes"] and rows[0]["arms"] != rows[1]["arms"]
+    assert "| dreambooth:steps=10, half+jpeg75 |" in capsys.readouterr().out
+    assert robustness.main([*line, "--cleanings", "soap"]) == 2 and "expected cleanings" in capsys.readouterr().out

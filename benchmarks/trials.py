@@ -1,0 +1,247 @@
+"""What the benchmarks of protections share: sets of photos, arms that differ in the method alone, figures; in several processes.
+
+`run` is the whole way from folders of photos to rows of figures. Every part (the photos of one method, the pictures of one arm)
+lies in a folder when it is done and is not made again, so a killed run goes on, and what ends first is said with the time left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import functools
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.texts import gradients_of
+from udp.digests import digest, photos_digest
+from udp.evaluation.arms import Report
+from udp.evaluation.bench import Cells, imitator_photos, run_trial
+from udp.evaluation.cells import FolderStore
+from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import learned
+from udp.files import finished, finishing
+from udp.imitation.recipes.base import Recipe
+from udp.models.base import DiffusionModel
+from udp.models.loading import load_model
+from udp.photo_files import with_captions
+from udp.photos import Photo, list_photos, read_photos, write_png
+from udp.protection.base import ProtectionMethod
+from udp.protection.visibility import visibility
+from udp.settings import describe_settings
+
+CLEAN = "clean"
+# What is kept of the figures that an arm has; FID and the like need many pictures.
+FIGURES = ("clean_loss", "fid", "kid", "precision", "recall", "diversity", "structure_similarity", "texture_distance",
+           "noise_level", "final_training_loss")  # fmt: skip
+
+loaded = functools.cache(load_model)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process does at a time: the photos of the method `method`, or with `recipe` the pictures of `arm`.
+
+    `folder` is where the set's photos lie, or with `recipe` its cells.
+    """
+
+    model: str
+    trial: Trial
+    folder: Path
+    arms: Mapping[str, list[Photo]]
+    arm: str
+    method: ProtectionMethod | None = None
+    recipe: Recipe | None = None
+
+    def __call__(self) -> list[Photo]:
+        """Do it; the arm's photos, before any cleaning."""
+        model, trial = loaded(self.model), self.trial
+        if self.recipe is None:
+            place = photos_of(self.folder, self.arm)
+            return protected(self.arms[CLEAN], self.method, model, trial.instance_prompt, trial.seed, place)
+        trial = model.suited(trial)
+        cells = Cells(self.arms, model, trial, FolderStore(self.folder))
+        bench, _ = cells.bench(0)
+        found = imitator_photos(self.arms, model, trial)
+        cells.arm(bench, self.arm, found.get, model.suited(self.recipe), trial.cleaning)
+        return list(self.arms[self.arm])
+
+    @property
+    def title(self) -> str:
+        """What it says when it is done."""
+        if self.recipe is None:
+            return f"{self.arm}, seed {self.trial.seed}"
+        cleaned = "" if self.trial.cleaning == "none" else f", cleaned by {self.trial.cleaning}"
+        return f"{self.recipe.name} on {self.arm}{cleaned}, seed {self.trial.seed}"
+
+
+def photos_of(folder: Path, arm: str) -> Path:
+    """Where the photos of an arm lie."""
+    return folder / arm.replace("/", " of ").replace(":", " with ")
+
+
+def protected(
+    photos: list[Photo], method: ProtectionMethod, model: DiffusionModel, prompt: str, seed: int, folder: Path
+) -> list[Photo]:
+    """The photos as `method` changes them, from `folder` if they were finished there."""
+    mark = folder / "photos.json"
+    key = digest([method.name, describe_settings(model.suited(method)), photos_digest(photos), prompt, seed,
+                  model.fingerprint])  # fmt: skip
+
+    def read(content: dict) -> list[Photo]:
+        return [
+            replace(read_photos([folder / f"{index}.png"])[0], name=photo.name) for index, photo in enumerate(photos)
+        ]
+
+    if (kept := finished(mark, key, read)) is not None:
+        return kept
+    begun = time.monotonic()
+    made = method(photos, model, prompt, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with finishing(mark, key) as content:
+        for index, photo in enumerate(made):
+            write_png(folder / f"{index}.png", photo)
+        content |= {"photos": len(made), "seconds": round(time.monotonic() - begun, 1)}
+    return made
+
+
+def together(parts: Sequence[Part], pool: Pool | None) -> dict[str, list[Photo]]:
+    """Do them all, as many at a time as `pool` has processes, and say after each how far it is. By arm, what they return."""
+    begun, made = time.monotonic(), {}
+    for part, photos in pool.imap_unordered(_done, parts) if pool else map(_done, parts):
+        made[part.arm] = photos
+        spent = time.monotonic() - begun
+        left = spent / len(made) * (len(parts) - len(made))
+        print(f"  {part.title}: {len(made)} of {len(parts)} after {spent:.0f} s, about {left:.0f} s left", flush=True)
+    return made
+
+
+def _done(part: Part) -> tuple[Part, list[Photo]]:
+    return part, part()
+
+
+@contextlib.contextmanager
+def workers(count: int) -> Iterator[Pool | None]:
+    """That many processes, which share the cores; none for one."""
+    if count == 1:
+        yield None
+        return
+    threads = max(1, (os.cpu_count() or 1) // count)
+    with multiprocessing.get_context("spawn").Pool(count, torch.set_num_threads, (threads,)) as pool:
+        yield pool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run on each set: `methods` by arm, `recipes` by title, `cleanings`, and `seeds` of perturbation and imitation alike."""
+
+    model: str
+    methods: Mapping[str, ProtectionMethod]
+    recipes: Mapping[str, Recipe]
+    trial: Trial
+    cleanings: Sequence[str] = ("none",)
+    seeds: int = 1
+    photos: int = 0
+
+    def read(self, source: Path) -> list[Photo]:
+        """The set's photos, the first `photos` of them unless that is 0."""
+        return with_captions(read_photos(list_photos(source)[: self.photos or None]), "off")
+
+
+def run(plan: Plan, sets: Sequence[Path], out: Path, processes: int = 1) -> Iterator[dict]:
+    """A row of figures for each seed, set, recipe and cleaning; parts are kept in `out`. All sets get a seed before the next."""
+    with workers(processes) as pool:
+        for seed in range(plan.seeds):
+            for source in sets:
+                yield from _set(plan, source, replace(plan.trial, seed=seed), out / source.name / f"seed{seed}", pool)
+
+
+def _set(plan: Plan, source: Path, trial: Trial, out: Path, pool: Pool | None) -> Iterator[dict]:
+    photos, model = plan.read(source), loaded(plan.model)
+    protecting = (Part(plan.model, trial, out, {CLEAN: photos}, arm, method) for arm, method in plan.methods.items())
+    made = together([*protecting], pool)
+    arms = {CLEAN: photos} | {arm: made[arm] for arm in plan.methods}
+    changed = {arm: changes(photos, made[arm], method, photos_of(out, arm)) for arm, method in plan.methods.items()}
+    for title, recipe in plan.recipes.items():
+        settings = describe_settings(model.suited(recipe))
+        place = out / f"{recipe.name}-{digest(settings)[:8]}"  # two of one name differ in their settings
+        for cleaning in plan.cleanings:
+            begun, cleaned = time.monotonic(), replace(trial, cleaning=cleaning)
+            Cells(arms, model, model.suited(cleaned), FolderStore(place)).bench(0)  # once, for all processes
+            together([Part(plan.model, cleaned, place, arms, arm, recipe=recipe) for arm in arms], pool)
+            report = run_trial(arms, model, recipe, cleaned, store=FolderStore(place))
+            yield {
+                "set": source.name, "photos": len(photos), "seed": trial.seed, "recipe": title,
+                "settings": settings, "cleaning": cleaning,
+                "seconds": round(time.monotonic() - begun), "changes": changed, "arms": figures(report),
+            }  # fmt: skip
+
+
+def changes(photos: list[Photo], made: list[Photo], method: ProtectionMethod, folder: Path) -> dict[str, float]:
+    """What a method costs and how visible it is, means over the photos."""
+    seen = [visibility(a, b) for a, b in zip(photos, made, strict=True)]
+    mark = json.loads((folder / "photos.json").read_text(encoding="utf-8"))
+    means = {key: round(float(np.mean([found[key] for found in seen])), 4) for key in ("psnr_db", "ssim")}
+    return {**means, "gradients": gradients_of(method), "seconds": mark["seconds"]}
+
+
+def figures(report: Report) -> dict[str, dict[str, float]]:
+    """By arm and figure, the base's too; `learned` of all arms but the base."""
+    (clean,) = (arm for arm in report.arms if arm.name == CLEAN)
+    found = {}
+    for arm in (report.base, *report.arms):
+        found[arm.name] = {key: arm.metrics[key] for key in FIGURES if key in arm.metrics}
+        if arm is not report.base:
+            found[arm.name]["learned"] = round(learned(report.base.metrics, arm.metrics, clean.metrics), 3)
+    return found
+
+
+def spread(values: Sequence[float], percent: bool = False) -> str:
+    """The mean, and in brackets the smallest and the largest of several; as "72% (61% to 80%)" or "0.81 (0.8 to 0.83)"."""
+
+    def shown(value: float) -> str:
+        return f"{value:.0%}" if percent else f"{value:.3g}"
+
+    mean = shown(float(np.mean(values)))
+    return mean if len(values) == 1 else f"{mean} ({shown(min(values))} to {shown(max(values))})"
+
+
+def values_of(rows: Sequence[dict], arm: str, key: str) -> list[float]:
+    """A figure of an arm in every row that has it."""
+    return [row["arms"][arm][key] for row in rows if key in row["arms"].get(arm, {})]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that all of these benchmarks have."""
+    parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders, a set each")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the record and all that is kept")
+    parser.add_argument("--model", help="a name or a folder, instead of the usual one")
+    parser.add_argument("--pictures", type=int, help="an arm")
+    parser.add_argument("--seeds", type=int, default=1, help="runs, each with its own perturbations and fine-tunes")
+    parser.add_argument("--workers", type=int, default=1, help="arms at a time")
+
+
+def run_and_record(plan: Plan, options: argparse.Namespace, record: Path, facts: Mapping[str, Any]) -> list[dict]:
+    """All rows; `record`, JSON, is written anew after each."""
+    rows: list[dict] = []
+    record.parent.mkdir(parents=True, exist_ok=True)
+    for row in run(plan, options.photos, options.out / record.stem, options.workers):
+        rows.append(row)
+        head = {
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{os.cpu_count()} CPU cores, {options.workers} arms at a time, torch {torch.__version__}",
+            "model": plan.model, "pictures": plan.trial.pictures, **facts,
+        }  # fmt: skip
+        record.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        print(f"{row['set']}, seed {row['seed']}, {row['recipe']}, {row['cleaning']}: {row['seconds']} s", flush=True)
+    return rows

@@ -333,6 +333,8 @@ TEXTS: dict[str, Entry] = {
     "recipe.lora": "LoRA（适配器）",
     "recipe.dreambooth": "DreamBooth（全部权重）",
     "recipe.textual_inversion": "文本反演（一个词）",
+    "recipe.cat": "DreamBooth，先适配自编码器（CAT）",
+    "recipe.noise_word": "DreamBooth，给噪声一个词",
     "arm.base": "微调之前",
     "arm.clean": "原图",
     "arm.random": "随机噪声",

@@ -53,6 +53,15 @@ def add_adapters(module: torch.nn.Module, targets: Sequence[str], rank: int, see
         parameter.data = parameter.data.float()
 
 
+def fold_adapters(module: torch.nn.Module) -> None:
+    """Put what the adapters of `module` learned into the weights that they adapt, and take the adapters away."""
+    for parent in [*module.modules()]:
+        for name, child in [*parent.named_children()]:
+            if hasattr(child, "get_delta_weight"):
+                child.merge()
+                setattr(parent, name, child.get_base_layer())
+
+
 def adapters(module: torch.nn.Module) -> list[torch.nn.Parameter]:
     """The parameters of the adapters of `module`, in a fixed order."""
     return [parameter for name, parameter in module.named_parameters() if ".lora_" in name]

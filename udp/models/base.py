@@ -101,6 +101,10 @@ class DiffusionModel(abc.ABC):
             why = "whose text encoder only reads" if self.takes_prompts else "which takes no prompts"
             raise InvalidInput(f"expected a model with a text encoder to train, got {self.name!r}, {why}")
 
+    def check_autoencoder(self) -> None:
+        """Raise `InvalidInput` if there is no autoencoder that a recipe may train."""
+        raise InvalidInput(f"expected a model with an autoencoder to train, got {self.name!r}, which sees pixels")
+
     @classmethod
     def place(cls, pipeline: DiffusionPipeline, device: str) -> None:
         """Move a pipeline's parts to where they are to work."""
@@ -215,6 +219,11 @@ class DiffusionModel(abc.ABC):
             own[tokenizer] = copy.deepcopy(getattr(self.pipeline, tokenizer))
             own[encoder] = copy.deepcopy(getattr(self.pipeline, encoder)).float().to(self.device)
         return self.replaced(**own)
+
+    def with_own_autoencoder(self) -> DiffusionModel:
+        """The same model with a copy of its autoencoder, for a recipe that trains it; see `check_autoencoder`."""
+        self.check_autoencoder()
+        return self
 
     def prepare(self, photos: Sequence[torch.Tensor], positions: Sequence[float] | None = None) -> torch.Tensor:
         """Photos (each (1, 3, H, W) in [0, 1]) to one batch (N, 3, resolution, resolution), differentiable.

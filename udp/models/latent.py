@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import string
 from collections.abc import Sequence
@@ -25,7 +26,12 @@ class LatentDiffusionModel(DiffusionModel):
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         super().__init__(name, pipeline)
-        self.vae = (pipeline.vae if hasattr(pipeline, "vae") else pipeline.vqvae).float()
+        self.vae = getattr(pipeline, self._autoencoder_part).float()
+
+    @property
+    def _autoencoder_part(self) -> str:
+        """What the pipeline calls it."""
+        return "vae" if hasattr(self.pipeline, "vae") else "vqvae"
 
     @property
     def resolution(self) -> int:
@@ -55,6 +61,13 @@ class LatentDiffusionModel(DiffusionModel):
     def _shift(self) -> float:
         """What is taken from latents before they are scaled; 0 but for rectified flows."""
         return self.vae.config.get("shift_factor") or 0.0
+
+    def check_autoencoder(self) -> None:
+        """See `DiffusionModel.check_autoencoder`: there is one."""
+
+    def with_own_autoencoder(self) -> LatentDiffusionModel:
+        """See `DiffusionModel.with_own_autoencoder`."""
+        return self.replaced(**{self._autoencoder_part: copy.deepcopy(self.vae)})
 
     def encoder_features(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """What the encoder makes of (N, 3, S, S) in [0, 1] at every resolution below the pixels' own, differentiable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -90,6 +90,11 @@ class Recipe(abc.ABC):
         for text in (instance_prompt, prompt):
             model.check_prompt(text)
 
+    def sight(self, model: DiffusionModel, squares: torch.Tensor, seed: int, on_progress: OnProgress) -> DiffusionModel:
+        """The model through whose autoencoder the fine-tune sees `squares`, (N, 3, S, S) in [0, 1]: `model` itself, or its
+        copy with one that was trained on them."""
+        return model
+
     def prior(self, model: DiffusionModel, seed: int, on_progress: OnProgress) -> Prior | None:
         """Class images to preserve, or None."""
         return None
@@ -147,8 +152,10 @@ class Recipe(abc.ABC):
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             squares = model.prepare([to_tensor(flattened(photo).pixels)[None] for photo in photos])
-            seen = [squares, squares.flip(-1)] if self.random_flip else [squares]
-            latents = torch.cat([model.encode(each) for each in seen])
+            squares = torch.cat([squares, squares.flip(-1)]) if self.random_flip else squares
+        model = self.sight(model, squares, seed, lambda p: on_progress(replace(p, arm=arm, fraction=0.0)))
+        with torch.no_grad():
+            latents = torch.cat([model.encode(each) for each in squares.split(len(photos))])
         network, words = self.trainable(model, seed), self.words(model, prompt, seed)
         prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
         timesteps = model.schedule.usual_timesteps(self.first_timestep)

@@ -57,11 +57,11 @@ SCRATCH = "dreambooth:from_scratch=true,batch_size="
 SETTINGS: dict[str, dict[str, Scale]] = {
     "ddpm": {
         "small": Scale("mini-pixel", (f"{SCRATCH}16,steps=1000,learning_rate=1e-3",), 48, 96),
-        "paper": Scale("ddpm-cifar10", (f"{SCRATCH}128,steps=40000,learning_rate=2e-4,random_flip=true",), 5000, 1000),
+        "paper": Scale("ddpm-cifar10", (f"{SCRATCH}16,steps=4000,learning_rate=2e-4,random_flip=true",), 5000, 1000),
     },
     "ldm": {
         "small": Scale("mini", (f"{SCRATCH}8,steps=1000,learning_rate=3e-4",), 16, 32),
-        "paper": Scale("ldm-celebahq", (f"{SCRATCH}64,steps=40000,learning_rate=1e-4",), 5000, 1000),
+        "paper": Scale("ldm-celebahq", (f"{SCRATCH}16,steps=4000,learning_rate=1e-4",), 5000, 1000),
     },
     "object": {"small": Scale("mini", FEW, 0, 16, OBJECT), "paper": Scale("sd15", FEW, 0, 64, OBJECT)},
     "style": {"small": Scale("mini", FEW, 0, 16, STYLE), "paper": Scale("sd15", FEW, 0, 64, STYLE)},

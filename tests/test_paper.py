@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import paper, trials
+from benchmarks.texts import parse_recipe
 from tests.conftest import picture
 from tests.families import build
 from udp.evaluation.trial import Trial
@@ -121,3 +122,10 @@ def test_the_plan_names_hours(models: dict[str, Path], tmp_path: Path, capsys: p
     line = ["--setting", "ddpm", "--photos", str(photos), "--out", str(tmp_path / "out")]
     paper.main([*line, "--model", str(models["ddpm"]), "--plan"])
     assert "hours here without sampling" in capsys.readouterr().out and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scale", paper.SCALES)
+@pytest.mark.parametrize("setting", paper.SETTINGS)
+def test_the_settings_are_ones_that_recipes_take(setting: str, scale: str) -> None:
+    for text in paper.SETTINGS[setting][scale].recipes:
+        parse_recipe(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+def free_port() -> int:
+    """One of this machine that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def served(model_folder: Path, temporary: Path, kept: Path | None = None) -> Iterator[str]:
     """The running app's address, with that model and the runs in `kept`; its files lie under `temporary`."""
@@ -106,7 +114,8 @@ def served(model_folder: Path, temporary: Path, kept: Path | None = None) -> Ite
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setattr("udp.ui.tabs.example.read_kept", lambda name: read_kept(name, kept) if kept else None)
         demo = build(Owner(model=str(model_folder), models=("mini", "sd15")))
-        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+        # Two workers that both look for the first free port find the same one.
+        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_port=free_port(), **launch_options())
         yield address
         demo.close()
 

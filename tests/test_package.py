@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import udp
+from tests.conftest import free_port
 from udp.cli import COMMANDS, build_parser, main
 from udp.cli.deploy import ROOT
 
@@ -132,9 +133,7 @@ def test_protect_and_the_app_work_from_there(installed: Path, photo_files: list[
 @contextmanager
 def app(installed: Path, environment: dict[str, str], place: Path) -> Iterator[str]:
     """The address of the installed app, started by its command."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     known = {**environment, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(place / "gradio")}
     started = subprocess.Popen([sys.executable, installed / "bin" / "udp", "app"], env=known, cwd=place)
     try:
@@ -188,3 +187,17 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture) -> None:
         main(["--help"])
     shown = capsys.readouterr().out
     assert all(f"    {name} " in shown for name in COMMANDS)
+
+
+def test_the_test_command_sees_whether_there_is_a_browser(tmp_path: Path) -> None:
+    """It once asked for a command of its own function's name, and found the function."""
+    (line,) = [line for line in (ROOT / "scripts/test").read_text().splitlines() if line.startswith("has_chromium()")]
+
+    def asked() -> int:
+        return subprocess.run(
+            [shutil.which("bash"), "-c", f"{line}\nhas_chromium"], env={"PATH": str(tmp_path)}
+        ).returncode
+
+    assert asked() == 1
+    (tmp_path / "google-chrome").touch(mode=0o755)
+    assert asked() == 0

@@ -119,7 +119,7 @@ TEXTS: dict[str, Entry] = {
     "attack.imitator": "2. 模仿者",
     "attack.imitator.help": "在每组照片上各微调一份模型，其余条件完全相同。",
     "attack.recipe": "微调方式",
-    "attack.recipe.help": "LoRA 最常用；DreamBooth 改动全部权重，学到的更多",
+    "attack.recipe.help": "LoRA 最常用，DreamBooth 学到的更多；最后两种专门对付保护",
     "attack.sets": "参与比较的组",
     "attack.sets.help": "原图显示模仿成功时的样子；随机噪声是保护必须胜过的对照",
     "attack.pictures": "每组生成的图片数",

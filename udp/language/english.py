@@ -133,7 +133,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "attack.imitator": "2. The imitator",
     "attack.imitator.help": "Fine-tunes one copy of the model on each set of photos, everything else equal.",
     "attack.recipe": "Recipe",
-    "attack.recipe.help": "LoRA is what most people use; DreamBooth changes every weight and learns more",
+    "attack.recipe.help": "LoRA is what most people use, DreamBooth learns more; the last two train against protections",
     "attack.sets": "Sets to compare",
     "attack.sets.help": "Clean photos show what success looks like; random noise is what the protection has to beat",
     "attack.pictures": "Pictures from each set",

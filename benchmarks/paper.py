@@ -13,7 +13,7 @@ what trains from random weights surely takes fewer steps than there, and at the 
 
 Every folder of `--photos` is a set of its own. Its arms: clean photos, and at each of `LEVELS` random noise, AdvDM (at as many
 gradients a photo as EUDP), UDP and EUDP. All arms share their seeds. FID, KID, precision and recall are on the features of the
-base model's own network, untrained on the arms: they compare arms of one table and nothing else. Writes OUT/SETTING.json after
+base model's own network, untrained on the arms: they compare arms of one table and nothing else. Writes OUT/paper-SETTING.json after
 each set and prints Markdown. Whatever was finished is kept in OUT and not made again, so a killed run goes on. `--plan` measures
 a step of each kind and says how long all would take.
 """
@@ -85,7 +85,8 @@ def table(rows: list[dict]) -> str:
         keys = [key for key in ("learned", *FIGURES) if all(key in row["arms"]["clean"] for row in of)]
         lines += [f"| {recipe} | {' | '.join(keys)} |", "|---" * (len(keys) + 1) + "|"]
         for arm in (arm for arm in of[0]["arms"] if arm != "base"):
-            lines.append(f"| {arm} | {' | '.join(spread(values_of(of, arm, key)) for key in keys)} |")
+            shown = (spread(values_of(of, arm, key), percent=key == "learned") for key in keys)
+            lines.append(f"| {arm} | {' | '.join(shown)} |")
         lines.append("")
     return "\n".join(lines).rstrip()
 
@@ -140,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(plan(what, options.photos))
         return
     facts = {"setting": options.setting, "scale": options.scale}
-    print(table(run_and_record(what, options, options.out / f"{options.setting}.json", facts)))
+    print(table(run_and_record(what, options, options.out / f"paper-{options.setting}.json", facts)))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_every_setting_from_photos_to_figures(
     line = ["--setting", setting, "--photos", str(folder(tmp_path / "one")), "--out", str(tmp_path / "out")]
     line += ["--model", str(models[MODELS[setting]]), "--recipes", recipe, "--pictures", "2"]
     paper.main(line)
-    facts = json.loads((tmp_path / "out" / f"{setting}.json").read_text())
+    facts = json.loads((tmp_path / "out" / f"paper-{setting}.json").read_text())
     (row,) = facts["rows"]
     assert list(row["arms"]) == ["base", "clean", *ARMS]
     assert row["arms"]["clean"]["learned"] == 1 and 0 <= row["arms"][ARMS[-1]]["precision"] <= 1
@@ -74,7 +74,7 @@ def test_what_was_finished_is_not_made_again(
     line = ["--setting", "ddpm", "--photos", str(photos), "--out", str(tmp_path / "out"), "--model", model]
     line += ["--recipes", "dreambooth:steps=10,batch_size=1", "--pictures", "2", "--seeds", "2"]
     paper.main(line)
-    record = tmp_path / "out" / "ddpm.json"
+    record = tmp_path / "out" / "paper-ddpm.json"
     first = [row["arms"] for row in json.loads(record.read_text())["rows"]]
     assert len(first) == 2 and first[0] != first[1], "each seed has its own perturbations and fine-tunes"
     calls: list[str] = []
@@ -90,7 +90,7 @@ def test_what_was_finished_is_not_made_again(
 
     for method in paper.methods().values():
         monkeypatch.setattr(type(method), "run", watched(type(method), method.name))
-    kept = tmp_path / "out" / "ddpm" / "one"
+    kept = tmp_path / "out" / "paper-ddpm" / "one"
     (kept / "seed1" / "udp 16 of 255" / "1.png").unlink()  # a set that was broken off
     fits = []
     monkeypatch.setattr(DreamBooth, "trainable", lambda *given: fits.append(given))

@@ -38,12 +38,15 @@ from udp.photo_files import with_captions
 from udp.photos import Photo, list_photos, read_photos, write_png
 from udp.protection.base import ProtectionMethod
 from udp.protection.visibility import visibility
+from udp.reports.pictures import grid
 from udp.settings import describe_settings
 
 CLEAN = "clean"
 # What is kept of the figures that an arm has; FID and the like need many pictures.
 FIGURES = ("clean_loss", "fid", "kid", "precision", "recall", "diversity", "structure_similarity", "texture_distance",
            "noise_level", "final_training_loss")  # fmt: skip
+
+SHOWN = 8  # pictures of an arm, in the picture of all arms
 
 loaded = functools.cache(load_model)
 
@@ -159,7 +162,10 @@ class Plan:
 
 
 def run(plan: Plan, sets: Sequence[Path], out: Path, processes: int = 1) -> Iterator[dict]:
-    """A row of figures for each seed, set, recipe and cleaning; parts are kept in `out`. All sets get a seed before the next."""
+    """A row of figures for each seed, set, recipe and cleaning. All sets get a seed before the next.
+
+    Parts are kept in `out`, and of each row a picture of all arms, SET/seedN/RECIPE-DIGEST-CLEANING.png.
+    """
     with workers(processes) as pool:
         for seed in range(plan.seeds):
             for source in sets:
@@ -180,6 +186,8 @@ def _set(plan: Plan, source: Path, trial: Trial, out: Path, pool: Pool | None) -
             Cells(arms, model, model.suited(cleaned), FolderStore(place)).bench(0)  # once, for all processes
             together([Part(plan.model, cleaned, place, arms, arm, recipe=recipe) for arm in arms], pool)
             report = run_trial(arms, model, recipe, cleaned, store=FolderStore(place))
+            shown = {arm.name: arm.images[:SHOWN] for arm in report.arms}
+            grid(shown, 128).save(place.parent / f"{place.name}-{cleaning}.png")
             yield {
                 "set": source.name, "photos": len(photos), "seed": trial.seed, "recipe": title,
                 "settings": settings, "cleaning": cleaning,

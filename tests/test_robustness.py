@@ -38,5 +38,7 @@ def test_from_photos_to_the_table(
     rows = json.loads((tmp_path / "robustness.json").read_text())["rows"]
     assert [row["cleaning"] for row in rows] == ["none", "half+jpeg75"]
     assert rows[0]["changes"] == rows[1]["changes"] and rows[0]["arms"] != rows[1]["arms"]
+    drawn = [path.name for path in (tmp_path / "robustness").rglob("*.png") if path.parent.name == "seed0"]
+    assert len(drawn) == 2 and sum(name.endswith("-half+jpeg75.png") for name in drawn) == 1
     assert "| dreambooth:steps=10, half+jpeg75 |" in capsys.readouterr().out
     assert robustness.main([*line, "--cleanings", "soap"]) == 2 and "expected cleanings" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from benchmarks.texts import parse_recipe
 from benchmarks.trials import CLEAN, Plan, add_options, run_and_record, spread, values_of
+from udp.errors import UDPError
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.protection.base import ProtectionMethod
@@ -56,8 +57,8 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run, print, write."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run, print, write; bad input ends with a message and exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
     options = parser.parse_args(arguments)
@@ -65,8 +66,13 @@ def main(arguments: list[str] | None = None) -> None:
     recipes = {name: parse_recipe(text) for name, text in IMITATORS.items()}
     trial = Trial(prompt, prompt, pictures=options.pictures or 4)
     plan = Plan(options.model or "mini", variants(), recipes, trial, seeds=options.seeds)
-    print(table(run_and_record(plan, options, options.out / "ablation.json", {})))
+    try:
+        print(table(run_and_record(plan, options, options.out / "ablation.json", {})))
+    except UDPError as error:
+        print(f"error: {error}")
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from benchmarks.texts import gradients_of, parse_method, parse_recipe
 from benchmarks.trials import Plan, add_options, loaded, run_and_record, spread, values_of
+from udp.errors import UDPError
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.protection.base import ProtectionMethod
@@ -104,9 +105,9 @@ def plan(what: Plan, sets: list[Path]) -> str:
         protecting += (first + a_gradient * (gradients_of(method) - gradients_of(few))) / len(photos) * count
     learning, arms = 0.0, (1 + len(what.methods)) * len(sets) * what.seeds
     for recipe in what.recipes.values():
-        short = replace(recipe, steps=10)
-        a_step = timed(lambda short=short: short.fit(photos, model, prompt)) / short.steps
-        learning += a_step * recipe.steps * arms
+        short = [replace(recipe, steps=steps) for steps in (10, 20)]
+        few, more = (timed(lambda part=part: part.fit(photos, model, prompt)) for part in short)
+        learning += (few + max(0.0, more - few) / 10 * (recipe.steps - 10)) * arms
     hours = (protecting + learning) / 3600
     return f"about {hours:.1f} hours here without sampling, {protecting / 3600:.1f} of them for the protections"
 
@@ -124,8 +125,8 @@ def timed(work: Callable[[], object]) -> float:
     return time.monotonic() - begun
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run, print, write."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run, print, write; bad input ends with a message and exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setting", choices=tuple(SETTINGS), required=True)
     parser.add_argument("--scale", choices=SCALES, default="small")
@@ -134,15 +135,25 @@ def main(arguments: list[str] | None = None) -> None:
     add_options(parser)
     options = parser.parse_args(arguments)
     scale = SETTINGS[options.setting][options.scale]
-    recipes = {text.partition(":")[0]: parse_recipe(text) for text in options.recipes or scale.recipes}
-    trial = Trial(scale.prompt, scale.prompt, pictures=options.pictures or scale.pictures)
-    what = Plan(options.model or scale.model, methods(), recipes, trial, seeds=options.seeds, photos=scale.photos)
-    if options.plan:
-        print(plan(what, options.photos))
-        return
-    facts = {"setting": options.setting, "scale": options.scale}
-    print(table(run_and_record(what, options, options.out / f"paper-{options.setting}.json", facts)))
+    texts = options.recipes or scale.recipes
+    names = [text.partition(":")[0] for text in texts]
+    try:
+        recipes = {
+            name if names.count(name) == 1 else text: parse_recipe(text)
+            for name, text in zip(names, texts, strict=True)
+        }
+        trial = Trial(scale.prompt, scale.prompt, pictures=options.pictures or scale.pictures)
+        what = Plan(options.model or scale.model, methods(), recipes, trial, seeds=options.seeds, photos=scale.photos)
+        if options.plan:
+            print(plan(what, options.photos))
+            return 0
+        facts = {"setting": options.setting, "scale": options.scale}
+        print(table(run_and_record(what, options, options.out / f"paper-{options.setting}.json", facts)))
+    except UDPError as error:
+        print(f"error: {error}")
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

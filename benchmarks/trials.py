@@ -15,8 +15,8 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ import torch
 
 from benchmarks.texts import gradients_of
 from udp.digests import digest, photos_digest
-from udp.evaluation.arms import Report
-from udp.evaluation.bench import Cells, imitator_photos, run_trial
+from udp.errors import InvalidInput
+from udp.evaluation.arms import Arm
+from udp.evaluation.bench import Cells, imitator_photos
 from udp.evaluation.cells import FolderStore
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import learned
@@ -66,18 +67,21 @@ class Part:
     method: ProtectionMethod | None = None
     recipe: Recipe | None = None
 
-    def __call__(self) -> list[Photo]:
-        """Do it; the arm's photos, before any cleaning."""
+    def __call__(self) -> None:
+        """Do it, unless it is done."""
         model, trial = loaded(self.model), self.trial
         if self.recipe is None:
             place = photos_of(self.folder, self.arm)
-            return protected(self.arms[CLEAN], self.method, model, trial.instance_prompt, trial.seed, place)
+            protected(self.arms[CLEAN], self.method, model, trial.instance_prompt, trial.seed, place)
+            return
+
+        def cleaned(arm: str) -> list[Photo]:
+            return imitator_photos({name: self.arms[name] for name in (CLEAN, arm)}, model, trial)[arm]
+
         trial = model.suited(trial)
         cells = Cells(self.arms, model, trial, FolderStore(self.folder))
         bench, _ = cells.bench(0)
-        found = imitator_photos(self.arms, model, trial)
-        cells.arm(bench, self.arm, found.get, model.suited(self.recipe), trial.cleaning)
-        return list(self.arms[self.arm])
+        cells.arm(bench, self.arm, cleaned, model.suited(self.recipe), trial.cleaning)
 
     @property
     def title(self) -> str:
@@ -118,29 +122,44 @@ def protected(
     return made
 
 
-def together(parts: Sequence[Part], pool: Pool | None) -> dict[str, list[Photo]]:
-    """Do them all, as many at a time as `pool` has processes, and say after each how far it is. By arm, what they return."""
-    begun, made = time.monotonic(), {}
-    for part, photos in pool.imap_unordered(_done, parts) if pool else map(_done, parts):
-        made[part.arm] = photos
+def together(parts: Sequence[Part], pool: ProcessPoolExecutor | None) -> None:
+    """Do them all, as many at a time as `pool` has processes, and say after each how far it is.
+
+    Raises what a part raises, and `BrokenProcessPool` if a process was killed.
+    """
+    begun = time.monotonic()
+    for done, part in enumerate(finishing_order(parts, pool), 1):
         spent = time.monotonic() - begun
-        left = spent / len(made) * (len(parts) - len(made))
-        print(f"  {part.title}: {len(made)} of {len(parts)} after {spent:.0f} s, about {left:.0f} s left", flush=True)
-    return made
+        left = spent / done * (len(parts) - done)
+        print(f"  {part.title}: {done} of {len(parts)} after {spent:.0f} s, about {left:.0f} s left", flush=True)
 
 
-def _done(part: Part) -> tuple[Part, list[Photo]]:
-    return part, part()
+def finishing_order(parts: Sequence[Part], pool: ProcessPoolExecutor | None) -> Iterator[Part]:
+    """Each part when it is done."""
+    if pool is None:
+        for part in parts:
+            part()
+            yield part
+        return
+    running = {pool.submit(part): part for part in parts}
+    try:
+        for future in as_completed(running):
+            future.result()
+            yield running[future]
+    finally:
+        for future in running:
+            future.cancel()
 
 
 @contextlib.contextmanager
-def workers(count: int) -> Iterator[Pool | None]:
+def workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
     """That many processes, which share the cores; none for one."""
     if count == 1:
         yield None
         return
     threads = max(1, (os.cpu_count() or 1) // count)
-    with multiprocessing.get_context("spawn").Pool(count, torch.set_num_threads, (threads,)) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, context, torch.set_num_threads, (threads,)) as pool:
         yield pool
 
 
@@ -166,33 +185,46 @@ def run(plan: Plan, sets: Sequence[Path], out: Path, processes: int = 1) -> Iter
 
     Parts are kept in `out`, and of each row a picture of all arms, SET/seedN/RECIPE-DIGEST-CLEANING.png.
     """
+    places = {source.resolve().name: source for source in sets}
+    if len(places) < len(sets):
+        raise InvalidInput(f"expected sets in folders of different names, got {', '.join(map(str, sets))}")
     with workers(processes) as pool:
         for seed in range(plan.seeds):
-            for source in sets:
-                yield from _set(plan, source, replace(plan.trial, seed=seed), out / source.name / f"seed{seed}", pool)
+            for name, source in places.items():
+                yield from _set(plan, source, seed, out / name / f"seed{seed}", pool)
 
 
-def _set(plan: Plan, source: Path, trial: Trial, out: Path, pool: Pool | None) -> Iterator[dict]:
+def _set(plan: Plan, source: Path, seed: int, out: Path, pool: ProcessPoolExecutor | None) -> Iterator[dict]:
     photos, model = plan.read(source), loaded(plan.model)
+    # Far apart: pictures are drawn from the trial's seed and those after it.
+    trial = replace(plan.trial, seed=1000 * seed)
     protecting = (Part(plan.model, trial, out, {CLEAN: photos}, arm, method) for arm, method in plan.methods.items())
-    made = together([*protecting], pool)
-    arms = {CLEAN: photos} | {arm: made[arm] for arm in plan.methods}
-    changed = {arm: changes(photos, made[arm], method, photos_of(out, arm)) for arm, method in plan.methods.items()}
+    together([*protecting], pool)
+    arms = {CLEAN: photos} | {
+        arm: protected(photos, method, model, trial.instance_prompt, trial.seed, photos_of(out, arm))
+        for arm, method in plan.methods.items()
+    }
+    changed = {arm: changes(photos, arms[arm], method, photos_of(out, arm)) for arm, method in plan.methods.items()}
     for title, recipe in plan.recipes.items():
         settings = describe_settings(model.suited(recipe))
         place = out / f"{recipe.name}-{digest(settings)[:8]}"  # two of one name differ in their settings
         for cleaning in plan.cleanings:
-            begun, cleaned = time.monotonic(), replace(trial, cleaning=cleaning)
-            Cells(arms, model, model.suited(cleaned), FolderStore(place)).bench(0)  # once, for all processes
+            cleaned = replace(trial, cleaning=cleaning)
+            cells = Cells(arms, model, model.suited(cleaned), FolderStore(place))
+            bench, base = cells.bench(0)  # once, for all processes
             together([Part(plan.model, cleaned, place, arms, arm, recipe=recipe) for arm in arms], pool)
-            report = run_trial(arms, model, recipe, cleaned, store=FolderStore(place))
-            shown = {arm.name: arm.images[:SHOWN] for arm in report.arms}
+            found = [cells.arm(bench, arm, _unmade, model.suited(recipe), cleaning) for arm in arms]
+            shown = {arm.name: arm.images[:SHOWN] for arm in found}
             grid(shown, 128).save(place.parent / f"{place.name}-{cleaning}.png")
             yield {
-                "set": source.name, "photos": len(photos), "seed": trial.seed, "recipe": title,
+                "set": source.name, "photos": len(photos), "seed": seed, "recipe": title,
                 "settings": settings, "cleaning": cleaning,
-                "seconds": round(time.monotonic() - begun), "changes": changed, "arms": figures(report),
+                "changes": changed, "arms": figures(base, found),
             }  # fmt: skip
+
+
+def _unmade(arm: str) -> list[Photo]:
+    raise AssertionError(f"expected the pictures of {arm!r} to be kept already")
 
 
 def changes(photos: list[Photo], made: list[Photo], method: ProtectionMethod, folder: Path) -> dict[str, float]:
@@ -203,14 +235,14 @@ def changes(photos: list[Photo], made: list[Photo], method: ProtectionMethod, fo
     return {**means, "gradients": gradients_of(method), "seconds": mark["seconds"]}
 
 
-def figures(report: Report) -> dict[str, dict[str, float]]:
+def figures(base: Arm, arms: Sequence[Arm]) -> dict[str, dict[str, float]]:
     """By arm and figure, the base's too; `learned` of all arms but the base."""
-    (clean,) = (arm for arm in report.arms if arm.name == CLEAN)
+    (clean,) = (arm for arm in arms if arm.name == CLEAN)
     found = {}
-    for arm in (report.base, *report.arms):
+    for arm in (base, *arms):
         found[arm.name] = {key: arm.metrics[key] for key in FIGURES if key in arm.metrics}
-        if arm is not report.base:
-            found[arm.name]["learned"] = round(learned(report.base.metrics, arm.metrics, clean.metrics), 3)
+        if arm is not base:
+            found[arm.name]["learned"] = round(learned(base.metrics, arm.metrics, clean.metrics), 3)
     return found
 
 
@@ -251,5 +283,5 @@ def run_and_record(plan: Plan, options: argparse.Namespace, record: Path, facts:
             "model": plan.model, "pictures": plan.trial.pictures, **facts,
         }  # fmt: skip
         record.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-        print(f"{row['set']}, seed {row['seed']}, {row['recipe']}, {row['cleaning']}: {row['seconds']} s", flush=True)
+        print(f"{row['set']}, seed {row['seed']}, {row['recipe']}, {row['cleaning']}: done", flush=True)
     return rows

@@ -10,12 +10,16 @@ import torch
 
 from tests.families import pipeline
 from udp.errors import InvalidInput
+from udp.evaluation import bench
+from udp.evaluation.bench import run_trial
+from udp.evaluation.trial import Trial
 from udp.imitation.recipes import CAT, DreamBooth, NoiseWord
+from udp.imitation.recipes.cat import SIGHT_STEP
 from udp.models.base import DiffusionModel
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import FAMILIES, load_model
 from udp.photos import Photo
-from udp.progress import Progress
+from udp.progress import Progress, Stage
 from udp.tensors import to_tensor
 
 PROMPT = "a photo of sks"
@@ -60,9 +64,34 @@ def test_the_fine_tune_and_its_pictures_go_through_what_was_learned(
     assert tuned.losses != plain.losses, "other latents"
     again = recipe.fit(photos, tiny_model, PROMPT)
     assert tuned.losses == again.losses and {progress.arm for progress in heard} == {"clean"}
+    shares = [progress.overall for progress in heard]
+    assert shares == sorted(shares) and shares[-1] == 1, "one bar for both parts"
+    assert {progress.stage for progress in heard if progress.loss is None} == {Stage.ADAPTING}
     squares = squares_of(tiny_model, photos)
     saved = load_model(str(recipe.save(tuned, tmp_path)))
     assert error(saved, squares) == pytest.approx(error(tuned.model, squares)) != error(tiny_model, squares)
+    seen = tuned.model.seen_through(tiny_model)
+    assert seen.vae is tiny_model.vae and tuned.model.vae is not tiny_model.vae
+    assert torch.equal(seen.encode(squares), tiny_model.encode(squares)), (
+        "losses of all arms are about the same latents"
+    )
+
+
+def test_class_images_are_the_base_models_own(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    prior = CAT.prior
+    monkeypatch.setattr(CAT, "prior", lambda self, model, *given: asked.append(model) or prior(self, model, *given))
+    recipe = CAT(steps=10, autoencoder_steps=10, prior_preservation="yes", class_images=2)
+    recipe.fit(photos, tiny_model, PROMPT)
+    assert asked == [tiny_model]
+
+
+def test_an_arm_counts_the_steps_of_the_autoencoder() -> None:
+    assert (
+        CAT(steps=10, autoencoder_steps=100).arm_steps == 10 + 100 * SIGHT_STEP and DreamBooth(steps=10).arm_steps == 10
+    )
 
 
 @pytest.mark.parametrize("recipe", [CAT(steps=10), NoiseWord(steps=10)], ids=lambda recipe: recipe.name)
@@ -79,15 +108,40 @@ def test_the_noise_has_a_word_and_class_images_are_without_it(
     tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_model.suited(NoiseWord(steps=10, class_images=2, class_prompt="a toy", noise_word="xjy"))
-    assert recipe.prompts_of(photos[:2], tiny_model, PROMPT) == [f"{PROMPT} with xjy noisy pattern"] * 2
+    assert recipe.prompts_of(photos[:2], tiny_model, PROMPT) == [f"{PROMPT} with xjy noise"] * 2
     named = [dataclasses.replace(photo, caption="a dog") for photo in photos[:1]]
-    assert recipe.prompts_of(named, tiny_model, PROMPT) == ["a dog with xjy noisy pattern"]
+    assert recipe.prompts_of(named, tiny_model, PROMPT) == ["a dog with xjy noise"]
     prior = recipe.prior(tiny_model, 0, lambda progress: None)
-    assert prior.prompt == "a toy without xjy noisy pattern" and len(prior.latents) == 2
+    assert prior.prompt == "a toy without xjy noise" and len(prior.latents) == 2
     asked = []
     embed = type(tiny_model).embed
     monkeypatch.setitem(vars(tiny_model), "embed", lambda prompt: asked.append(prompt) or embed(tiny_model, prompt))
     recipe.fit(photos[:1], tiny_model, PROMPT)
-    assert {f"{PROMPT} with xjy noisy pattern", "a toy without xjy noisy pattern"} <= {*asked}
+    assert {f"{PROMPT} with xjy noise", "a toy without xjy noise"} <= {*asked}
     with pytest.raises(InvalidInput, match="expected"):
         NoiseWord(steps=10, noise_word="狗").fit(photos, tiny_model, PROMPT)
+    with pytest.raises(InvalidInput, match="a word for the noise, got none"):
+        NoiseWord(steps=10, noise_word=" ").fit(photos, tiny_model, PROMPT)
+
+
+def test_pictures_are_asked_for_without_the_noise(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    made = bench.generate
+
+    def generate(model, network, prompt, *given):
+        asked.append(prompt)
+        return made(model, network, prompt, *given)
+
+    monkeypatch.setattr(bench, "generate", generate)
+    trial = Trial(PROMPT, PROMPT, pictures=1, sampling_steps=1)
+    run_trial({"clean": photos}, tiny_model, NoiseWord(steps=10, class_images=2), trial)
+    assert asked == [PROMPT, f"{PROMPT} without xjy noise"], "the base is asked as ever"
+
+
+def test_a_caption_that_leaves_no_room_for_the_word_is_refused(photos: list[Photo]) -> None:
+    model = family("sd1")
+    captioned = [dataclasses.replace(photos[0], caption=" ".join(["toy"] * (model.tokenizers[0].model_max_length - 4)))]
+    with pytest.raises(InvalidInput, match="expected a prompt"):
+        NoiseWord(steps=10).prompts_of(captioned, model, PROMPT)

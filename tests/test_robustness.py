@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import signal
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from benchmarks import robustness
+from benchmarks import robustness, trials
 from benchmarks.robustness import PROTECTED, RANDOM, table
+from udp.digests import photos_digest
 from udp.evaluation.trial import Trial
+from udp.imitation.cleaning.filters import JPEG
+from udp.imitation.recipes import DreamBooth
 
 
 def row(name: str, seed: int, cleaning: str, learned: float) -> dict:
@@ -40,5 +46,64 @@ def test_from_photos_to_the_table(
     assert rows[0]["changes"] == rows[1]["changes"] and rows[0]["arms"] != rows[1]["arms"]
     drawn = [path.name for path in (tmp_path / "robustness").rglob("*.png") if path.parent.name == "seed0"]
     assert len(drawn) == 2 and sum(name.endswith("-half+jpeg75.png") for name in drawn) == 1
+    line[line.index("--out") + 1] = str(tmp_path / "two")
+    assert robustness.main([*line, "--cleanings", "none", "half+jpeg75", "--workers", "2"]) == 0
+    again = json.loads((tmp_path / "two" / "robustness.json").read_text())["rows"]
+    assert [row["arms"] for row in again] == [row["arms"] for row in rows], "two processes give what one gives"
     assert "| dreambooth:steps=10, half+jpeg75 |" in capsys.readouterr().out
     assert robustness.main([*line, "--cleanings", "soap"]) == 2 and "expected cleanings" in capsys.readouterr().out
+
+
+def test_each_arm_trains_on_its_own_photos_cleaned_once(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    cleaned: list[str] = []
+    fit, clean = DreamBooth.fit, JPEG.run
+
+    def fitted(self, photos, *given, **named):
+        trained.append(photos_digest(photos))
+        return fit(self, photos, *given, **named)
+
+    monkeypatch.setattr(DreamBooth, "fit", fitted)
+    monkeypatch.setattr(JPEG, "run", lambda self, *given: cleaned.append(self.name) or clean(self, *given))
+    monkeypatch.setattr(robustness, "Trial", functools.partial(Trial, sampling_steps=1))
+    line = [
+        "--photos",
+        str(photo_files[0].parent),
+        "--model",
+        str(tiny_model_folder),
+        "--pictures",
+        "1",
+        "--seeds",
+        "2",
+    ]
+    line += ["--out", str(tmp_path), "--method", "photoguard:pgd_steps=1", "--recipes", "dreambooth:steps=10"]
+    assert robustness.main([*line, "--cleanings", "jpeg75"]) == 0
+    assert len(trained) == 6 and len(set(trained)) == 5, "the clean photos are those of both seeds"
+    assert len(cleaned) == 2 * (1 + 2 + 2) * len(photo_files), "an arm, and the clean photos beside it"
+    before = len(cleaned)
+    assert robustness.main([*line, "--cleanings", "jpeg75"]) == 0
+    assert (len(trained), len(cleaned)) == (6, before), "what is kept is neither cleaned nor made again"
+
+
+def test_sets_of_one_name_are_refused(
+    photo_files: list[Path], tmp_path: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    line = ["--photos", str(photo_files[0].parent), str(photo_files[0].parent), "--model", str(tiny_model_folder)]
+    assert robustness.main([*line, "--out", str(tmp_path)]) == 2
+    assert "expected sets in folders of different names" in capsys.readouterr().out
+
+
+class Killed:
+    """A part whose process is killed, as one is that takes too much memory."""
+
+    title = "nobody's"
+
+    def __call__(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_ends_the_run() -> None:
+    with pytest.raises(BrokenProcessPool), trials.workers(2) as pool:
+        trials.together([Killed(), Killed()], pool)

@@ -92,14 +92,14 @@ class Bench:
         `NothingLearned` if it changed nothing.
         """
         trial, seed = self.trial, self.trial.seed + self.run
-        trained = recipe.steps / (recipe.steps + trial.sampling_steps)
+        trained = recipe.arm_steps / (recipe.arm_steps + trial.sampling_steps)
         part = span(on_progress, 0.0, trained)
         watch = self._glimpses(recipe, part, name) if filmstrip else None
         tuned = recipe.fit(photos, self.model, trial.instance_prompt, seed, part, name, watch)
         images = generate(
             tuned.model,
             tuned.network,
-            trial.prompt,
+            recipe.asked(trial.prompt),
             trial.picture_seeds(self.run),
             trial.sampling_steps,
             trial.guidance,
@@ -111,7 +111,14 @@ class Bench:
                 f"expected fine-tuning on {name!r} to change the generated pictures, got the same ones"
             )
         figures, intervals = measure(
-            Imitation(self.reference, tuned.model, tuned.network, images, tuned.losses, tuned.weight_change)
+            Imitation(
+                self.reference,
+                tuned.model.seen_through(self.model),
+                tuned.network,
+                images,
+                tuned.losses,
+                tuned.weight_change,
+            )
         )
         on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, tuple(images)))
         learned = recipe.files(tuned) if keep else {}
@@ -124,7 +131,7 @@ class Bench:
         def watch(step: int, network: torch.nn.Module, words: DiffusionModel) -> None:
             if step in moments:
                 seeds = trial.picture_seeds(self.run)[:1]
-                (image,) = generate(words, network, trial.prompt, seeds, steps, trial.guidance)
+                (image,) = generate(words, network, recipe.asked(trial.prompt), seeds, steps, trial.guidance)
                 if words is not self.model:
                     words.forget_prompts()  # the next step changes what they mean
                 on_progress(Progress(Stage.FINE_TUNING, step, recipe.steps, None, name, glimpse=image))
@@ -257,7 +264,7 @@ def run_trial(
     cells = Cells(arms, model, trial, store, filmstrip)
     reference = arms[cells.reference]
     beside = references(pretrained, faces, model, reference, trial.prompt)
-    unit = recipe.steps + trial.sampling_steps
+    unit = recipe.arm_steps + trial.sampling_steps
     total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
     found = imitator_photos(arms, model, trial)
     done, base, runs = 0, [], {name: [] for name in arms}

@@ -225,6 +225,10 @@ class DiffusionModel(abc.ABC):
         self.check_autoencoder()
         return self
 
+    def seen_through(self, base: DiffusionModel) -> DiffusionModel:
+        """This model with the autoencoder of `base`, so that losses of both are about the same latents."""
+        return self
+
     def prepare(self, photos: Sequence[torch.Tensor], positions: Sequence[float] | None = None) -> torch.Tensor:
         """Photos (each (1, 3, H, W) in [0, 1]) to one batch (N, 3, resolution, resolution), differentiable.
 

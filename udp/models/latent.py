@@ -69,6 +69,10 @@ class LatentDiffusionModel(DiffusionModel):
         """See `DiffusionModel.with_own_autoencoder`."""
         return self.replaced(**{self._autoencoder_part: copy.deepcopy(self.vae)})
 
+    def seen_through(self, base: LatentDiffusionModel) -> LatentDiffusionModel:
+        """See `DiffusionModel.seen_through`."""
+        return self if self.vae is base.vae else self.replaced(**{self._autoencoder_part: base.vae})
+
     def encoder_features(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """What the encoder makes of (N, 3, S, S) in [0, 1] at every resolution below the pixels' own, differentiable."""
         found: list[torch.Tensor] = []

@@ -18,7 +18,7 @@ from udp.models.memory import enough_memory
 from udp.models.prompts import Texts, prompts_of
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo, flattened
-from udp.progress import OnProgress, Progress, Stage, ignore_progress
+from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
 from udp.settings import BySize, check_settings, setting
 from udp.tensors import to_tensor
 
@@ -90,6 +90,15 @@ class Recipe(abc.ABC):
         for text in (instance_prompt, prompt):
             model.check_prompt(text)
 
+    @property
+    def arm_steps(self) -> int:
+        """What an arm costs in training steps, what comes before them included."""
+        return self.steps
+
+    def asked(self, prompt: str) -> str:
+        """How this imitator asks for pictures by `prompt`."""
+        return prompt
+
     def sight(self, model: DiffusionModel, squares: torch.Tensor, seed: int, on_progress: OnProgress) -> DiffusionModel:
         """The model through whose autoencoder the fine-tune sees `squares`, (N, 3, S, S) in [0, 1]: `model` itself, or its
         copy with one that was trained on them."""
@@ -153,11 +162,16 @@ class Recipe(abc.ABC):
         with torch.no_grad():
             squares = model.prepare([to_tensor(flattened(photo).pixels)[None] for photo in photos])
             squares = torch.cat([squares, squares.flip(-1)]) if self.random_flip else squares
-        model = self.sight(model, squares, seed, lambda p: on_progress(replace(p, arm=arm, fraction=0.0)))
+        before = 1 - self.steps / self.arm_steps
+        base, part = model, span(on_progress, 0.0, before)
+        model = self.sight(base, squares, seed, lambda p: part(replace(p, arm=arm)))
         with torch.no_grad():
             latents = torch.cat([model.encode(each) for each in squares.split(len(photos))])
         network, words = self.trainable(model, seed), self.words(model, prompt, seed)
-        prior = self.prior(model, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
+        prior = self.prior(base, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
+        if prior and model is not base:  # the same class images for every arm, seen as this one sees photos
+            with torch.no_grad():
+                prior = replace(prior, latents=model.encode(base.decode(prior.latents)))
         timesteps = model.schedule.usual_timesteps(self.first_timestep)
         texts = Texts(model, words, self.prompts_of(photos, model, prompt))
 
@@ -178,7 +192,8 @@ class Recipe(abc.ABC):
             return photos_loss.mean() + prior.weight * prior_loss.mean()
 
         def report(step: int, value: float) -> None:
-            on_progress(Progress(Stage.FINE_TUNING, step, self.steps, value, arm))
+            told = on_progress if model is base else span(on_progress, before, 1.0)
+            told(Progress(Stage.FINE_TUNING, step, self.steps, value, arm))
             if watch:
                 watch(step, network, words)
 

@@ -188,7 +188,7 @@ class AttackWork:
         """See `Work.plan`."""
         trial = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name))
         arm = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
-        arm += self.recipe.steps + trial.sampling_steps
+        arm += self.recipe.arm_steps + trial.sampling_steps
         protection = self._protection_units()
         found = {PROTECTION: protection} if protection else {}
         for run in range(trial.seeds):
@@ -204,7 +204,7 @@ class AttackWork:
     def _attack_units(self) -> float:
         arms, trial = len(self.arms), for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name))
         before = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
-        return trial.seeds * (before + arms * self.recipe.steps + (1 + arms) * trial.sampling_steps)
+        return trial.seeds * (before + arms * self.recipe.arm_steps + (1 + arms) * trial.sampling_steps)
 
     def _protection_units(self) -> float:
         needed = self.protected is None and "protected" in self.arms
@@ -240,7 +240,7 @@ class RobustnessWork:
     def plan(self) -> dict[str, float]:
         """See `Work.plan`."""
         steps = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name)).sampling_steps
-        arm = class_sampling(self.recipe, self.model_name, steps) + self.recipe.steps + steps
+        arm = class_sampling(self.recipe, self.model_name, steps) + self.recipe.arm_steps + steps
         found = {base_name(run): float(steps) for run in range(self.trial.seeds)}
         for cleaning in all_cleanings(self.cleanings):
             for run in range(self.trial.seeds):
@@ -252,7 +252,7 @@ class RobustnessWork:
         steps = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name)).sampling_steps
         cells = (1 + len(self.cleanings)) * len(TRAINED)
         before = class_sampling(self.recipe, self.model_name, steps)
-        return self.trial.seeds * (before + cells * (self.recipe.steps + steps) + steps)
+        return self.trial.seeds * (before + cells * (self.recipe.arm_steps + steps) + steps)
 
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""

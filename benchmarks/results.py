@@ -9,6 +9,7 @@ A table stands between `<!-- table NAME -->` and `<!-- end -->`; `TABLES` says w
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import peers, speed, transfer, visibility
+from benchmarks import paper, peers, speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -87,19 +88,12 @@ def short() -> str:
     return "\n".join(lines)
 
 
-def pixels() -> str:
-    """The paper's first setting at two budgets: what was learned, recall and FID of each arm."""
-    arms = {"clean": "clean", "random": "random noise", "protected": "EUDP", "udp": "UDP", "advdm": "AdvDM"}
-    rows = {levels: record(f"docs/pixels-{levels}.json")["rows"][0] for levels in (8, 16)}
-    lines = [f"| | {' | '.join(arms.values())} |", "|---" * (len(arms) + 1) + "|"]
-    for title, show in (
-        ("learned", lambda row, arm: f"{row['learned'][arm]:.0%}"),
-        ("recall", lambda row, arm: f"{row['figures'][arm]['recall']:.2f}"),
-        ("FID", lambda row, arm: f"{row['figures'][arm]['fid']:.0f}"),
-    ):
-        for levels, row in rows.items():
-            lines.append(f"| {title}, {levels}/255 | {' | '.join(show(row, arm) for arm in arms)} |")
-    return "\n".join(lines)
+def setting(name: str) -> str:
+    """One of the paper's settings: the figures of every arm."""
+    facts = record(f"docs/paper-{name}.json")
+    rows = facts["rows"]
+    sets = ", ".join(f"{row['photos']} photos of {row['set']}" for row in rows if row["recipe"] == rows[0]["recipe"])
+    return f"{paper.table(rows)}\n\n{facts['date']}, {facts['machine']}; {sets}, {facts['pictures']} pictures an arm."
 
 
 def steps() -> str:
@@ -166,7 +160,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "stronger": stronger,
     "patient": patient,
     "short": short,
-    "pixels": pixels,
+    **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm")},
     "steps": steps,
     "reach": reach,
     "fifth": fifth,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from udp.digests import weights_digest
 from udp.errors import InvalidInput, Stopped
@@ -175,5 +176,12 @@ def test_weights_have_a_digest(tiny_model: LatentDiffusionModel) -> None:
     before = weights_digest(other.modules)
     assert before == weights_digest(other.modules) and len(before) == 16
     assert tiny_model.fingerprint == weights_digest(tiny_model.modules)
+    layer = torch.nn.Linear(1000, 1000)
+    threads, names = torch.get_num_threads(), set()
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        names.add(weights_digest([layer]))
+    torch.set_num_threads(threads)
+    assert len(names) == 1, "a sum would differ"
     next(other.modules[0].parameters()).data.add_(1e-3)
     assert weights_digest(other.modules) != before

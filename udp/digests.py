@@ -33,9 +33,15 @@ def captioned_digest(photos: Sequence[Photo]) -> str:
 
 @torch.no_grad()
 def weights_digest(modules: Iterable[torch.nn.Module]) -> str:
-    """A short name for a model's weights, so that results of a retrained model are not taken for the old one's."""
-    sums = []
-    for parameter in (p for module in modules for p in module.parameters()):
-        wide = parameter.double()  # one at a time: all of a large model's would need twice its memory again
-        sums.append([float(wide.sum()), float(wide.square().sum())])
-    return digest(sums)[:16]
+    """A short name for a model's weights, so that results of a retrained model are not taken for the old one's.
+
+    Of their bytes: a sum would depend on the number of threads, and a run that goes on with another would begin anew.
+    """
+    found = hashlib.sha256()
+    for parameter in (
+        p for module in modules for p in module.parameters()
+    ):  # one at a time: large models fill the memory
+        plain = parameter.detach().cpu().contiguous().reshape(-1)
+        found.update(f"{parameter.dtype} {tuple(parameter.shape)}".encode())
+        found.update(plain.view(torch.uint8).numpy())
+    return found.hexdigest()[:16]

@@ -13,8 +13,7 @@ import argparse
 from dataclasses import replace
 
 from benchmarks.texts import parse_recipe
-from benchmarks.trials import CLEAN, Plan, add_options, run_and_record, spread, values_of
-from udp.errors import UDPError
+from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.protection.base import ProtectionMethod
@@ -66,12 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     recipes = {name: parse_recipe(text) for name, text in IMITATORS.items()}
     trial = Trial(prompt, prompt, pictures=options.pictures or 4)
     plan = Plan(options.model or "mini", variants(), recipes, trial, seeds=options.seeds)
-    try:
-        print(table(run_and_record(plan, options, options.out / "ablation.json", {})))
-    except UDPError as error:
-        print(f"error: {error}")
-        return 2
-    return 0
+    return ended(lambda: table(run_and_record(plan, options, options.out / "ablation.json", {})))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.texts import gradients_of, parse_method, parse_recipe
-from benchmarks.trials import CLEAN, Plan, add_options, run_and_record, spread, values_of
-from udp.errors import UDPError
+from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.prompts import PRESETS
@@ -59,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="object", help="what the photos show")
     options = parser.parse_args(arguments)
     prompt = PRESETS[options.preset].instance_prompt
-    try:
+
+    def work() -> str:
         methods = {
             f"{text} {levels}/255": parse_method(text, levels / 255, options.gradients)
             for levels in options.budgets
@@ -69,12 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         trial = Trial(prompt, prompt, pictures=options.pictures or 4)
         recipes = {options.recipe: parse_recipe(options.recipe)}
         plan = Plan(options.model or "mini", methods, recipes, trial, (options.cleaning,), options.seeds)
-        rows = run_and_record(plan, options, options.out / "methods.json", {"gradients": options.gradients})
-    except UDPError as error:
-        print(f"error: {error}")
-        return 2
-    print(table(rows))
-    return 0
+        return table(run_and_record(plan, options, options.out / "methods.json", {"gradients": options.gradients}))
+
+    return ended(work)
 
 
 if __name__ == "__main__":

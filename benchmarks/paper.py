@@ -27,8 +27,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from benchmarks.texts import gradients_of, parse_method, parse_recipe
-from benchmarks.trials import Plan, add_options, loaded, run_and_record, spread, values_of
-from udp.errors import UDPError
+from benchmarks.trials import Plan, add_options, ended, loaded, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.protection.base import ProtectionMethod
@@ -137,7 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
     scale = SETTINGS[options.setting][options.scale]
     texts = options.recipes or scale.recipes
     names = [text.partition(":")[0] for text in texts]
-    try:
+
+    def work() -> str:
         recipes = {
             name if names.count(name) == 1 else text: parse_recipe(text)
             for name, text in zip(names, texts, strict=True)
@@ -145,14 +145,11 @@ def main(arguments: list[str] | None = None) -> int:
         trial = Trial(scale.prompt, scale.prompt, pictures=options.pictures or scale.pictures)
         what = Plan(options.model or scale.model, methods(), recipes, trial, seeds=options.seeds, photos=scale.photos)
         if options.plan:
-            print(plan(what, options.photos))
-            return 0
+            return plan(what, options.photos)
         facts = {"setting": options.setting, "scale": options.scale}
-        print(table(run_and_record(what, options, options.out / f"paper-{options.setting}.json", facts)))
-    except UDPError as error:
-        print(f"error: {error}")
-        return 2
-    return 0
+        return table(run_and_record(what, options, options.out / f"paper-{options.setting}.json", facts))
+
+    return ended(work)
 
 
 if __name__ == "__main__":

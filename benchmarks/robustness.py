@@ -14,8 +14,7 @@ import argparse
 import numpy as np
 
 from benchmarks.texts import parse_method, parse_recipe
-from benchmarks.trials import CLEAN, Plan, add_options, run_and_record, spread, values_of
-from udp.errors import UDPError
+from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.prompts import PRESETS
@@ -73,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="object", help="what the photos show")
     options = parser.parse_args(arguments)
     prompt = PRESETS[options.preset].instance_prompt
-    try:
+
+    def work() -> str:
         for cleaning in options.cleanings:
             parse_cleaning(cleaning)
         budget = options.budget / 255
@@ -81,12 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
         recipes = {text: parse_recipe(text) for text in options.recipes}
         trial = Trial(prompt, prompt, pictures=options.pictures or 4)
         plan = Plan(options.model or "mini", methods, recipes, trial, tuple(options.cleanings), options.seeds)
-        rows = run_and_record(plan, options, options.out / "robustness.json", {"method": options.method})
-    except UDPError as error:
-        print(f"error: {error}")
-        return 2
-    print(table(rows))
-    return 0
+        return table(run_and_record(plan, options, options.out / "robustness.json", {"method": options.method}))
+
+    return ended(work)
 
 
 if __name__ == "__main__":

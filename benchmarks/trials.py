@@ -14,7 +14,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.texts import gradients_of
 from udp.digests import digest, photos_digest
-from udp.errors import InvalidInput
+from udp.errors import InvalidInput, UDPError
 from udp.evaluation.arms import Arm
 from udp.evaluation.bench import Cells, imitator_photos
 from udp.evaluation.cells import FolderStore
@@ -217,7 +217,7 @@ def _set(plan: Plan, source: Path, seed: int, out: Path, pool: ProcessPoolExecut
             shown = {arm.name: arm.images[:SHOWN] for arm in found}
             grid(shown, 128).save(place.parent / f"{place.name}-{cleaning}.png")
             yield {
-                "set": source.name, "photos": len(photos), "seed": seed, "recipe": title,
+                "set": source.resolve().name, "photos": len(photos), "seed": seed, "recipe": title,
                 "settings": settings, "cleaning": cleaning,
                 "changes": changed, "arms": figures(base, found),
             }  # fmt: skip
@@ -269,6 +269,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pictures", type=int, help="an arm")
     parser.add_argument("--seeds", type=int, default=1, help="runs, each with its own perturbations and fine-tunes")
     parser.add_argument("--workers", type=int, default=1, help="arms at a time")
+
+
+def ended(work: Callable[[], str]) -> int:
+    """A command's exit code: 0 after printing what `work` gives, 2 after its message for bad input."""
+    try:
+        print(work())
+    except UDPError as error:
+        print(f"error: {error}")
+        return 2
+    return 0
 
 
 def run_and_record(plan: Plan, options: argparse.Namespace, record: Path, facts: Mapping[str, Any]) -> list[dict]:

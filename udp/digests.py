@@ -38,9 +38,8 @@ def weights_digest(modules: Iterable[torch.nn.Module]) -> str:
     Of their bytes: a sum would depend on the number of threads, and a run that goes on with another would begin anew.
     """
     found = hashlib.sha256()
-    for parameter in (
-        p for module in modules for p in module.parameters()
-    ):  # one at a time: large models fill the memory
+    # One at a time: a large model's copies together would need its memory again.
+    for parameter in (p for module in modules for p in module.parameters()):
         plain = parameter.detach().cpu().contiguous().reshape(-1)
         found.update(f"{parameter.dtype} {tuple(parameter.shape)}".encode())
         found.update(plain.view(torch.uint8).numpy())

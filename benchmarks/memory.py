@@ -26,7 +26,7 @@ from recipe.text import build_tokenizer
 from udp.imitation.recipes import DreamBooth, LoRA
 from udp.models.base import DiffusionModel
 from udp.models.latent import StableDiffusion
-from udp.models.loading import load_model
+from udp.models.loading import for_processor, load_model
 from udp.models.memory import MemoryOptions, apply, peak_memory, reset_peak_memory
 from udp.photos import list_photos, read_photos
 from udp.protection.methods import EUDP, AdvDM
@@ -86,6 +86,7 @@ def random_sd15(dtype: torch.dtype, options: MemoryOptions) -> DiffusionModel:
         )
     model = StableDiffusion(RANDOM, pipeline.to(dtype))
     apply(model, options)
+    for_processor(model)
     return model
 
 

@@ -9,7 +9,8 @@ and names of packages that it imports and does not use in that loop. Two things 
 means the processor here, and Diff-Protect's loop calls diffusers' networks instead of those of its own copy of the latent
 diffusion package (whose checkpointing would cost it time and save it memory). The network is Stable Diffusion 1.5's with
 random weights, at 512 px: time and memory do not depend on their values. Every measurement is a process of its own, in turn,
-as in `benchmarks.speed`; Anti-DreamBooth's is in bfloat16, as it is written, Diff-Protect's in float32, ours in either.
+as in `benchmarks.speed`; Anti-DreamBooth's is in bfloat16, as it is written, Diff-Protect's in float32, ours in
+either, and in bfloat16 with activations computed again, which is the default on a GPU.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from unittest.mock import MagicMock
 
 import torch
 
-from benchmarks.memory import RANDOM
+from benchmarks.memory import OPTIONS, RANDOM
 from benchmarks.speed import PROMPT, Clock, Enough, in_own_process, in_turn, load, plain_network
 from udp.models.latent import LatentDiffusionModel
-from udp.models.memory import peak_memory
+from udp.models.memory import MemoryOptions, peak_memory
 from udp.photos import Photo, list_photos, read_photos
 from udp.progress import Progress, Stage
 from udp.protection.base import ProtectionMethod
@@ -198,20 +199,28 @@ WORK: dict[str, tuple[Callable[[int], ProtectionMethod], Callable[..., None], st
     "AdvDM": (lambda steps: AdvDM(pgd_steps=steps), diff_protect, "advdm"),
     "SDS": (lambda steps: SDS(pgd_steps=steps), diff_protect, "sds"),
 }
-VARIANTS = ("ours", "ours, bfloat16", "public")
+# Ours in float32, in bfloat16 as on a GPU, and with activations computed again as there by default.
+OURS = {
+    "ours": (torch.float32, OPTIONS["none"]),
+    "ours, bfloat16": (torch.bfloat16, OPTIONS["autocast"]),
+    "ours, checkpointed": (torch.bfloat16, MemoryOptions(autocast=True, checkpointing=True)),
+}
+PUBLIC = "public"
+VARIANTS = (*OURS, PUBLIC)
 GIVEN = ("model", "photos", "steps", "threads", "anti_dreambooth", "diff_protect")  # to the process of one measurement
 
 
 def measure(options: argparse.Namespace, work: str, variant: str) -> dict[str, float]:
     """Seconds of a step and the process's peak memory in GiB."""
     torch.set_num_threads(options.threads)
-    model, clock = load(options.model), Clock(options.steps)
+    dtype, memory = OURS.get(variant, OURS["ours"])
+    model, clock = load(options.model, dtype, memory), Clock(options.steps)
     photos = read_photos(list_photos(options.photos))[:1]
     method, public_code, mode = WORK[work]
     repository = options.anti_dreambooth if public_code is anti_dreambooth else options.diff_protect
-    model.autocast = variant == VARIANTS[1]
     with contextlib.suppress(Enough):
-        if variant == "public":
+        if variant == PUBLIC:
+            model.vae.to(memory_format=torch.contiguous_format)
             public_code(repository, model, photos, clock, mode)
         else:
             ours(method(clock.steps + 1), model, photos, clock)
@@ -236,14 +245,15 @@ def rows(options: argparse.Namespace) -> list[dict]:
 def table(made: list[dict]) -> str:
     """Markdown."""
     lines = [
-        "| a PGD step | ours | ours, bfloat16 | public code | times as fast as it | memory: ours, bfloat16, public |",
-        "|---|---|---|---|---|---|",
+        f"| a PGD step | {' | '.join((*OURS, 'public code'))} | times as fast as it | memory, in this order |",
+        "|---" * (len(VARIANTS) + 3) + "|",
     ]
     for row in made:
-        taken = [row["seconds"][name] for name in VARIANTS]
-        shown = " | ".join(f"{seconds:.1f} s" for seconds in taken)
+        taken = row["seconds"]
+        shown = " | ".join(f"{taken[name]:.1f} s" for name in VARIANTS)
+        faster = ", ".join(f"{taken[PUBLIC] / taken[name]:.1f}" for name in OURS)
         used = " / ".join(f"{row['gib'][name]:.1f}" for name in VARIANTS)
-        lines.append(f"| {row['work']} | {shown} | {taken[2] / taken[0]:.1f}, {taken[2] / taken[1]:.1f} | {used} GiB |")
+        lines.append(f"| {row['work']} | {shown} | {faster} | {used} GiB |")
     return "\n".join(lines)
 
 

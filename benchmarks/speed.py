@@ -36,7 +36,7 @@ from udp.imitation.recipes import DreamBooth
 from udp.models.base import DiffusionModel
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model
-from udp.models.memory import peak_memory
+from udp.models.memory import MemoryOptions, peak_memory
 from udp.models.sampling import generate, own_sampling
 from udp.photos import Photo, list_photos, read_photos
 from udp.progress import Progress, Stage
@@ -204,11 +204,11 @@ def measure(options: argparse.Namespace, work: str, variant: int) -> dict[str, f
     return {"seconds": clock.seconds(), "gib": peak_memory(model.device) / 2**30}
 
 
-def load(name: str) -> LatentDiffusionModel:
-    """A model by its name, or one of Stable Diffusion 1.5's size with random weights."""
+def load(name: str, dtype: torch.dtype = torch.float32, options: MemoryOptions | None = None) -> LatentDiffusionModel:
+    """A model by its name, or one of Stable Diffusion 1.5's size with random weights, laid out in memory as any is on a CPU."""
     if torch.cuda.is_available():
         raise SystemExit("expected a machine without a GPU, for which the plain variants are written, got one")
-    model = random_sd15(torch.float32, OPTIONS["none"]) if name == RANDOM else load_model(name)
+    model = random_sd15(dtype, options or OPTIONS["none"]) if name == RANDOM else load_model(name, dtype, options)
     if not isinstance(model, LatentDiffusionModel):
         raise SystemExit(f"expected a latent diffusion model, which the plain variants are written for, got {name}")
     return model
@@ -223,10 +223,8 @@ def operations(model: LatentDiffusionModel, count: int, batch: int) -> dict[str,
         return counter.get_total_flops()
 
     pixels = torch.zeros(1, 3, model.resolution, model.resolution)
-    latents = model.encode(pixels).detach()
-    network = forward(
-        lambda: model.denoise(model.network, latents, torch.zeros(1, dtype=torch.long), model.embed(PROMPT))
-    )
+    latents, text = model.encode(pixels).detach(), model.embed(PROMPT)  # which no step of ours encodes again
+    network = forward(lambda: model.denoise(model.network, latents, torch.zeros(1, dtype=torch.long), text))
     encoder = forward(lambda: model.encode(pixels))
     # PGD needs gradients of activations alone, one more forward pass; a fine-tune those of weights too.
     return {

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from udp.errors import InvalidInput
-from udp.models.tiny import encode_tiny
+from udp.models.precision import encode_tiny
 
 # Short name -> Hub id, and what is trained in that latent space.
 PUBLISHED = {

@@ -13,15 +13,15 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DiffusionPipeline
 
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
-from udp.models.tiny import encode_tiny
+from udp.models.precision import computes_in_bfloat16, encode_large, encode_tiny
 from udp.settings import check_text
 
 
 class LatentDiffusionModel(DiffusionModel):
     """Any family whose U-Net denoises an autoencoder's latents, scaled to about unit variance.
 
-    The autoencoder is an `AutoencoderKL`, `AutoencoderTiny` or `VQModel`. It runs in float32 whatever the U-Net does:
-    bfloat16 near 1.0 has steps of 1/256, as large as the perturbations that we differentiate.
+    The autoencoder is an `AutoencoderKL`, `AutoencoderTiny` or `VQModel`. Its weights are float32 whatever the U-Net's are, and
+    its encoder computes in bfloat16 where the U-Net does, but for the first layer (see `udp.models.precision`).
     """
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
@@ -48,9 +48,10 @@ class LatentDiffusionModel(DiffusionModel):
         """
         if isinstance(self.vae, AutoencoderTiny):
             return (encode_tiny(self.vae, pixels) - self._shift) * self.vae.config.scaling_factor
-        encoded = self.vae.encode(pixels * 2 - 1)
+        mixed = self.autocast and computes_in_bfloat16(pixels.device.type)
+        encoded = encode_large(self.vae, pixels * 2 - 1) if mixed else self.vae.encode(pixels * 2 - 1)
         latents = encoded.latent_dist.mean if isinstance(self.vae, AutoencoderKL) else encoded.latents
-        return (latents - self._shift) * self.vae.config.scaling_factor
+        return (latents.float() - self._shift) * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Scaled latents to pixels (N, 3, S, S) in [0, 1], differentiable."""

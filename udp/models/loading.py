@@ -158,10 +158,15 @@ def load_model(
         ) from error
     model.usual = {**model.usual, **(row.usual if row else {})}
     apply(model, default_options(device, bool(row and row.embedded)) if options is None else options)
-    if device == "cpu":
-        for module in model.modules:
-            module.to(memory_format=torch.channels_last)  # 1.5 times faster convolutions on a CPU
+    for_processor(model)
     return model
+
+
+def for_processor(model: DiffusionModel) -> None:
+    """Lay the weights out as a CPU likes them, if it is on one: 1.5 times faster convolutions."""
+    if model.device.type == "cpu":
+        for module in model.modules:
+            module.to(memory_format=torch.channels_last)
 
 
 def _left_out(family: type[DiffusionModel], index: Mapping[str, Any]) -> dict[str, None]:

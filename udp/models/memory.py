@@ -13,7 +13,7 @@ import torch
 
 from udp.errors import OutOfMemory
 from udp.models.base import DiffusionModel
-from udp.models.tiny import computes_in_bfloat16
+from udp.models.precision import computes_in_bfloat16
 
 CPU_FULL = "can't allocate memory"  # from torch's allocator on the CPU, whose error has no class of its own
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from udp.models.latent import LatentDiffusionModel
-from udp.models.tiny import computes_in_bfloat16
+from udp.models.precision import computes_in_bfloat16
 
 
 class DecodedDistance:

@@ -158,7 +158,8 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
         yield None
         return
     threads = max(1, (os.cpu_count() or 1) // count)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # seconds of imports, once for all of them
     with ProcessPoolExecutor(count, context, torch.set_num_threads, (threads,)) as pool:
         yield pool
 

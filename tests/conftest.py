@@ -41,7 +41,12 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             latent_channels=16,
         )
         unet = conditional_unet(
-            sample_size=8, in_channels=16, out_channels=16, block_out_channels=(32, 64), cross_attention_dim=32
+            sample_size=8,
+            in_channels=16,
+            out_channels=16,
+            block_out_channels=(32, 64),
+            norm_num_groups=32,
+            cross_attention_dim=32,
         )
     assemble(vae, unet, text, tokenizer, build_scheduler()).save_pretrained(folder)
     return folder

@@ -66,7 +66,8 @@ def text_config(words: CLIPTokenizer, width: int) -> CLIPTextConfig:
 
 def autoencoder_kl() -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=(32, 32),
+        block_out_channels=(16, 16),
+        norm_num_groups=8,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         latent_channels=4,
@@ -79,7 +80,8 @@ def conditional_unet(**changes: Any) -> UNet2DConditionModel:
         "sample_size": SIDE // 2,
         "in_channels": 4,
         "out_channels": 4,
-        "block_out_channels": (32, 32),
+        "block_out_channels": (16, 16),
+        "norm_num_groups": 8,
         "layers_per_block": 1,
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
         "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
@@ -134,7 +136,8 @@ def unconditional_unet(side: int, channels: int) -> UNet2DModel:
         sample_size=side,
         in_channels=channels,
         out_channels=channels,
-        block_out_channels=(32, 64),
+        block_out_channels=(16, 32),
+        norm_num_groups=8,
         layers_per_block=1,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
@@ -284,7 +287,8 @@ def ddpm() -> DiffusionPipeline:
 def ldm_vq() -> DiffusionPipeline:
     """As CompVis/ldm-celebahq-256 is saved: a VQ autoencoder."""
     vqvae = VQModel(
-        block_out_channels=(32, 32),
+        block_out_channels=(16, 16),
+        norm_num_groups=8,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         latent_channels=3,

@@ -120,7 +120,7 @@ def test_all_methods_at_both_budgets_are_arms(monkeypatch: pytest.MonkeyPatch) -
 def test_the_plan_names_hours(models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = folder(tmp_path / "one")
     line = ["--setting", "ddpm", "--photos", str(photos), "--out", str(tmp_path / "out")]
-    paper.main([*line, "--model", str(models["ddpm"]), "--plan"])
+    paper.main([*line, "--model", str(models["ddpm"]), "--recipes", "dreambooth:batch_size=1", "--plan"])
     assert "hours here without sampling" in capsys.readouterr().out and not (tmp_path / "out").exists()
 
 

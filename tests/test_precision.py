@@ -59,7 +59,7 @@ def test_a_model_that_computes_in_bfloat16_encodes_so_where_there_are_units(
     model.autocast = True
     rough = model.encode(pixels)
     assert rough.dtype == torch.float32 and torch.equal(plain, rough) is not units
-    assert torch.allclose(plain, rough, atol=0.05 * float(plain.std()))
+    assert torch.allclose(plain, rough, atol=0.1 * float(plain.std()))
 
 
 def test_the_model_is_left_as_it_was() -> None:

@@ -47,9 +47,9 @@ def test_from_photos_to_the_table(
     drawn = [path.name for path in (tmp_path / "robustness").rglob("*.png") if path.parent.name == "seed0"]
     assert len(drawn) == 2 and sum(name.endswith("-half+jpeg75.png") for name in drawn) == 1
     line[line.index("--out") + 1] = str(tmp_path / "two")
-    assert robustness.main([*line, "--cleanings", "none", "half+jpeg75", "--workers", "2"]) == 0
-    again = json.loads((tmp_path / "two" / "robustness.json").read_text())["rows"]
-    assert [row["arms"] for row in again] == [row["arms"] for row in rows], "two processes give what one gives"
+    assert robustness.main([*line, "--cleanings", "half+jpeg75", "--workers", "2"]) == 0
+    (again,) = json.loads((tmp_path / "two" / "robustness.json").read_text())["rows"]
+    assert again["arms"] == rows[1]["arms"], "two processes give what one gives"
     assert "| dreambooth:steps=10, half+jpeg75 |" in capsys.readouterr().out
     assert robustness.main([*line, "--cleanings", "soap"]) == 2 and "expected cleanings" in capsys.readouterr().out
 
@@ -106,4 +106,4 @@ class Killed:
 
 def test_a_killed_process_ends_the_run() -> None:
     with pytest.raises(BrokenProcessPool), trials.workers(2) as pool:
-        trials.together([Killed(), Killed()], pool)
+        trials.together([Killed()], pool)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import paper, peers, speed, transfer, visibility
+from benchmarks import paper, peers, robustness, speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +96,14 @@ def setting(name: str) -> str:
     return f"{paper.table(rows)}\n\n{facts['date']}, {facts['machine']}; {sets}, {facts['pictures']} pictures an arm."
 
 
+def countermeasures() -> str:
+    """Imitators who train against protections, those who learn most from protected photos first."""
+    facts = record("docs/robustness.json")
+    sets = ", ".join(dict.fromkeys(row["set"] for row in facts["rows"]))
+    seeds = len({row["seed"] for row in facts["rows"]})
+    return f"{robustness.table(facts['rows'])}\n\n{facts['date']}, {facts['machine']}; {sets}, seeds: {seeds}, {facts['pictures']} pictures an arm."
+
+
 def steps() -> str:
     """What a step costs, and starting."""
     facts = record("docs/speed.json")
@@ -161,6 +169,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "patient": patient,
     "short": short,
     **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm")},
+    "countermeasures": countermeasures,
     "steps": steps,
     "reach": reach,
     "fifth": fifth,

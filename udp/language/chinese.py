@@ -335,7 +335,7 @@ TEXTS: dict[str, Entry] = {
     "recipe.dreambooth": "DreamBooth（全部权重）",
     "recipe.textual_inversion": "文本反演（一个词）",
     "recipe.cat": "DreamBooth，先适配自编码器（CAT）",
-    "recipe.noise_word": "DreamBooth，给噪声一个词",
+    "recipe.noise_word": "DreamBooth，给噪声一个词（模型须认识该类别）",
     "arm.base": "微调之前",
     "arm.clean": "原图",
     "arm.random": "随机噪声",

@@ -3,7 +3,8 @@
 A fine-tune takes a perturbation for a part of the subject, because both always come together. Here the instance prompt says
 that there is a pattern, by a word of its own, and class images, made by the base model, are said to be without it, as are the
 pictures that are asked for. The paper restores photos before; combine with a cleaning for that. Name the subject's class in
-`class_prompt`: without it the class images show anything.
+`class_prompt`: without it the class images show anything. A model that cannot draw the class, as the embedded one, teaches itself
+that what is without the noise is what it drew, and shows the subject in no arm (measured: benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class NoiseWord(DreamBooth):
     noise_word: str = setting("xjy", "the word for the perturbation")
 
     name: ClassVar[str] = "noise_word"
-    title: ClassVar[str] = "DreamBooth with a word for the noise"
+    title: ClassVar[str] = "DreamBooth with a word for the noise (if the model knows the class)"
     reference: ClassVar[str] = "arXiv 2406.18944"
 
     def check_prompts(self, model: DiffusionModel, instance_prompt: str, prompt: str) -> None:

@@ -49,7 +49,8 @@ PROMPT = "a photo of sks"
 
 @dataclass(frozen=True)
 class Case:
-    """A method on a model and what it made: twice with one seed, once with another, and once at fixed draws.
+    """A method on a model and what it made: twice with one seed, on the embedded model's architecture once with another, and once
+    at fixed draws.
 
     `weights` and `pixels` are copies made before any of that.
     """
@@ -103,7 +104,9 @@ def case(request: pytest.FixtureRequest, model_of: Callable, photos: list[Photo]
     torch.manual_seed(1)
     first = method(photos, model, PROMPT, seed=3, on_progress=lambda p: progress.append(p.overall))
     torch.manual_seed(2)  # a method must not depend on global state
-    again, other = (method(photos, model, PROMPT, seed=seed) for seed in (3, 4))
+    again = method(photos, model, PROMPT, seed=3)
+    # How a method draws has nothing to do with the family.
+    other = method(photos, model, PROMPT, seed=4) if family == EMBEDDED else []
     with fixed_draws():
         fixed = dataclasses.replace(method, budget=FEW_LEVELS / 255)(photos, model, PROMPT)
     return Case(method, model, photos, weights, pixels, first, again, other, fixed, progress)
@@ -134,7 +137,8 @@ def test_budget_holds_on_the_saved_file(case: Case, tmp_path: Path) -> None:
 
 def test_same_seed_same_bytes(case: Case) -> None:
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(case.first, case.again, strict=True))
-    assert any(not np.array_equal(a.pixels, b.pixels) for a, b in zip(case.first, case.other, strict=True))
+    if case.other:
+        assert any(not np.array_equal(a.pixels, b.pixels) for a, b in zip(case.first, case.other, strict=True))
 
 
 def test_photos_move_their_loss_in_the_stated_direction(case: Case) -> None:

@@ -22,7 +22,8 @@ CPU_FULL = "can't allocate memory"  # from torch's allocator on the CPU, whose e
 class MemoryOptions:
     """What a model may do to fit; surrogates and fine-tunes, being copies, inherit all of it.
 
-    `autocast`: the U-Net computes in bfloat16, while weights that train, losses and perturbations stay float32.
+    `autocast`: the U-Net and, behind its first layer, the encoder compute in bfloat16, while weights that train, losses and
+    perturbations stay float32.
     `checkpointing`: activations are computed again in the backward pass instead of kept (Chen et al. 2016,
     arXiv 1604.06174), in the U-Net and the autoencoder. `attention_slicing`: one head at a time; without it torch's own
     memory-efficient attention runs, which is the better choice wherever it is supported. `tiling`: the autoencoder
@@ -38,7 +39,7 @@ class MemoryOptions:
 def default_options(device: str, embedded: bool = False) -> MemoryOptions:
     """Autocast and checkpointing on a GPU; on a CPU, where memory is plenty, autocast of the embedded models alone.
 
-    They are tried that way. A step of eight squares takes about three quarters of the time, where the processor has units for
+    They are tried that way with real weights. A step of eight squares takes about three quarters of the time, where the processor has units for
     bfloat16.
     """
     if device == "cuda":

@@ -10,7 +10,7 @@ means the processor here, and Diff-Protect's loop calls diffusers' networks inst
 diffusion package (whose checkpointing would cost it time and save it memory). The network is Stable Diffusion 1.5's with
 random weights, at 512 px: time and memory do not depend on their values. Every measurement is a process of its own, in turn,
 as in `benchmarks.speed`; Anti-DreamBooth's is in bfloat16, as it is written, Diff-Protect's in float32, ours in
-either, and in bfloat16 with activations computed again, which is the default on a GPU.
+either, in bfloat16 with frozen weights in it too, and as is the default on a GPU. The public code gets the only network there is.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from unittest.mock import MagicMock
 import torch
 
 from benchmarks.memory import OPTIONS, RANDOM
-from benchmarks.speed import PROMPT, Clock, Enough, in_own_process, in_turn, load, plain_network
+from benchmarks.speed import PROMPT, Clock, Enough, in_own_process, in_turn, load
 from udp.models.latent import LatentDiffusionModel
-from udp.models.memory import MemoryOptions, peak_memory
+from udp.models.memory import default_options, peak_memory
 from udp.photos import Photo, list_photos, read_photos
 from udp.progress import Progress, Stage
 from udp.protection.base import ProtectionMethod
@@ -91,6 +91,11 @@ def pixels(model: LatentDiffusionModel, photos: Sequence[Photo]) -> torch.Tensor
     return model.prepare([to_tensor(photo.pixels)[None] for photo in photos]).contiguous() * 2 - 1
 
 
+def own_network(model: LatentDiffusionModel) -> torch.nn.Module:
+    """The model's only network, every weight of which collects gradients, as the public code has it."""
+    return model.network.to(memory_format=torch.contiguous_format).requires_grad_(True)
+
+
 class Stamped(torch.nn.Module):
     """An autoencoder that stamps the clock when it is asked for the latents of a step: the one before has ended."""
 
@@ -115,7 +120,7 @@ def anti_dreambooth(
     code.torch = OnProcessor()
     pipeline, squares = model.pipeline, pixels(model, photos)
     given = argparse.Namespace(instance_prompt=PROMPT, pgd_alpha=2 / 255, pgd_eps=16 / 255)
-    models = [plain_network(model), pipeline.text_encoder.requires_grad_(True)]
+    models = [own_network(model), pipeline.text_encoder.requires_grad_(True)]
     code.pgd_attack(
         given, models, pipeline.tokenizer, pipeline.scheduler, Stamped(pipeline.vae, clock), squares, squares, None,
         clock.steps + 2,
@@ -126,7 +131,7 @@ class LatentDiffusion:
     """What Diff-Protect's loops ask of a model, answered by diffusers' networks."""
 
     def __init__(self, model: LatentDiffusionModel, clock: Clock) -> None:
-        self.model, self.network, self.clock, self.begun = model, plain_network(model), clock, False
+        self.model, self.network, self.clock, self.begun = model, own_network(model), clock, False
         self.num_timesteps, self.device = len(model.schedule), torch.device("cpu")
 
     def encode_first_stage(self, squares: torch.Tensor) -> Any:
@@ -199,11 +204,12 @@ WORK: dict[str, tuple[Callable[[int], ProtectionMethod], Callable[..., None], st
     "AdvDM": (lambda steps: AdvDM(pgd_steps=steps), diff_protect, "advdm"),
     "SDS": (lambda steps: SDS(pgd_steps=steps), diff_protect, "sds"),
 }
-# Ours in float32, in bfloat16 as on a GPU, and with activations computed again as there by default.
+# Ours in float32, in bfloat16 with the frozen weights too, and what is the default on a GPU: bfloat16 but for the weights,
+# activations computed again.
 OURS = {
     "ours": (torch.float32, OPTIONS["none"]),
     "ours, bfloat16": (torch.bfloat16, OPTIONS["autocast"]),
-    "ours, checkpointed": (torch.bfloat16, MemoryOptions(autocast=True, checkpointing=True)),
+    "ours, as on a GPU": (torch.float32, default_options("cuda")),
 }
 PUBLIC = "public"
 VARIANTS = (*OURS, PUBLIC)

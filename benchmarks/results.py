@@ -168,7 +168,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "stronger": stronger,
     "patient": patient,
     "short": short,
-    **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm")},
+    **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm", "object", "style")},
     "countermeasures": countermeasures,
     "steps": steps,
     "reach": reach,

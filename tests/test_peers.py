@@ -17,6 +17,7 @@ import wandb
 
 def pgd_attack(args, models, tokenizer, noise_scheduler, vae, data_tensor, original_images, target_tensor, num_steps):
     device = torch.device("cuda")
+    assert vae.inner.encoder.conv_in.weight.is_contiguous() and models[0].conv_in.weight.is_contiguous()
     for _ in range(num_steps):
         leaf = data_tensor.clone().requires_grad_()
         latents = vae.encode(leaf.to(device)).latent_dist.sample() * vae.config.scaling_factor
@@ -30,6 +31,7 @@ import wandb
 class Linf_PGD:
     def __init__(self, net, fn, epsilon, steps, eps_iter, clip_min, attack_type):
         self.net, self.fn, self.steps, self.type = net, fn, steps, attack_type
+        assert net.model.network is net.model.model.network, "one network is held"
 
     def pgd(self, X, y):
         assert self.type == "PGD"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
-from tests.families import pipeline
+from tests.families import build, pipeline
 from udp.models.latent import StableDiffusion
+from udp.models.loading import load_model
 from udp.models.precision import encode_large
 
 SQUARES = torch.linspace(0.9, 1.0, 3 * 32 * 32).reshape(1, 3, 32, 32)
@@ -16,20 +20,26 @@ def autoencoder(name: str) -> torch.nn.Module:
     return getattr(built := pipeline(name), "vae" if hasattr(built, "vae") else "vqvae").requires_grad_(False).eval()
 
 
-def gradient(encode, squares: torch.Tensor) -> torch.Tensor:
-    squares = squares.clone().requires_grad_()
-    found = encode(squares)
-    latents = found.latent_dist.mean if hasattr(found, "latent_dist") else found.latents
-    signs = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
-    return torch.autograd.grad((latents.float() * signs).sum(), squares)[0]
+def latents(found: Any) -> torch.Tensor:
+    return (found.latent_dist.mean if hasattr(found, "latent_dist") else found.latents).float()
 
 
 @pytest.mark.parametrize("name", ["sd1", "sd3", "ldm_vq"])
-def test_gradients_keep_their_signs(name: str) -> None:
-    model = autoencoder(name)
-    exact, rough = gradient(model.encode, SQUARES), gradient(lambda squares: encode_large(model, squares), SQUARES)
-    assert rough.dtype == torch.float32 and not torch.equal(exact, rough)
-    assert (exact.sign() == rough.sign()).float().mean() > 0.95
+def test_an_attack_gets_as_far(name: str) -> None:
+    """PGD away from the clean latents, by either way of encoding; judged in float32."""
+    model, budget, reached = autoencoder(name), 8 / 255, []
+    clean = latents(model.encode(SQUARES))
+    noise = torch.rand(SQUARES.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for encode in (model.encode, lambda squares: encode_large(model, squares)):
+        moved, start = noise * budget, latents(encode(SQUARES))
+        for _ in range(8):
+            moved.requires_grad_()
+            distance = (latents(encode(SQUARES + moved)) - start).square().mean()
+            (gradient,) = torch.autograd.grad(distance, moved)
+            moved = (moved.detach() + 2 / 255 * gradient.sign()).clamp(-budget, budget)
+        reached.append(float((latents(model.encode(SQUARES + moved)) - clean).norm()))
+    random = float((latents(model.encode(SQUARES + budget * noise.sign())) - clean).norm())
+    assert reached[1] > 0.95 * reached[0] and reached[1] > 1.5 * random
 
 
 def test_pixels_meet_float32_and_all_behind_bfloat16() -> None:
@@ -47,6 +57,34 @@ def test_pixels_meet_float32_and_all_behind_bfloat16() -> None:
     given, made = found[layers["first"]]
     assert torch.equal(given, SQUARES) and made.dtype == torch.float32 and torch.equal(made, exact)
     assert found[layers["next"]][1].dtype == torch.bfloat16
+
+
+def test_slices_stay_slices() -> None:
+    """The first layer too sees one picture at a time where the autoencoder is told to."""
+    model, seen = autoencoder("sd1"), []
+    model.enable_slicing()
+    model.encoder.conv_in.register_forward_hook(lambda _, given, made: seen.append(len(given[0])))
+    encode_large(model, SQUARES.repeat(3, 1, 1, 1))
+    assert seen == [1, 1, 1]
+
+
+def test_checkpointing_changes_nothing() -> None:
+    model, found = autoencoder("sd1"), []
+    for on in (False, True):
+        model.train(on)  # diffusers checkpoints nothing else
+        (model.enable_gradient_checkpointing if on else model.disable_gradient_checkpointing)()
+        squares = SQUARES.clone().requires_grad_()
+        made = latents(encode_large(model, squares))
+        found.append((made, *torch.autograd.grad(made.square().sum(), squares)))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_weights_lie_as_a_processor_likes_them(tmp_path: Path) -> None:
+    model = load_model(str(build("sd1", tmp_path / "sd1")))
+    assert model.device.type != "cpu" or all(
+        layer.weight.is_contiguous(memory_format=torch.channels_last)
+        for layer in (model.vae.encoder.conv_in, model.network.conv_in)
+    )
 
 
 @pytest.mark.parametrize("units", [True, False])

@@ -104,6 +104,11 @@ class Killed:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def test_workers_import_once() -> None:
+    with trials.workers(2) as pool:
+        assert pool.submit(eval, "'benchmarks.trials' in __import__('sys').modules").result()
+
+
 def test_a_killed_process_ends_the_run() -> None:
     with pytest.raises(BrokenProcessPool), trials.workers(2) as pool:
         trials.together([Killed()], pool)

@@ -36,13 +36,24 @@ def encode_tiny(model: AutoencoderTiny, pixels: torch.Tensor) -> torch.Tensor:
 def encode_large(model: AutoencoderKL | VQModel, squares: torch.Tensor) -> Any:
     """What `model.encode` gives for (N, 3, H, W) in [-1, 1], in bfloat16 behind the first layer.
 
-    The model is not changed, because others may be using it: what runs behind the first layer is a shallow copy that lacks it.
+    The model is not changed, because others may be using it: what runs is a shallow copy with another first layer.
     """
-    first = model.encoder.conv_in
-    rest = _with(model, encoder=_with(model.encoder, conv_in=torch.nn.Identity()))
-    value = first(squares)
+    exact = _with(model, encoder=_with(model.encoder, conv_in=_Exact(model.encoder.conv_in)))
     with torch.autocast(squares.device.type, torch.bfloat16):
-        return rest.encode(value)
+        return exact.encode(squares)
+
+
+class _Exact(torch.nn.Module):
+    """A layer in float32, whatever autocast is around it."""
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        """What the layer makes of `value`."""
+        with torch.autocast(value.device.type, enabled=False):
+            return self.layer(value.float())
 
 
 def _with(module: torch.nn.Module, **parts: torch.nn.Module) -> torch.nn.Module:

@@ -44,7 +44,8 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             sample_size=8,
             in_channels=16,
             out_channels=16,
-            block_out_channels=(16, 32),
+            block_out_channels=(32, 64),
+            norm_num_groups=32,
             cross_attention_dim=32,
         )
     assemble(vae, unet, text, tokenizer, build_scheduler()).save_pretrained(folder)

@@ -33,7 +33,7 @@ from unittest.mock import MagicMock
 import torch
 
 from benchmarks.memory import OPTIONS, RANDOM
-from benchmarks.speed import PROMPT, Clock, Enough, in_own_process, in_turn, load
+from benchmarks.speed import PROMPT, Clock, Enough, add_options, in_own_process, in_turn, load
 from udp.models.latent import LatentDiffusionModel
 from udp.models.memory import default_options, peak_memory
 from udp.photos import Photo, list_photos, read_photos
@@ -269,13 +269,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--anti-dreambooth", type=Path, required=True, help="a clone")
     parser.add_argument("--diff-protect", type=Path, required=True, help="a clone")
     parser.add_argument("--model", default=RANDOM)
-    parser.add_argument("--photos", type=Path, default=Path("examples/subject"))
-    parser.add_argument("--steps", type=int, default=3, help="timed in each process, the first of them left out")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--work", nargs="+", choices=tuple(WORK), default=tuple(WORK))
-    parser.add_argument("--out", type=Path, help="JSON")
-    parser.add_argument("--one", nargs=2, metavar=("WORK", "VARIANT"), help="measure one in this process")
+    add_options(parser, WORK, steps=3, rounds=2)
     options = parser.parse_args(arguments)
     if options.one:
         print(json.dumps(measure(options, *options.one)))

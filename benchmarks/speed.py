@@ -25,7 +25,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -317,19 +317,24 @@ def table(made: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def add_options(parser: argparse.ArgumentParser, work: Iterable[str], steps: int, rounds: int) -> None:
+    """The options of a benchmark whose every measurement is a process of its own; `steps` and `rounds` are their defaults."""
+    parser.add_argument("--photos", type=Path, default=Path("examples/subject"))
+    parser.add_argument("--steps", type=int, default=steps, help="timed in each process, the first of them left out")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--work", nargs="+", choices=tuple(work), default=tuple(work))
+    parser.add_argument("--out", type=Path, help="JSON")
+    parser.add_argument("--one", nargs=2, metavar=("WORK", "VARIANT"), help="measure one in this process")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mini", help=f"a latent diffusion model, or {RANDOM}")
-    parser.add_argument("--photos", type=Path, default=Path("examples/subject"))
     parser.add_argument("--count", type=int, default=4, help="photos that a PGD step moves")
     parser.add_argument("--batch", type=int, default=8, help="photos in a fine-tuning step")
-    parser.add_argument("--steps", type=int, default=12, help="timed in each process")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--work", nargs="+", choices=tuple(WORK), default=tuple(WORK))
-    parser.add_argument("--out", type=Path, help="JSON")
-    parser.add_argument("--one", nargs=2, metavar=("WORK", "VARIANT"), help="measure one in this process")
+    add_options(parser, WORK, steps=12, rounds=3)
     options = parser.parse_args(arguments)
     if options.one:
         print(json.dumps(measure(options, options.one[0], int(options.one[1]))))

@@ -78,8 +78,9 @@ def test_programs_have_the_flags_that_the_documents_give() -> None:
     for document in DOCUMENTS:
         joined = document.read_text().replace("\\\n", " ")
         for module, given in re.findall(r"-m\s+((?:benchmarks|recipe)\.\w+)([^`\n|]*)", joined):
-            sources = (module.replace(".", "/"), "benchmarks/trials")  # the second has what several share
-            source = "".join((ROOT / path).with_suffix(".py").read_text() for path in sources)
+            source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text()
+            for shared in re.findall(r"^from benchmarks\.(\w+) import", source, re.MULTILINE):
+                source += (ROOT / "benchmarks" / shared).with_suffix(".py").read_text()
             for flag in re.findall(r"(?<!\S)--[a-z][\w-]*", given):
                 assert f'"{flag}"' in source or flag == "--help", f"{document.name} gives {module} {flag}"
 

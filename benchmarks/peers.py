@@ -9,8 +9,8 @@ and names of packages that it imports and does not use in that loop. Two things 
 means the processor here, and Diff-Protect's loop calls diffusers' networks instead of those of its own copy of the latent
 diffusion package (whose checkpointing would cost it time and save it memory). The network is Stable Diffusion 1.5's with
 random weights, at 512 px: time and memory do not depend on their values. Every measurement is a process of its own, in turn,
-as in `benchmarks.speed`; Anti-DreamBooth's is in bfloat16, as it is written, Diff-Protect's in float32, ours in
-either, in bfloat16 with frozen weights in it too, and as is the default on a GPU. The public code gets the only network there is.
+as in `benchmarks.speed`; Anti-DreamBooth's is in bfloat16, as it is written, Diff-Protect's in float32, ours as `OURS` says. The public
+code gets the only network there is.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python -m benchmarks.robustness --photos SUBJECTS/dog SUBJECTS/can --out OUT --seeds 3 --workers 2
     python -m benchmarks.robustness --photos examples/style --preset style --out OUT --cleanings none jpeg75 gridpure
 
-Arms are clean photos, random noise and EUDP, all of them cleaned alike. What an arm learned is relative to the clean arm that was
-cleaned in the same way; how near its pictures come to the photos is not. Writes OUT/robustness.json and prints Markdown.
+Arms are clean photos, random noise and EUDP, all of them cleaned alike. What an arm learned is a share of what the same imitator
+learns from clean photos without cleaning, so what a cleaning costs the imitator is seen in the clean arm; the cleaning "none" is
+always among them. Writes OUT/robustness.json and prints Markdown.
 """
 
 from __future__ import annotations
@@ -16,21 +17,14 @@ import numpy as np
 from benchmarks.texts import parse_method, parse_recipe
 from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import learned
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.prompts import PRESETS
 from udp.protection.methods import RandomNoise
 
-RANDOM, PROTECTED = "random noise", "protected"
-CLEANINGS = ("none", "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "vae", "upscale", "gridpure", "half+jpeg75",
+RANDOM, PROTECTED, UNTOUCHED = "random noise", "protected", "none"
+CLEANINGS = (UNTOUCHED, "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "vae", "upscale", "gridpure", "half+jpeg75",
              "upscale+jpeg75")  # fmt: skip
-
-
-def imitators(rows: list[dict]) -> dict[tuple[str, str], list[dict]]:
-    """The rows by recipe and cleaning."""
-    found: dict[tuple[str, str], list[dict]] = {}
-    for row in rows:
-        found.setdefault((row["recipe"], row["cleaning"]), []).append(row)
-    return found
 
 
 def table(rows: list[dict]) -> str:
@@ -39,26 +33,31 @@ def table(rows: list[dict]) -> str:
     The last line is the worst case: of each set and seed, the imitator who learned most.
     """
     lines = [
-        "| imitator | learned, random noise | learned, protected | structure, clean / random / protected |",
-        "|---|---|---|---|",
+        "| imitator | learned: clean | learned: random noise | learned: protected | structure, clean / random / protected |",
+        "|---|---|---|---|---|",
     ]
+    untouched = {(row["set"], row["seed"], row["recipe"]): row for row in rows if row["cleaning"] == UNTOUCHED}
+    found: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        clean = untouched[row["set"], row["seed"], row["recipe"]]["arms"][CLEAN]
+        base = row["arms"]["base"]
+        shares = {arm: learned(base, figures, clean) for arm, figures in row["arms"].items()}
+        found.setdefault((row["recipe"], row["cleaning"]), []).append({**row, "learned": shares})
 
-    def taught(of: list[dict]) -> float:
-        return float(np.mean(values_of(of, PROTECTED, "learned")))
+    def taught(of: list[dict], arm: str) -> list[float]:
+        return [row["learned"][arm] for row in of]
 
-    for (title, cleaning), of in sorted(imitators(rows).items(), key=lambda item: -taught(item[1])):
+    for (title, cleaning), of in sorted(found.items(), key=lambda item: -float(np.mean(taught(item[1], PROTECTED)))):
         near = " / ".join(
             f"{np.mean(values_of(of, arm, 'structure_similarity')):.2f}" for arm in (CLEAN, RANDOM, PROTECTED)
         )
-        learned = " | ".join(spread(values_of(of, arm, "learned"), percent=True) for arm in (RANDOM, PROTECTED))
-        lines.append(f"| {title}, {cleaning} | {learned} | {near} |")
+        shares = " | ".join(spread(taught(of, arm), percent=True) for arm in (CLEAN, RANDOM, PROTECTED))
+        lines.append(f"| {title}, {cleaning} | {shares} | {near} |")
     cases: dict[tuple[str, int], list[float]] = {}
-    for row in rows:
-        cases.setdefault((row["set"], row["seed"]), []).append(row["arms"][PROTECTED]["learned"])
-    lines.append(
-        f"| **the worst of these for each** | | {spread([max(of) for of in cases.values()], percent=True)} | |"
-    )
-    return "\n".join(lines)
+    for row in (row for of in found.values() for row in of):
+        cases.setdefault((row["set"], row["seed"]), []).append(row["learned"][PROTECTED])
+    worst = spread([max(of) for of in cases.values()], percent=True)
+    return "\n".join([*lines, f"| **the worst of these for each** | | | {worst} | |"])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
         methods = {RANDOM: RandomNoise(budget=budget), PROTECTED: parse_method(options.method, budget)}
         recipes = {text: parse_recipe(text) for text in options.recipes}
         trial = Trial(prompt, prompt, pictures=options.pictures or 4)
-        plan = Plan(options.model or "mini", methods, recipes, trial, tuple(options.cleanings), options.seeds)
+        cleanings = tuple(dict.fromkeys((UNTOUCHED, *options.cleanings)))
+        plan = Plan(options.model or "mini", methods, recipes, trial, cleanings, options.seeds)
         return table(run_and_record(plan, options, options.out / "robustness.json", {"method": options.method}))
 
     return ended(work)

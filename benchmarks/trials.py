@@ -31,7 +31,7 @@ from udp.evaluation.bench import Cells, imitator_photos
 from udp.evaluation.cells import FolderStore
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import learned
-from udp.files import finished, finishing
+from udp.files import finished, finishing, write_whole
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
@@ -181,10 +181,45 @@ class Plan:
         return with_captions(read_photos(list_photos(source)[: self.photos or None]), "off")
 
 
-def run(plan: Plan, sets: Sequence[Path], out: Path, processes: int = 1) -> Iterator[dict]:
+@dataclass(frozen=True)
+class Imitator:
+    """Who learns from every arm: a recipe by its title, and what is done to the photos first."""
+
+    title: str
+    recipe: Recipe
+    cleaning: str
+
+    def settings(self, model: DiffusionModel) -> dict[str, Any]:
+        """The recipe's, those filled in that depend on the model's size."""
+        return describe_settings(model.suited(self.recipe))
+
+    def of(self, trial: Trial) -> Trial:
+        """The trial with these photos' cleaning."""
+        return replace(trial, cleaning=self.cleaning)
+
+    def place(self, out: Path, model: DiffusionModel) -> Path:
+        """Where its arms lie; two recipes of one name differ in their settings."""
+        return out / f"{self.recipe.name}-{digest(self.settings(model))[:8]}"
+
+    def parts(self, plan: Plan, trial: Trial, place: Path, arms: Mapping[str, list[Photo]]) -> list[Part]:
+        """What there is to do, an arm each."""
+        return [Part(plan.model, self.of(trial), place, arms, arm, recipe=self.recipe) for arm in arms]
+
+    def key(self, plan: Plan, model: DiffusionModel, name: str, photos: list[Photo], trial: Trial) -> str:
+        """What decides its row of the set `name`; a row of the same key need not be made again."""
+        methods = {arm: [method.name, describe_settings(model.suited(method))] for arm, method in plan.methods.items()}
+        asked = describe_settings(model.suited(self.of(trial)))
+        recipe = [self.recipe.name, self.settings(model)]
+        return digest([name, methods, [self.title, *recipe], asked, photos_digest(photos), model.fingerprint, FIGURES])
+
+
+def run(
+    plan: Plan, sets: Sequence[Path], out: Path, processes: int = 1, known: Mapping[str, dict] | None = None
+) -> Iterator[dict]:
     """A row of figures for each seed, set, recipe and cleaning. All sets get a seed before the next.
 
-    Parts are kept in `out`, and of each row a picture of all arms, SET/seedN/RECIPE-DIGEST-CLEANING.png.
+    Parts are kept in `out`, and of each row a picture of all arms, SET/seedN/RECIPE-DIGEST-CLEANING.png. Rows of `known`, by
+    their key, are given as they are, and nothing of them is made.
     """
     places = {source.resolve().name: source for source in sets}
     if len(places) < len(sets):
@@ -192,13 +227,23 @@ def run(plan: Plan, sets: Sequence[Path], out: Path, processes: int = 1) -> Iter
     with workers(processes) as pool:
         for seed in range(plan.seeds):
             for name, source in places.items():
-                yield from _set(plan, source, seed, out / name / f"seed{seed}", pool)
+                yield from _set(plan, source, seed, out / name / f"seed{seed}", pool, known or {})
 
 
-def _set(plan: Plan, source: Path, seed: int, out: Path, pool: ProcessPoolExecutor | None) -> Iterator[dict]:
-    photos, model = plan.read(source), loaded(plan.model)
+def _set(
+    plan: Plan, source: Path, seed: int, out: Path, pool: ProcessPoolExecutor | None, known: Mapping[str, dict]
+) -> Iterator[dict]:
+    photos, model, name = plan.read(source), loaded(plan.model), source.resolve().name
     # Far apart: pictures are drawn from the trial's seed and those after it.
     trial = replace(plan.trial, seed=1000 * seed)
+    imitators = [
+        Imitator(title, recipe, cleaning) for title, recipe in plan.recipes.items() for cleaning in plan.cleanings
+    ]
+    keys = {one: one.key(plan, model, name, photos, trial) for one in imitators}
+    todo = [one for one in imitators if keys[one] not in known]
+    if not todo:
+        yield from (known[keys[one]] for one in imitators)
+        return
     protecting = (Part(plan.model, trial, out, {CLEAN: photos}, arm, method) for arm, method in plan.methods.items())
     together([*protecting], pool)
     arms = {CLEAN: photos} | {
@@ -206,22 +251,27 @@ def _set(plan: Plan, source: Path, seed: int, out: Path, pool: ProcessPoolExecut
         for arm, method in plan.methods.items()
     }
     changed = {arm: changes(photos, arms[arm], method, photos_of(out, arm)) for arm, method in plan.methods.items()}
-    for title, recipe in plan.recipes.items():
-        settings = describe_settings(model.suited(recipe))
-        place = out / f"{recipe.name}-{digest(settings)[:8]}"  # two of one name differ in their settings
-        for cleaning in plan.cleanings:
-            cleaned = replace(trial, cleaning=cleaning)
-            cells = Cells(arms, model, model.suited(cleaned), FolderStore(place))
-            bench, base = cells.bench(0)  # once, for all processes
-            together([Part(plan.model, cleaned, place, arms, arm, recipe=recipe) for arm in arms], pool)
-            found = [cells.arm(bench, arm, _unmade, model.suited(recipe), cleaning) for arm in arms]
-            shown = {arm.name: arm.images[:SHOWN] for arm in found}
-            grid(shown, 128).save(place.parent / f"{place.name}-{cleaning}.png")
-            yield {
-                "set": source.resolve().name, "photos": len(photos), "seed": seed, "recipe": title,
-                "settings": settings, "cleaning": cleaning,
-                "changes": changed, "arms": figures(base, found),
-            }  # fmt: skip
+
+    def cells(one: Imitator) -> Cells:
+        return Cells(arms, model, model.suited(one.of(trial)), FolderStore(one.place(out, model)))
+
+    for one in todo:
+        cells(one).bench(0)  # once, for all processes
+    together([part for one in todo for part in one.parts(plan, trial, one.place(out, model), arms)], pool)
+    for one in imitators:
+        if one not in todo:
+            yield known[keys[one]]
+            continue
+        kept, place = cells(one), one.place(out, model)
+        bench, base = kept.bench(0)
+        found = [kept.arm(bench, arm, _unmade, model.suited(one.recipe), one.cleaning) for arm in arms]
+        shown = {arm.name: arm.images[:SHOWN] for arm in found}
+        grid(shown, 128).save(place.parent / f"{place.name}-{one.cleaning}.png")
+        yield {
+            "key": keys[one], "set": name, "photos": len(photos), "seed": seed, "recipe": one.title,
+            "settings": one.settings(model), "cleaning": one.cleaning,
+            "changes": changed, "arms": figures(base, found),
+        }  # fmt: skip
 
 
 def _unmade(arm: str) -> list[Photo]:
@@ -270,6 +320,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pictures", type=int, help="an arm")
     parser.add_argument("--seeds", type=int, default=1, help="runs, each with its own perturbations and fine-tunes")
     parser.add_argument("--workers", type=int, default=1, help="arms at a time")
+    parser.add_argument(
+        "--known", type=Path, nargs="+", default=[], help="records whose rows are taken, not made again"
+    )
 
 
 def ended(work: Callable[[], str]) -> int:
@@ -282,17 +335,33 @@ def ended(work: Callable[[], str]) -> int:
     return 0
 
 
+def known_rows(records: Sequence[Path]) -> dict[str, dict]:
+    """The rows of earlier records by their key. Raises `InvalidInput` where one cannot be read."""
+    found = {}
+    for path in records:
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+            found |= {row["key"]: row for row in rows if "key" in row}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"expected {str(path)!r} to be a record of a benchmark, got {error!r}") from error
+    return found
+
+
 def run_and_record(plan: Plan, options: argparse.Namespace, record: Path, facts: Mapping[str, Any]) -> list[dict]:
-    """All rows; `record`, JSON, is written anew after each."""
+    """All rows; `record`, JSON, is written anew after each.
+
+    Rows that `options.known` or `record` itself has already are taken from there, and keep their day.
+    """
+    known = known_rows([*options.known, *([record] if record.exists() else [])])
     rows: list[dict] = []
     record.parent.mkdir(parents=True, exist_ok=True)
-    for row in run(plan, options.photos, options.out / record.stem, options.workers):
-        rows.append(row)
+    for row in run(plan, options.photos, options.out / record.stem, options.workers, known):
+        rows.append({**row, "date": row.get("date", datetime.date.today().isoformat())})
         head = {
-            "date": datetime.date.today().isoformat(),
+            "date": max(row["date"] for row in rows),
             "machine": f"{os.cpu_count()} CPU cores, {options.workers} arms at a time, torch {torch.__version__}",
             "model": plan.model, "pictures": plan.trial.pictures, **facts,
         }  # fmt: skip
-        record.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        write_whole(record, json.dumps({**head, "rows": rows}, indent=1) + "\n")
         print(f"{row['set']}, seed {row['seed']}, {row['recipe']}, {row['cleaning']}: done", flush=True)
     return rows

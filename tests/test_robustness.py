@@ -19,18 +19,26 @@ from udp.imitation.cleaning.filters import JPEG
 from udp.imitation.recipes import DreamBooth
 
 
-def row(name: str, seed: int, cleaning: str, learned: float) -> dict:
+def row(name: str, seed: int, cleaning: str, loss: float, clean: float = 0.5) -> dict:
     near = {"structure_similarity": 0.5}
-    arms = {"clean": near, RANDOM: {"learned": 1.0, **near}, PROTECTED: {"learned": learned, **near}}
+    losses = {"base": 1.0, "clean": clean, RANDOM: clean, PROTECTED: loss}
+    arms = {arm: {"clean_loss": value, **near} for arm, value in losses.items()}
     return {"set": name, "seed": seed, "recipe": "lora", "cleaning": cleaning, "arms": arms}
 
 
 def test_the_worst_case_comes_first_and_is_counted_for_each_set_and_seed() -> None:
-    rows = [row("a", 0, "none", 0.1), row("a", 0, "half", 0.5), row("b", 0, "none", 0.7), row("b", 0, "half", 0.4)]
+    rows = [row("a", 0, "none", 0.95), row("a", 0, "half", 0.75), row("b", 0, "none", 0.65), row("b", 0, "half", 0.8)]
     _, _, half, none, worst = table(rows).splitlines()
-    assert half.startswith("| lora, half | 100% (100% to 100%) | 45% (40% to 50%) | 0.50 / 0.50 / 0.50 |")
+    assert half.startswith("| lora, half | 100% (100% to 100%) | 100% (100% to 100%) | 45% (40% to 50%) | 0.50 / 0.50")
     assert none.startswith("| lora, none |") and "40% (10% to 70%)" in none
     assert "60% (50% to 70%)" in worst, "half for a, none for b"
+
+
+def test_what_a_cleaning_costs_the_imitator_is_counted() -> None:
+    rows = [row("a", 0, "none", 0.9), row("a", 0, "vae", 0.8, clean=0.75)]
+    _, _, cleaned, none, _ = table(rows).splitlines()
+    assert cleaned.startswith("| lora, vae | 50% | 50% | 40% |"), "of what clean photos teach without cleaning"
+    assert none.startswith("| lora, none | 100% | 100% | 20% |")
 
 
 def test_from_photos_to_the_table(
@@ -48,7 +56,7 @@ def test_from_photos_to_the_table(
     assert len(drawn) == 2 and sum(name.endswith("-half+jpeg75.png") for name in drawn) == 1
     line[line.index("--out") + 1] = str(tmp_path / "two")
     assert robustness.main([*line, "--cleanings", "half+jpeg75", "--workers", "2"]) == 0
-    (again,) = json.loads((tmp_path / "two" / "robustness.json").read_text())["rows"]
+    _, again = json.loads((tmp_path / "two" / "robustness.json").read_text())["rows"]
     assert again["arms"] == rows[1]["arms"], "two processes give what one gives"
     assert "| dreambooth:steps=10, half+jpeg75 |" in capsys.readouterr().out
     assert robustness.main([*line, "--cleanings", "soap"]) == 2 and "expected cleanings" in capsys.readouterr().out
@@ -80,11 +88,41 @@ def test_each_arm_trains_on_its_own_photos_cleaned_once(
     ]
     line += ["--out", str(tmp_path), "--method", "photoguard:pgd_steps=1", "--recipes", "dreambooth:steps=10"]
     assert robustness.main([*line, "--cleanings", "jpeg75"]) == 0
-    assert len(trained) == 6 and len(set(trained)) == 5, "the clean photos are those of both seeds"
+    assert len(trained) == 12 and len(set(trained)) == 10, "the clean photos are those of both seeds"
     assert len(cleaned) == 2 * (1 + 2 + 2) * len(photo_files), "an arm, and the clean photos beside it"
     before = len(cleaned)
+    (tmp_path / "robustness.json").unlink()
     assert robustness.main([*line, "--cleanings", "jpeg75"]) == 0
-    assert (len(trained), len(cleaned)) == (6, before), "what is kept is neither cleaned nor made again"
+    assert (len(trained), len(cleaned)) == (12, before), "what is kept is neither cleaned nor made again"
+
+
+def test_rows_of_earlier_records_are_taken_where_nothing_differs(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(robustness, "Trial", functools.partial(Trial, sampling_steps=1))
+    line = ["--photos", str(photo_files[0].parent), "--model", str(tiny_model_folder), "--pictures", "1"]
+    line += ["--recipes", "dreambooth:steps=10", "--cleanings", "half", "--method"]
+    first = [*line, "photoguard:pgd_steps=1", "--out", str(tmp_path / "first")]
+    assert robustness.main(first) == 0
+    record = tmp_path / "first" / "robustness.json"
+    rows = json.loads(record.read_text())["rows"]
+    fits, call = [], trials.Part.__call__
+    monkeypatch.setattr(trials.Part, "__call__", lambda part: fits.append(part.title) or call(part))
+    elsewhere = ["--out", str(tmp_path / "second"), "--known", str(record)]
+    assert robustness.main([*line, "photoguard:pgd_steps=1", *elsewhere]) == 0 and not fits
+    again = json.loads((tmp_path / "second" / "robustness.json").read_text())["rows"]
+    assert again == rows and [one["date"] for one in rows]
+    # Another cleaning is made and the known ones are not; another method, and all are.
+    assert robustness.main([*line[:-3], "--cleanings", "jpeg75", "--method", "photoguard:pgd_steps=1", *elsewhere]) == 0
+    assert [title for title in fits if "on" in title.split()] == [
+        f"dreambooth on {arm}, cleaned by jpeg75, seed 0" for arm in ("clean", RANDOM, PROTECTED)
+    ]
+    fits.clear()
+    assert robustness.main([*line, "photoguard:pgd_steps=2", *elsewhere]) == 0 and len(fits) == 2 + 6
+    (tmp_path / "broken.json").write_text("[]")
+    assert robustness.main([*first, "--known", str(tmp_path / "broken.json")]) == 2
+    assert "to be a record of a benchmark" in capsys.readouterr().out
 
 
 def test_sets_of_one_name_are_refused(

@@ -17,7 +17,6 @@ import numpy as np
 from benchmarks.texts import parse_method, parse_recipe
 from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import learned
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.prompts import PRESETS
 from udp.protection.methods import RandomNoise
@@ -39,9 +38,10 @@ def table(rows: list[dict]) -> str:
     untouched = {(row["set"], row["seed"], row["recipe"]): row for row in rows if row["cleaning"] == UNTOUCHED}
     found: dict[tuple[str, str], list[dict]] = {}
     for row in rows:
-        clean = untouched[row["set"], row["seed"], row["recipe"]]["arms"][CLEAN]
-        base = row["arms"]["base"]
-        shares = {arm: learned(base, figures, clean) for arm, figures in row["arms"].items()}
+        whole = untouched[row["set"], row["seed"], row["recipe"]]["arms"]
+        lesson = whole["base"]["clean_loss"] - whole[CLEAN]["clean_loss"]
+        losses = {arm: figures["clean_loss"] for arm, figures in row["arms"].items()}
+        shares = {arm: (losses["base"] - loss) / lesson for arm, loss in losses.items()}
         found.setdefault((row["recipe"], row["cleaning"]), []).append({**row, "learned": shares})
 
     def taught(of: list[dict], arm: str) -> list[float]:

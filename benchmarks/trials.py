@@ -80,7 +80,7 @@ class Part:
 
         trial = model.suited(trial)
         cells = Cells(self.arms, model, trial, FolderStore(self.folder))
-        bench, _ = cells.bench(0)
+        bench, _ = cells.bench(0, trial.cleaning)
         cells.arm(bench, self.arm, cleaned, model.suited(self.recipe), trial.cleaning)
 
     @property
@@ -256,14 +256,14 @@ def _set(
         return Cells(arms, model, model.suited(one.of(trial)), FolderStore(one.place(out, model)))
 
     for one in todo:
-        cells(one).bench(0)  # once, for all processes
+        cells(one).bench(0, one.cleaning)  # once, for all processes
     together([part for one in todo for part in one.parts(plan, trial, one.place(out, model), arms)], pool)
     for one in imitators:
         if one not in todo:
             yield known[keys[one]]
             continue
         kept, place = cells(one), one.place(out, model)
-        bench, base = kept.bench(0)
+        bench, base = kept.bench(0, one.cleaning)
         found = [kept.arm(bench, arm, _unmade, model.suited(one.recipe), one.cleaning) for arm in arms]
         shown = {arm.name: arm.images[:SHOWN] for arm in found}
         grid(shown, 128).save(place.parent / f"{place.name}-{one.cleaning}.png")

@@ -143,3 +143,28 @@ def test_progress_counts_photos(photos: list[Photo]) -> None:
     seen: list[Progress] = []
     CLEANINGS["half"](photos, None, None, seen.append)
     assert [p.done for p in seen] == [1, 2, 3] and seen[-1].overall == 1
+
+
+def test_framing_is_the_cut_of_a_cleaning_and_nothing_else(photos: list[Photo]) -> None:
+    cut = CLEANINGS["crop"](photos)
+    for name in ("crop", "jpeg50+crop", "crop+half+gridpure"):
+        framed = parse_cleaning(name).framed(photos)
+        assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(framed, cut, strict=True)), name
+    twice = parse_cleaning("crop+crop").framed(photos)
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(twice, CLEANINGS["crop"](cut), strict=True))
+    for name in ("none", "half", "jpeg50+blur"):
+        assert parse_cleaning(name).framed(photos) == list(photos) and not parse_cleaning(name).reframes
+
+
+def test_what_hides_under_transparency_is_not_framed() -> None:
+    alpha = np.zeros((96, 96), np.uint8)
+    (framed,) = CLEANINGS["crop"].framed([Photo("a", picture(0), alpha=alpha)])
+    assert (framed.pixels == 255).all()
+
+
+@each
+def test_every_cleaning_that_changes_the_size_reframes(
+    cleaning: Cleaning, tiny_model: LatentDiffusionModel, photos: list[Photo]
+) -> None:
+    (photo,) = cleaning(photos[:1], tiny_model)
+    assert cleaning.reframes == (photo.size != photos[0].size)

@@ -16,6 +16,7 @@ from udp.evaluation.arms import Arm, make_report
 from udp.evaluation.cells import FolderStore
 from udp.evaluation.lab import Lab, LabReport, _row
 from udp.evaluation.trial import Trial
+from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes import DreamBooth, LoRA
 from udp.models.latent import LatentDiffusionModel
 from udp.photos import Photo
@@ -96,6 +97,27 @@ def test_more_seeds_keep_the_first_and_other_settings_do_not(
     saved.clear()
     dataclasses.replace(lab, recipes=[LoRA(steps=10, batch_size=2, rank=4)]).run(Counting(tmp_path))
     assert saved == ["lora-none-clean-run0"]
+
+
+def test_an_imitator_who_cuts_photos_is_compared_with_cut_ones(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    cleanings = ["half", "crop", "crop+jpeg75"]
+    lab, seen = small_lab(photos, tiny_model, arms={"clean": photos[:2]}, cleanings=cleanings), []
+    report = lab.run(Counting(tmp_path), seen.append)
+    bases = [name for name in saved if name.startswith("base")]
+    assert bases == ["base-run0", "base-crop-run0", "base-crop+jpeg75-run0"], "half shares that of none"
+    assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
+    whole, half, crop, _ = report.rows
+    assert whole.report.base.metrics == half.report.base.metrics != crop.report.base.metrics
+    # The same as whole photos that were cut before anybody found them.
+    before = parse_cleaning("crop")(photos[:2])
+    cut = dataclasses.replace(lab, arms={"clean": before}, cleanings=["none"]).run()
+    (alone,) = cut.rows
+    assert crop.report.base.metrics == alone.report.base.metrics
+    assert crop.report.arm("clean").metrics == alone.report.arm("clean").metrics
+    saved.clear()
+    assert same(lab.run(Counting(tmp_path)), report) and not saved
 
 
 def test_rows_cover_recipes_and_cleanings_with_none_first(

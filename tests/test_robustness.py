@@ -41,6 +41,13 @@ def test_what_a_cleaning_costs_the_imitator_is_counted() -> None:
     assert none.startswith("| lora, none | 100% | 100% | 20% |")
 
 
+def test_an_imitator_who_cuts_photos_begins_elsewhere() -> None:
+    crop = row("a", 0, "crop", 1.1, clean=0.7)
+    crop["arms"]["base"]["clean_loss"] = 1.2  # of the cut photos
+    cut = table([row("a", 0, "none", 0.9), crop]).splitlines()[3]
+    assert cut.startswith("| lora, crop | 100% | 100% | 20% |"), "of the lesson that whole photos hold"
+
+
 def test_from_photos_to_the_table(
     photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch,

@@ -169,10 +169,12 @@ class Cells:
             "weights": self.model.fingerprint,
         }
 
-    def bench(self, run: int, on_progress: OnProgress = ignore_progress) -> tuple[Bench, Arm]:
-        """The bench of one run, and the base model as an arm."""
-        name, photos = base_name(run), self.arms[self.reference]
-        key = digest({**self._fingerprint, "arm": "base", "run": run}) if self.store else ""
+    def bench(self, run: int, cleaning: str, on_progress: OnProgress = ignore_progress) -> tuple[Bench, Arm]:
+        """The bench of one run, whose photos are framed as `cleaning` frames them, and the base model as an arm."""
+        framing = self._framing(cleaning)
+        name = base_name(run, framing.get("framing", ""))
+        photos = parse_cleaning(cleaning).framed(self.arms[self.reference])
+        key = digest({**self._fingerprint, **framing, "arm": "base", "run": run}) if self.store else ""
         kept = self.store.load(name, key) if self.store else None
         if kept:
             on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", 1.0, kept.images))
@@ -208,7 +210,13 @@ class Cells:
         # Other arms' photos must not make this cell stale; the reference's decide its figures and may stand in for some.
         photos = {arm: self._fingerprint["photos"][arm] for arm in (self.reference, name)}
         made_by = {"recipe": [recipe.name, describe_settings(recipe)], "cleaning": repr(parse_cleaning(cleaning))}
-        return digest({**self._fingerprint, "photos": photos, "arm": name, "run": bench.run, **made_by})
+        framing = self._framing(cleaning)
+        return digest({**self._fingerprint, **framing, "photos": photos, "arm": name, "run": bench.run, **made_by})
+
+    def _framing(self, cleaning: str) -> dict[str, str]:
+        # A chain that cuts nothing shares its base with all others.
+        found = parse_cleaning(cleaning)
+        return {"framing": found.name} if found.reframes else {}
 
 
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
@@ -273,7 +281,7 @@ def run_trial(
         return span(on_progress, done / total, (done + size) / total)
 
     for run in range(trial.seeds):
-        bench, before = cells.bench(run, within(trial.sampling_steps))
+        bench, before = cells.bench(run, trial.cleaning, within(trial.sampling_steps))
         base.append(before)
         done += trial.sampling_steps
         for name in found:

@@ -28,9 +28,9 @@ class Store(Protocol):
         """Keep a finished cell. It may raise, to end the run there."""
 
 
-def base_name(run: int) -> str:
-    """What a store calls the base model's pictures of one run."""
-    return f"base-run{run}"
+def base_name(run: int, framing: str = "") -> str:
+    """What a store calls the base model's pictures of one run, compared with photos cut by the cleaning `framing`."""
+    return f"base-{framing}-run{run}" if framing else f"base-run{run}"
 
 
 def cell_name(recipe: str, cleaning: str, arm: str, run: int) -> str:

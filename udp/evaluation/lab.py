@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm, Report, make_report
-from udp.evaluation.bench import Cells, imitator_photos
+from udp.evaluation.bench import Bench, Cells, imitator_photos
 from udp.evaluation.cells import Store
 from udp.evaluation.interval import Figures, Interval
 from udp.evaluation.metrics.faces import Faces
@@ -81,18 +81,22 @@ class Lab:
         return replace(self, recipes=recipes, trial=trial)._run(cleanings, store, on_progress)
 
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
-        count = _Count(len(cleanings) * len(self.recipes) * self.trial.seeds * len(self.arms) + self.trial.seeds)
-        cells, benches, bases = Cells(self.arms, self.model, self.trial, store), [], []
+        framings = {parse_cleaning(cleaning).reframes and cleaning for cleaning in cleanings}
+        arms = len(cleanings) * len(self.recipes) * len(self.arms)
+        count = _Count((arms + len(framings)) * self.trial.seeds)
+        cells = Cells(self.arms, self.model, self.trial, store)
+        started: dict[str | bool, list[tuple[Bench, Arm]]] = {}  # one for all cleanings that cut nothing
         beside = references(self.pretrained, self.faces, self.model, self.arms["clean"], self.trial.prompt)
-        for run in range(self.trial.seeds):
-            count.next()
-            bench, base = cells.bench(run, count.listener("base model", on_progress))
-            benches.append(bench)
-            bases.append(base)
-        basis = [benches[0].reference.basis(self.trial.pictures)]
         reports: dict[tuple[str, str], Report] = {}
         for cleaning in cleanings:
-            photos = _Once(self, cleaning)
+            photos, framing = _Once(self, cleaning), parse_cleaning(cleaning).reframes and cleaning
+            if framing not in started:
+                started[framing] = []
+                for run in range(self.trial.seeds):
+                    count.next()
+                    started[framing].append(cells.bench(run, cleaning, count.listener("base model", on_progress)))
+            benches, bases = zip(*started[framing], strict=True)
+            basis = [benches[0].reference.basis(self.trial.pictures)]
             for recipe in self.recipes:
                 runs: dict[str, list[Arm]] = {name: [] for name in self.arms}
                 for bench in benches:
@@ -174,6 +178,7 @@ def _effects(report: Report, uncleaned: Report) -> Iterator[float]:
     random, protected, clean = report.arm("random"), report.arm("protected"), uncleaned.arm("clean")
     if not random or not protected or not uncleaned.judgement.learned:
         return
+    # A cleaning that cuts photos has a base of its own, which does not matter here: it is the same for both arms.
     runs: Iterator[tuple[Figures, ...]] = zip(uncleaned.base.runs, random.runs, protected.runs, clean.runs, strict=True)
     for base, noise, shield, taught in runs:
         yield learned(base, noise, taught) - learned(base, shield, taught)

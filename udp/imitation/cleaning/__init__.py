@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from udp.imitation.cleaning.filters import (
 )
 from udp.imitation.cleaning.purify import Autoencoder, GridPurification, NoisyUpscaling
 from udp.models.base import DiffusionModel
+from udp.photos import Photo
 
 CLEANINGS: dict[str, Cleaning] = {
     cleaning.name: cleaning
@@ -57,6 +59,18 @@ class Chain(Cleaning):
     def needs_model(self) -> bool:
         """Whether any part needs a model."""
         return any(part.needs_model for part in self.parts)
+
+    @property
+    def reframes(self) -> bool:
+        """Whether any part cuts."""
+        return any(part.reframes for part in self.parts)
+
+    def framed(self, photos: Sequence[Photo]) -> list[Photo]:
+        """See `Cleaning.framed`."""
+        found = list(photos)
+        for part in self.parts:
+            found = part.framed(found)
+        return found
 
     def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
         """See `Cleaning.run`."""

@@ -13,7 +13,7 @@ import torch
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.memory import enough_memory
-from udp.photos import Photo
+from udp.photos import Photo, flattened
 from udp.progress import OnProgress, Progress, ignore_progress
 from udp.settings import check_settings
 
@@ -22,10 +22,20 @@ from udp.settings import check_settings
 class Cleaning(abc.ABC):
     """Base of every cleaning: strength as fields made by `setting`, and `run` for one picture.
 
-    `name` is the key in `CLEANINGS` and on the command line; `reference` says who used it against protections.
+    `name` is the key in `CLEANINGS` and on the command line; `reference` says who used it against protections. One that
+    `reframes` only cuts, without a model or chance.
     """
 
     needs_model: ClassVar[bool] = False
+    reframes: ClassVar[bool] = False
+
+    def framed(self, photos: Sequence[Photo]) -> list[Photo]:
+        """`photos` cut as this cleaning cuts them, then on white where they are transparent, and otherwise as they are.
+
+        Pictures by an imitator who trained on cut photos are compared with these: at other places than in the whole photos, a
+        subject that was learned well would pass for one that was not learned.
+        """
+        return self([flattened(photo) for photo in photos]) if self.reframes else list(photos)
 
     @property
     @abc.abstractmethod

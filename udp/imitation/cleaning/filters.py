@@ -79,6 +79,8 @@ class Crop(Cleaning):
 
     margin: float = setting(0.06, "part of each side cut off", 0.0, 0.4, 0.01)
 
+    reframes = True
+
     name = "crop"
     title = "Cropped a little"
     reference = "Liang & Wu 2023 (Mist), arXiv 2305.12683"

@@ -64,7 +64,7 @@ def test_none_draws_nothing_and_sets_mix_in_the_plain_photo() -> None:
     source = generator(2)
     drawn = [draw_transformation("jpeg", source) for _ in range(200)]
     assert 0.1 < sum(change is None for change in drawn) / 200 < 0.4
-    with pytest.raises(InvalidInput, match="none, jpeg, resize, all"):
+    with pytest.raises(InvalidInput, match="none, jpeg, resize, crop, all"):
         draw_transformation("rotate", source)
 
 

@@ -96,6 +96,7 @@ AUGMENTATIONS: dict[str, tuple[Callable[[torch.Generator], Transformation], ...]
     "none": (),
     "jpeg": (draw_jpeg,),
     "resize": (draw_resize,),
+    "crop": (draw_crop,),
     "all": (draw_jpeg, draw_resize, draw_blur, draw_crop, draw_flip, draw_noise),
 }
 

@@ -6,7 +6,8 @@ their latents decode to, in a large one, where that would not fit into memory, i
 gets back what the latents of the protected photos hold, so it is there that they must be broken; what the denoising loss
 alone achieves, 1,200 steps of fine-tuning undo. `encoder_weight=0` is EUDP as the paper describes it.
 
-Fewer and larger steps than UDP's, with momentum, falling to zero. Against the embedded model, which sees photos at 128 px, it
+Fewer and larger steps than UDP's, with momentum, falling to zero, through random crops of the photos: a perturbation made for whole
+photos alone is off the encoder's grid in a photo that was cut by a few percent, and loses most of its hold. Against the embedded model, which sees photos at 128 px, it
 ends with steps at 512 px, where imitators of Stable Diffusion see them (`udp.protection.reach`). They get a tenth of the budget:
 with a fifth the latents there move further, and what an imitator of the embedded model gets is less broken.
 """
@@ -30,6 +31,7 @@ class EUDP(UDP):
     step_size: float = preset(UDP, "step_size", 2 / 255)
     step_schedule: str = preset(UDP, "step_schedule", "linear")
     momentum: float = preset(UDP, "momentum", 0.8)
+    augment: str = preset(UDP, "augment", "crop")
     timestep_weights: str = preset(UDP, "timestep_weights", "sqrt_alpha_bar")
     reach: str | None = preset(UDP, "reach", BySize(OFF, OFF))
     reach_steps: int = preset(UDP, "reach_steps", 4)

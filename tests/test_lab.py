@@ -162,6 +162,8 @@ def test_effect_kept_is_measured_against_the_uncleaned_effect() -> None:
     row = _row("lora", "half", cleaned, uncleaned)
     assert row.effect.mean == pytest.approx(0.3) and row.kept.mean == pytest.approx(0.375)
     assert row.kept.low < 0.25 and row.kept.count == 2
+    shares = {arm: share.mean for arm, share in row.learned.items()}
+    assert shares == pytest.approx({"clean": 0.8, "random": 0.8, "protected": 0.5}), "of the uncleaned lesson"
     assert _row("lora", "none", uncleaned, uncleaned).kept.mean == pytest.approx(1)
 
 
@@ -170,7 +172,17 @@ def test_nothing_is_kept_where_nothing_was() -> None:
     useless = make_report(base, planted(clean=[0.5], random=[0.5], protected=[0.52]))
     assert _row("lora", "half", useless, useless).kept is None
     untaught = make_report(base, planted(clean=[0.99], random=[0.99], protected=[1.2]))
-    assert _row("lora", "half", untaught, untaught).effect is None
+    assert (
+        _row("lora", "half", untaught, untaught).effect is None and not _row("lora", "half", useless, untaught).learned
+    )
+
+
+def test_an_imitator_who_cuts_photos_begins_at_another_loss() -> None:
+    uncleaned = make_report(planted(base=[1.0])[0], planted(clean=[0.5], random=[0.5], protected=[0.9]))
+    cut = make_report(planted(base=[1.2])[0], planted(clean=[0.7], random=[0.75], protected=[1.0]))
+    row = _row("lora", "crop", cut, uncleaned)
+    assert [row.learned[arm].mean for arm in ("clean", "random", "protected")] == pytest.approx([1, 0.9, 0.4])
+    assert row.effect.mean == pytest.approx(0.5) and row.kept.mean == pytest.approx(0.625)
 
 
 def test_a_set_is_protected_once(tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path) -> None:

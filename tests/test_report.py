@@ -103,7 +103,7 @@ def test_curves_have_a_line_an_arm_inside_the_picture() -> None:
 
 def test_table_and_warnings_say_what_the_trial_can_carry() -> None:
     one, three = planted(0.95), planted(0.95, seeds=3)
-    assert "| lora | none | 100% | 10% | 90% | 100% | collapsed |" in table(one)
+    assert "| lora | none | 100% | 100% | 10% | 90% | 100% | collapsed |" in table(one)
     assert text("lab.one_seed") in warnings(one) and text("lab.one_seed") not in warnings(three)
     assert "One seed: an example, not evidence. Repeat with --seeds 3 or more." in map(ENGLISH.say, warnings(one))
     assert "(90% to 90%)" in table(three)

@@ -246,7 +246,9 @@ def test_robustness_calls_paintings_paintings(tmp_path: Path) -> None:
 def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:
     base = Arm("base", (), (), {})
     verdict = Verdict(VerdictId.NO_CONTROL, 1)
-    rows = tuple(Row("lora", name, Report(base, (), verdict), None, None) for name in ("none", "jpeg75", "jpeg75+half"))
+    rows = tuple(
+        Row("lora", name, Report(base, (), verdict), None, None, {}) for name in ("none", "jpeg75", "jpeg75+half")
+    )
     report = LabReport(rows, "mini", Trial(), (LoRA(),))
     with gr.Blocks():
         tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm, Report, make_report
 from udp.evaluation.bench import Bench, Cells, imitator_photos
 from udp.evaluation.cells import Store
-from udp.evaluation.interval import Figures, Interval
+from udp.evaluation.interval import Interval
 from udp.evaluation.metrics.faces import Faces
 from udp.evaluation.metrics.pretrained import Pretrained
 from udp.evaluation.metrics.references import references
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import LEAST_EFFECT, learned
+from udp.evaluation.verdict import LEAST_EFFECT
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 from udp.progress import OnProgress, ignore_progress, span
 
-DEFAULT_CLEANINGS = ("none", "jpeg75", "half")
+# What everybody who shares photos does to them, and the cheapest of those that take something from our protections.
+DEFAULT_CLEANINGS = ("none", "jpeg75", "crop")
 
 
 @dataclass(frozen=True)
 class Row:
     """One recipe under one cleaning.
 
-    `effect` is what the protection takes away beyond random noise of the same budget: the lesson that the random arm
-    learned minus what the protected arm learned, as shares of what the clean, uncleaned photos teach. `kept` is the
+    `learned` is by arm what it learned, as a share of what the clean, uncleaned photos teach: what a cleaning costs the
+    imitator is seen in the clean arm. It is empty where those taught nothing. `effect` is what the protection takes away beyond random noise of the same budget: the lesson that the random arm
+    learned minus what the protected arm learned, as such shares. `kept` is the
     part of the uncleaned effect that is left. Both are None where there is nothing to divide by, or no control.
     """
 
@@ -38,6 +40,7 @@ class Row:
     report: Report
     effect: Interval | None
     kept: Interval | None
+    learned: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -164,21 +167,35 @@ class _Count:
 
 
 def _row(recipe: str, cleaning: str, report: Report, uncleaned: Report) -> Row:
-    effects, before = list(_effects(report, uncleaned)), list(_effects(uncleaned, uncleaned))
+    shares, whole = _shares(report, uncleaned), _shares(uncleaned, uncleaned)
+    learned = {arm: Interval.over(runs) for arm, runs in shares.items()}
+    effects, before = _effects(shares), _effects(whole)
     if not effects:
-        return Row(recipe, cleaning, report, None, None)
+        return Row(recipe, cleaning, report, None, None, learned)
     kept = None
     if Interval.over(before).mean >= LEAST_EFFECT and all(value > 0 for value in before):
         kept = Interval.over([now / then for now, then in zip(effects, before, strict=True)])
-    return Row(recipe, cleaning, report, Interval.over(effects), kept)
+    return Row(recipe, cleaning, report, Interval.over(effects), kept, learned)
 
 
-def _effects(report: Report, uncleaned: Report) -> Iterator[float]:
-    """The effect in each run; nothing where an arm is missing or the clean, uncleaned arm learned nothing."""
-    random, protected, clean = report.arm("random"), report.arm("protected"), uncleaned.arm("clean")
-    if not random or not protected or not uncleaned.judgement.learned:
-        return
-    # A cleaning that cuts photos has a base of its own, which does not matter here: it is the same for both arms.
-    runs: Iterator[tuple[Figures, ...]] = zip(uncleaned.base.runs, random.runs, protected.runs, clean.runs, strict=True)
-    for base, noise, shield, taught in runs:
-        yield learned(base, noise, taught) - learned(base, shield, taught)
+def _shares(report: Report, uncleaned: Report) -> dict[str, list[float]]:
+    """By arm and run, the lesson it learned as a share of that of the clean, uncleaned arm; nothing if that learned nothing."""
+    clean = uncleaned.arm("clean")
+    if not clean or not uncleaned.judgement.learned:
+        return {}
+    lessons = [
+        base["clean_loss"] - taught["clean_loss"] for base, taught in zip(uncleaned.base.runs, clean.runs, strict=True)
+    ]
+
+    def share(arm: Arm) -> list[float]:
+        # A cleaning that cuts photos has a base of its own.
+        runs = zip(report.base.runs, arm.runs, lessons, strict=True)
+        return [(base["clean_loss"] - run["clean_loss"]) / lesson for base, run, lesson in runs]
+
+    return {arm.name: share(arm) for arm in report.arms}
+
+
+def _effects(shares: Mapping[str, Sequence[float]]) -> list[float]:
+    """The effect in each run; nothing where an arm is missing."""
+    random, protected = shares.get("random", ()), shares.get("protected", ())
+    return [noise - shield for noise, shield in zip(random, protected, strict=True)] if random and protected else []

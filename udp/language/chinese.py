@@ -154,7 +154,7 @@ TEXTS: dict[str, Entry] = {
     "robustness.results.help": "效果：与相同上限的随机噪声相比，模仿者少学到了多少。",
     "robustness.grids": "各净化方式下的图片",
     "robustness.download": "下载报告（ZIP）",
-    "robustness.caption": "每种净化之后模仿者学到了多少，以原图所教的为 100%",
+    "robustness.caption": "每种净化之后模仿者学到了多少，以未净化的原图所教的为 100%",
     "robustness.cleaning": "净化方式",
     "robustness.learned": "学到：{arm}",
     "robustness.effect": "效果",

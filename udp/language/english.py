@@ -172,7 +172,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     ),
     "robustness.grids": "Pictures by cleaning",
     "robustness.download": "Download the report (ZIP)",
-    "robustness.caption": "What the imitator learned after each cleaning, of what the clean photos teach",
+    "robustness.caption": "What the imitator learned after each cleaning, of what the clean photos teach without any",
     "robustness.cleaning": "Cleaning",
     "robustness.learned": "Learned: {arm}",
     "robustness.effect": "Effect",

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from udp.evaluation.arm_names import ArmName, arm_colour, arm_title
+from udp.evaluation.arm_names import TRAINED, ArmName, arm_colour, arm_title
 from udp.evaluation.arms import Arm, Report
 from udp.evaluation.lab import LabReport
 from udp.evaluation.metrics.table import METRICS
@@ -30,7 +30,9 @@ LIMITS = (
     ("It was tested on the base model named here, and on no other", "this report"),
     ("EUDP's timestep distribution is our reading: the authors published no code", "arXiv 2306.01902"),
 )
-SUMMARY_HEAD = ("recipe", "cleaning", "learned: random", "learned: protected", "effect", "effect kept", "verdict")
+SUMMARY_HEAD = (
+    "recipe", "cleaning", "learned: clean", "learned: random", "learned: protected", "effect", "effect kept", "verdict"
+)  # fmt: skip
 NOTHING = "–"
 LONGEST_SIDE = 256  # a report is to look at, the photos lie beside it
 
@@ -84,15 +86,14 @@ def page(
 
 
 def summary_rows(report: LabReport) -> list[list[str]]:
-    """Recipe, cleaning, what each control and the protected arm learned, effect, kept, verdict: plain text cells."""
+    """Recipe, cleaning, what each arm learned, effect, kept, verdict: plain text cells."""
     rows = []
     for row in report.rows:
-        learned = row.report.judgement.learned
         rows.append(
             [
                 row.recipe,
                 row.cleaning,
-                *(learned[arm].text() if arm in learned else NOTHING for arm in (ArmName.RANDOM, ArmName.PROTECTED)),
+                *(row.learned[arm].text() if arm in row.learned else NOTHING for arm in TRAINED),
                 row.effect.text() if row.effect else NOTHING,
                 row.kept.text() if row.kept else NOTHING,
                 ENGLISH.say(row.report.judgement.word),

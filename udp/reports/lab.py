@@ -53,6 +53,7 @@ def lab_manifest(
                 "recipe": row.recipe,
                 "cleaning": row.cleaning,
                 "verdict": row.report.judgement.describe(),
+                "learned": {arm: asdict(share) for arm, share in row.learned.items()},
                 "effect": asdict(row.effect) if row.effect else None,
                 "kept": asdict(row.kept) if row.kept else None,
                 "figures": {arm.name: arm.metrics for arm in (row.report.base, *row.report.arms)},

@@ -113,8 +113,7 @@ def robustness_table(report: LabReport) -> str:
     """A row a cleaning: what each arm learned, the effect, how much of it is kept, and the verdict's word."""
     rows = []
     for row in report.rows:
-        learned = row.report.judgement.learned
-        shares = [*(learned.get(arm) for arm in TRAINED), row.effect, row.kept]
+        shares = [*(row.learned.get(arm) for arm in TRAINED), row.effect, row.kept]
         rows.append([spoken(cleaning_title(row.cleaning)), *map(_share, shares), spoken(row.report.judgement.word)])
     head = [
         text("robustness.cleaning"),

@@ -203,11 +203,12 @@ def save_attack(
 
 
 def robustness_rows(report: LabReport) -> list[dict[str, Any]]:
-    """Every cleaning's effect, effect kept and verdict as JSON values; None where there is nothing to say."""
+    """Of every cleaning what each arm learned, the effect, effect kept and verdict as JSON values; None where there is none."""
     return [
         {
             "recipe": row.recipe,
             "cleaning": row.cleaning,
+            "learned": {arm: asdict(share) for arm, share in row.learned.items()},
             "effect": asdict(row.effect) if row.effect else None,
             "kept": asdict(row.kept) if row.kept else None,
             "verdict": ENGLISH.say(row.report.judgement.word),

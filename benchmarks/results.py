@@ -96,12 +96,38 @@ def setting(name: str) -> str:
     return f"{paper.table(rows)}\n\n{facts['date']}, {facts['machine']}; {sets}, {facts['pictures']} pictures an arm."
 
 
-def countermeasures() -> str:
-    """Imitators who train against protections, those who learn most from protected photos first."""
-    facts = record("docs/robustness.json")
+def imitators(name: str) -> str:
+    """Imitators who clean photos or train against protections, those who learn most from protected photos first."""
+    facts = record(f"docs/{name}.json")
+    return f"{robustness.table(facts['rows'])}\n\n{tried(facts)}"
+
+
+def tried(facts: dict) -> str:
+    """When and where a benchmark of imitators ran, and on what."""
     sets = ", ".join(dict.fromkeys(row["set"] for row in facts["rows"]))
     seeds = len({row["seed"] for row in facts["rows"]})
-    return f"{robustness.table(facts['rows'])}\n\n{facts['date']}, {facts['machine']}; {sets}, seeds: {seeds}, {facts['pictures']} pictures an arm."
+    return f"{facts['date']}, {facts['machine']}; {sets}, seeds: {seeds}, {facts['pictures']} pictures an arm."
+
+
+def crops() -> str:
+    """What an imitator who cuts the photos learns, with EUDP made through crops as by default, and for whole photos alone."""
+    facts, before = record("docs/crops.json"), record("docs/crops-whole.json")
+    lines = [
+        "| subject, photos | learned: clean | learned: random noise | learned: EUDP for whole photos | learned: EUDP through crops |",
+        "|---|---|---|---|---|",
+    ]
+    now, then = (robustness.shares(of["rows"]) for of in (facts, before))
+    for row, other in zip(now, then, strict=True):
+        if (row["set"], row["cleaning"]) != (other["set"], other["cleaning"]):
+            raise ValueError(
+                f"expected the same sets and cleanings in both records, got {row['set']} and {other['set']}"
+            )
+        arms = [row["learned"][arm] for arm in (robustness.CLEAN, robustness.RANDOM)]
+        arms += [of["learned"][robustness.PROTECTED] for of in (other, row)]
+        found = "whole" if row["cleaning"] == robustness.UNTOUCHED else "cut"
+        lines.append(f"| {row['set']}, {found} | {' | '.join(f'{share:.0%}' for share in arms)} |")
+    table = "\n".join(lines)
+    return f"{table}\n\n{tried(facts)}"
 
 
 def steps() -> str:
@@ -169,7 +195,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "patient": patient,
     "short": short,
     **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm", "object", "style")},
-    "countermeasures": countermeasures,
+    "countermeasures": functools.partial(imitators, "robustness"),
+    "cleanings": functools.partial(imitators, "cleanings"),
+    "crops": crops,
     "steps": steps,
     "reach": reach,
     "fifth": fifth,

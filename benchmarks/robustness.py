@@ -26,6 +26,18 @@ CLEANINGS = (UNTOUCHED, "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "v
              "upscale+jpeg75")  # fmt: skip
 
 
+def shares(rows: list[dict]) -> list[dict]:
+    """The rows, each with what every arm `learned` of what the clean photos teach the same imitator without cleaning."""
+    untouched = {(row["set"], row["seed"], row["recipe"]): row for row in rows if row["cleaning"] == UNTOUCHED}
+    found = []
+    for row in rows:
+        whole = untouched[row["set"], row["seed"], row["recipe"]]["arms"]
+        lesson = whole["base"]["clean_loss"] - whole[CLEAN]["clean_loss"]
+        losses = {arm: figures["clean_loss"] for arm, figures in row["arms"].items()}
+        found.append({**row, "learned": {arm: (losses["base"] - loss) / lesson for arm, loss in losses.items()}})
+    return found
+
+
 def table(rows: list[dict]) -> str:
     """Markdown: a row an imitator, those first who learn most from protected photos; means over sets and seeds.
 
@@ -35,14 +47,11 @@ def table(rows: list[dict]) -> str:
         "| imitator | learned: clean | learned: random noise | learned: protected | structure, clean / random / protected |",
         "|---|---|---|---|---|",
     ]
-    untouched = {(row["set"], row["seed"], row["recipe"]): row for row in rows if row["cleaning"] == UNTOUCHED}
     found: dict[tuple[str, str], list[dict]] = {}
-    for row in rows:
-        whole = untouched[row["set"], row["seed"], row["recipe"]]["arms"]
-        lesson = whole["base"]["clean_loss"] - whole[CLEAN]["clean_loss"]
-        losses = {arm: figures["clean_loss"] for arm, figures in row["arms"].items()}
-        shares = {arm: (losses["base"] - loss) / lesson for arm, loss in losses.items()}
-        found.setdefault((row["recipe"], row["cleaning"]), []).append({**row, "learned": shares})
+    cases: dict[tuple[str, int], list[float]] = {}
+    for row in shares(rows):
+        found.setdefault((row["recipe"], row["cleaning"]), []).append(row)
+        cases.setdefault((row["set"], row["seed"]), []).append(row["learned"][PROTECTED])
 
     def taught(of: list[dict], arm: str) -> list[float]:
         return [row["learned"][arm] for row in of]
@@ -51,11 +60,8 @@ def table(rows: list[dict]) -> str:
         near = " / ".join(
             f"{np.mean(values_of(of, arm, 'structure_similarity')):.2f}" for arm in (CLEAN, RANDOM, PROTECTED)
         )
-        shares = " | ".join(spread(taught(of, arm), percent=True) for arm in (CLEAN, RANDOM, PROTECTED))
-        lines.append(f"| {title}, {cleaning} | {shares} | {near} |")
-    cases: dict[tuple[str, int], list[float]] = {}
-    for row in (row for of in found.values() for row in of):
-        cases.setdefault((row["set"], row["seed"]), []).append(row["learned"][PROTECTED])
+        learned = " | ".join(spread(taught(of, arm), percent=True) for arm in (CLEAN, RANDOM, PROTECTED))
+        lines.append(f"| {title}, {cleaning} | {learned} | {near} |")
     worst = spread([max(of) for of in cases.values()], percent=True)
     return "\n".join([*lines, f"| **the worst of these for each** | | | {worst} | |"])
 

@@ -350,18 +350,26 @@ def known_rows(records: Sequence[Path]) -> dict[str, dict]:
 def run_and_record(plan: Plan, options: argparse.Namespace, record: Path, facts: Mapping[str, Any]) -> list[dict]:
     """All rows; `record`, JSON, is written anew after each.
 
-    Rows that `options.known` or `record` itself has already are taken from there, and keep their day.
+    Rows that `options.known` or `record` itself has already are taken from there, and keep their day. Those of `record` that
+    have not had their turn stay in it until the end.
     """
-    known = known_rows([*options.known, *([record] if record.exists() else [])])
+    before = known_rows([record] if record.exists() else [])
+    known = known_rows(options.known) | before
     rows: list[dict] = []
     record.parent.mkdir(parents=True, exist_ok=True)
-    for row in run(plan, options.photos, options.out / record.stem, options.workers, known):
-        rows.append({**row, "date": row.get("date", datetime.date.today().isoformat())})
+
+    def write(found: Sequence[dict]) -> None:
         head = {
-            "date": max(row["date"] for row in rows),
+            "date": max(row["date"] for row in found),
             "machine": f"{os.cpu_count()} CPU cores, {options.workers} arms at a time, torch {torch.__version__}",
             "model": plan.model, "pictures": plan.trial.pictures, **facts,
         }  # fmt: skip
-        write_whole(record, json.dumps({**head, "rows": rows}, indent=1) + "\n")
+        write_whole(record, json.dumps({**head, "rows": found}, indent=1) + "\n")
+
+    for row in run(plan, options.photos, options.out / record.stem, options.workers, known):
+        rows.append({**row, "date": row.get("date", datetime.date.today().isoformat())})
+        before.pop(row["key"], None)
+        write([*rows, *before.values()])
         print(f"{row['set']}, seed {row['seed']}, {row['recipe']}, {row['cleaning']}: done", flush=True)
+    write(rows)
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 
 from benchmarks import robustness, trials
 from benchmarks.robustness import PROTECTED, RANDOM, table
+from benchmarks.trials import Plan
 from udp.digests import photos_digest
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning.filters import JPEG
@@ -157,3 +159,22 @@ def test_workers_import_once() -> None:
 def test_a_killed_process_ends_the_run() -> None:
     with pytest.raises(BrokenProcessPool), trials.workers(2) as pool:
         trials.together([Killed()], pool)
+
+
+def test_a_run_that_is_broken_off_loses_no_row_of_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, plan = tmp_path / "robustness.json", Plan("mini", {}, {}, Trial())
+    options = argparse.Namespace(known=[], photos=[], out=tmp_path, workers=1)
+    kept = [{**row(name, 0, "none", 0.9), "key": name, "recipe": "lora", "date": "2026-01-01"} for name in "abc"]
+    record.write_text(json.dumps({"rows": kept}))
+
+    def broken(plan, sets, out, workers, known):
+        yield known["a"]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "run", broken)
+    with pytest.raises(KeyboardInterrupt):
+        trials.run_and_record(plan, options, record, {})
+    assert json.loads(record.read_text())["rows"] == kept
+    monkeypatch.setattr(trials, "run", lambda plan, sets, out, workers, known: [known["c"]])
+    trials.run_and_record(plan, options, record, {})
+    assert json.loads(record.read_text())["rows"] == kept[2:], "what is not asked for goes at the end"

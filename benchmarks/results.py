@@ -144,7 +144,7 @@ def steps() -> str:
 
 def fifth() -> str:
     """What keeping a part of the budget for 512 px does to an imitator of the embedded model: the same subjects by what is kept."""
-    shares = {"nothing": "reach-off", "a tenth, today's default": "subjects", "a fifth": "reach-fifth"}
+    shares = {"nothing": "reach-off", "a tenth, the default": "subjects", "a fifth": "reach-fifth"}
     rows_of = {share: record(f"docs/{name}.json")["rows"] for share, name in shares.items()}
     names = {row["subject"] for row in rows_of["a fifth"]}
     lines = [

@@ -11,6 +11,7 @@ always among them. Writes OUT/robustness.json and prints Markdown.
 from __future__ import annotations
 
 import argparse
+import math
 
 import numpy as np
 
@@ -27,14 +28,18 @@ CLEANINGS = (UNTOUCHED, "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "v
 
 
 def shares(rows: list[dict]) -> list[dict]:
-    """The rows, each with what every arm `learned` of what the clean photos teach the same imitator without cleaning."""
+    """The rows, each with what every arm `learned` of what the clean photos teach the same imitator without cleaning.
+
+    NaN where those taught nothing.
+    """
     untouched = {(row["set"], row["seed"], row["recipe"]): row for row in rows if row["cleaning"] == UNTOUCHED}
     found = []
     for row in rows:
         whole = untouched[row["set"], row["seed"], row["recipe"]]["arms"]
         lesson = whole["base"]["clean_loss"] - whole[CLEAN]["clean_loss"]
         losses = {arm: figures["clean_loss"] for arm, figures in row["arms"].items()}
-        found.append({**row, "learned": {arm: (losses["base"] - loss) / lesson for arm, loss in losses.items()}})
+        learned = {arm: (losses["base"] - loss) / lesson if lesson > 0 else math.nan for arm, loss in losses.items()}
+        found.append({**row, "learned": learned})
     return found
 
 
@@ -56,13 +61,17 @@ def table(rows: list[dict]) -> str:
     def taught(of: list[dict], arm: str) -> list[float]:
         return [row["learned"][arm] for row in of]
 
-    for (title, cleaning), of in sorted(found.items(), key=lambda item: -float(np.mean(taught(item[1], PROTECTED)))):
+    def most(item: tuple[tuple[str, str], list[dict]]) -> float:
+        mean = float(np.mean(taught(item[1], PROTECTED)))
+        return math.inf if math.isnan(mean) else -mean
+
+    for (title, cleaning), of in sorted(found.items(), key=most):
         near = " / ".join(
             f"{np.mean(values_of(of, arm, 'structure_similarity')):.2f}" for arm in (CLEAN, RANDOM, PROTECTED)
         )
         learned = " | ".join(spread(taught(of, arm), percent=True) for arm in (CLEAN, RANDOM, PROTECTED))
         lines.append(f"| {title}, {cleaning} | {learned} | {near} |")
-    worst = spread([max(of) for of in cases.values()], percent=True)
+    worst = spread([max(of) for of in cases.values() if not any(map(math.isnan, of))] or [math.nan], percent=True)
     return "\n".join([*lines, f"| **the worst of these for each** | | | {worst} | |"])
 
 

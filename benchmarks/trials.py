@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import functools
 import json
+import math
 import multiprocessing
 import os
 import time
@@ -32,6 +33,7 @@ from udp.evaluation.cells import FolderStore
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import learned
 from udp.files import finished, finishing, write_whole
+from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
@@ -46,6 +48,9 @@ CLEAN = "clean"
 # What is kept of the figures that an arm has; FID and the like need many pictures.
 FIGURES = ("clean_loss", "fid", "kid", "precision", "recall", "diversity", "structure_similarity", "texture_distance",
            "noise_level", "final_training_loss")  # fmt: skip
+
+# Written into every row's key. Another word for rows whose figures are measured in another way, so that old ones are made again.
+MEASURED = "framed"
 
 SHOWN = 8  # pictures of an arm, in the picture of all arms
 
@@ -208,9 +213,9 @@ class Imitator:
     def key(self, plan: Plan, model: DiffusionModel, name: str, photos: list[Photo], trial: Trial) -> str:
         """What decides its row of the set `name`; a row of the same key need not be made again."""
         methods = {arm: [method.name, describe_settings(model.suited(method))] for arm, method in plan.methods.items()}
-        asked = describe_settings(model.suited(self.of(trial)))
-        recipe = [self.recipe.name, self.settings(model)]
-        return digest([name, methods, [self.title, *recipe], asked, photos_digest(photos), model.fingerprint, FIGURES])
+        asked = [describe_settings(model.suited(self.of(trial))), repr(parse_cleaning(self.cleaning))]
+        recipe = [self.title, self.recipe.name, self.settings(model)]
+        return digest([name, methods, recipe, asked, photos_digest(photos), model.fingerprint, FIGURES, MEASURED])
 
 
 def run(
@@ -298,7 +303,12 @@ def figures(base: Arm, arms: Sequence[Arm]) -> dict[str, dict[str, float]]:
 
 
 def spread(values: Sequence[float], percent: bool = False) -> str:
-    """The mean, and in brackets the smallest and the largest of several; as "72% (61% to 80%)" or "0.81 (0.8 to 0.83)"."""
+    """The mean, and in brackets the smallest and the largest of several; as "72% (61% to 80%)" or "0.81 (0.8 to 0.83)".
+
+    A dash if any is NaN.
+    """
+    if any(map(math.isnan, values)):
+        return "–"
 
     def shown(value: float) -> str:
         return f"{value:.0%}" if percent else f"{value:.3g}"
@@ -341,7 +351,7 @@ def known_rows(records: Sequence[Path]) -> dict[str, dict]:
     for path in records:
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-            found |= {row["key"]: row for row in rows if "key" in row}
+            found |= {row["key"]: row for row in rows if {"key", "date", "machine"} <= row.keys()}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"expected {str(path)!r} to be a record of a benchmark, got {error!r}") from error
     return found
@@ -350,7 +360,7 @@ def known_rows(records: Sequence[Path]) -> dict[str, dict]:
 def run_and_record(plan: Plan, options: argparse.Namespace, record: Path, facts: Mapping[str, Any]) -> list[dict]:
     """All rows; `record`, JSON, is written anew after each.
 
-    Rows that `options.known` or `record` itself has already are taken from there, and keep their day. Those of `record` that
+    Rows that `options.known` or `record` itself has already are taken from there, and keep their day and machine. Those of `record` that
     have not had their turn stay in it until the end.
     """
     before = known_rows([record] if record.exists() else [])
@@ -358,16 +368,21 @@ def run_and_record(plan: Plan, options: argparse.Namespace, record: Path, facts:
     rows: list[dict] = []
     record.parent.mkdir(parents=True, exist_ok=True)
 
+    here = {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} CPU cores, {options.workers} arms at a time, torch {torch.__version__}",
+    }
+
     def write(found: Sequence[dict]) -> None:
         head = {
             "date": max(row["date"] for row in found),
-            "machine": f"{os.cpu_count()} CPU cores, {options.workers} arms at a time, torch {torch.__version__}",
+            "machine": "; ".join(dict.fromkeys(row["machine"] for row in found)),
             "model": plan.model, "pictures": plan.trial.pictures, **facts,
         }  # fmt: skip
         write_whole(record, json.dumps({**head, "rows": found}, indent=1) + "\n")
 
     for row in run(plan, options.photos, options.out / record.stem, options.workers, known):
-        rows.append({**row, "date": row.get("date", datetime.date.today().isoformat())})
+        rows.append({**row, **{key: row.get(key, value) for key, value in here.items()}})
         before.pop(row["key"], None)
         write([*rows, *before.values()])
         print(f"{row['set']}, seed {row['seed']}, {row['recipe']}, {row['cleaning']}: done", flush=True)

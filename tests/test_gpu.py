@@ -149,11 +149,12 @@ def test_a_run_whose_quota_ends_goes_on_behind_what_is_finished(
 def test_the_lab_runs_a_cell_a_call(photos: list[Photo], tiny_model_folder: Path) -> None:
     lender, store = Lender(), MemoryStore()
     trial = Trial(pictures=1, sampling_steps=1)
-    work = RobustnessWork(photos[:1], photos[1:2], HASTY, RECIPE, ("half",), trial, str(tiny_model_folder))
+    work = RobustnessWork(photos[:1], photos[1:2], HASTY, RECIPE, ("half", "crop"), trial, str(tiny_model_folder))
     report, noise = LentGpu(lender.GPU)(work, ignore, store)
     here, _ = work(ignore)
-    assert len(lender.asked) == 7 and list(store.cells) == list(work.plan())
-    assert [row.cleaning for row in report.rows] == ["none", "half"] and len(noise) == 1
+    assert len(lender.asked) == 2 + 9 and list(store.cells) == list(work.plan())
+    assert work.units() == sum(work.plan().values())
+    assert [row.cleaning for row in report.rows] == ["none", "half", "crop"] and len(noise) == 1
     assert all(equal(a.report, b.report) for a, b in zip(report.rows, here.rows, strict=True))
 
 

@@ -13,6 +13,7 @@ import torch
 from udp.digests import weights_digest
 from udp.errors import InvalidInput, Stopped
 from udp.evaluation.arms import Arm, make_report
+from udp.evaluation.bench import run_trial
 from udp.evaluation.cells import FolderStore
 from udp.evaluation.lab import Lab, LabReport, _row
 from udp.evaluation.trial import Trial
@@ -175,6 +176,33 @@ def test_nothing_is_kept_where_nothing_was() -> None:
     assert (
         _row("lora", "half", untaught, untaught).effect is None and not _row("lora", "half", useless, untaught).learned
     )
+
+
+@pytest.mark.parametrize("clean", [1.0, 1.02])
+def test_a_seed_that_taught_nothing_leaves_nothing_to_compare_with(clean: float) -> None:
+    base = planted(base=[1.0, 1.0])[0]
+    report = make_report(base, planted(clean=[0.3, clean], random=[0.5, 0.6], protected=[0.9, 0.9]))
+    row = _row("lora", "none", report, report)
+    assert not row.learned and row.effect is None and row.kept is None
+
+
+def test_pictures_of_cut_photos_are_seen_beside_cut_photos_by_every_model(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def references(pretrained, faces, model, photos, framed, prompt):
+        seen.append((photos[0].size, framed[0].size))
+        return []
+
+    monkeypatch.setattr("udp.evaluation.lab.references", references)
+    monkeypatch.setattr("udp.evaluation.bench.references", references)
+    lab = small_lab(photos, tiny_model, arms={"clean": photos[:1]}, cleanings=["half", "crop"])
+    lab.run()
+    whole, (cut,) = photos[0].size, parse_cleaning("crop")(photos[:1])
+    assert seen == [(whole, whole), (whole, cut.size)] and cut.size != whole
+    run_trial(lab.arms, tiny_model, lab.recipes[0], dataclasses.replace(SMALL, cleaning="crop"))
+    assert seen[2:] == [(whole, cut.size)]
 
 
 def test_an_imitator_who_cuts_photos_begins_at_another_loss() -> None:

@@ -16,9 +16,10 @@ from udp.evaluation.lab import LabReport, _row
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import LoRA
 from udp.language import ENGLISH, LANGUAGES, text
-from udp.reports.html import curves, page
+from udp.reports.html import curves, page, summary_rows
 from udp.reports.lab import table, warnings
-from udp.ui.parts.tables import grounds
+from udp.ui.parts.tables import grounds, robustness_table
+from udp.ui.state.results import robustness_rows
 
 QUICK = ["--rounds", "1", "--surrogate-steps", "1", "--pgd-steps", "2", "--recipe-steps", "10"]
 QUICK += ["--pictures", "2", "--sampling-steps", "2", "--recipe-batch-size", "1"]
@@ -150,3 +151,22 @@ def test_bad_flags_end_with_a_message(
 ) -> None:
     assert main(["evaluate", str(photo_files[0].parent), "--out", str(tmp_path), *more]) == 2
     assert words in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_shares_are_of_what_untouched_photos_teach_in_every_table() -> None:
+    def arms(losses: dict[str, float]) -> list[list[Arm]]:
+        figures = {name: {"clean_loss": loss, "texture_distance": 4.0} for name, loss in losses.items()}
+        return [[Arm(name, (), (), found, (found,))] for name, found in figures.items()]
+
+    base = arms({"base": 1.0})[0]
+    untouched = make_report(base, arms({"clean": 0.5, "random": 0.55, "protected": 0.9}))
+    cleaned = make_report(base, arms({"clean": 0.75, "random": 0.8, "protected": 0.85}))
+    row = _row("lora", "vae", cleaned, untouched)
+    assert cleaned.judgement.learned["protected"].mean == pytest.approx(0.6), "the verdict's, of photos cleaned alike"
+    report = LabReport((row,), "mini", Trial(), (LoRA(),))
+    assert summary_rows(report)[0][2:6] == ["50%", "40%", "30%", "10%"]
+    shown = re.findall(r'<td role="cell">(\d+)%', robustness_table(report))
+    assert shown[:4] == ["50", "40", "30", "10"]
+    assert {arm: share["mean"] for arm, share in robustness_rows(report)[0]["learned"].items()} == pytest.approx(
+        {"clean": 0.5, "random": 0.4, "protected": 0.3}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import robustness, trials
@@ -17,13 +19,17 @@ from benchmarks.robustness import PROTECTED, RANDOM, table
 from benchmarks.trials import Plan
 from udp.digests import photos_digest
 from udp.evaluation.trial import Trial
-from udp.imitation.cleaning.filters import JPEG
+from udp.imitation.cleaning import CLEANINGS
+from udp.imitation.cleaning.filters import JPEG, Crop
 from udp.imitation.recipes import DreamBooth
+from udp.models.latent import LatentDiffusionModel
+from udp.photos import Photo
+from udp.protection.methods import RandomNoise
 
 
 def row(name: str, seed: int, cleaning: str, loss: float, clean: float = 0.5) -> dict:
     near = {"structure_similarity": 0.5}
-    losses = {"base": 1.0, "clean": clean, RANDOM: clean, PROTECTED: loss}
+    losses = {"base": 1.0, "clean": clean, RANDOM: clean + 0.05, PROTECTED: loss}
     arms = {arm: {"clean_loss": value, **near} for arm, value in losses.items()}
     return {"set": name, "seed": seed, "recipe": "lora", "cleaning": cleaning, "arms": arms}
 
@@ -31,7 +37,7 @@ def row(name: str, seed: int, cleaning: str, loss: float, clean: float = 0.5) ->
 def test_the_worst_case_comes_first_and_is_counted_for_each_set_and_seed() -> None:
     rows = [row("a", 0, "none", 0.95), row("a", 0, "half", 0.75), row("b", 0, "none", 0.65), row("b", 0, "half", 0.8)]
     _, _, half, none, worst = table(rows).splitlines()
-    assert half.startswith("| lora, half | 100% (100% to 100%) | 100% (100% to 100%) | 45% (40% to 50%) | 0.50 / 0.50")
+    assert half.startswith("| lora, half | 100% (100% to 100%) | 90% (90% to 90%) | 45% (40% to 50%) | 0.50 / 0.50")
     assert none.startswith("| lora, none |") and "40% (10% to 70%)" in none
     assert "60% (50% to 70%)" in worst, "half for a, none for b"
 
@@ -39,15 +45,26 @@ def test_the_worst_case_comes_first_and_is_counted_for_each_set_and_seed() -> No
 def test_what_a_cleaning_costs_the_imitator_is_counted() -> None:
     rows = [row("a", 0, "none", 0.9), row("a", 0, "vae", 0.8, clean=0.75)]
     _, _, cleaned, none, _ = table(rows).splitlines()
-    assert cleaned.startswith("| lora, vae | 50% | 50% | 40% |"), "of what clean photos teach without cleaning"
-    assert none.startswith("| lora, none | 100% | 100% | 20% |")
+    assert cleaned.startswith("| lora, vae | 50% | 40% | 40% |"), "of what clean photos teach without cleaning"
+    assert none.startswith("| lora, none | 100% | 90% | 20% |")
 
 
 def test_an_imitator_who_cuts_photos_begins_elsewhere() -> None:
     crop = row("a", 0, "crop", 1.1, clean=0.7)
     crop["arms"]["base"]["clean_loss"] = 1.2  # of the cut photos
     cut = table([row("a", 0, "none", 0.9), crop]).splitlines()[3]
-    assert cut.startswith("| lora, crop | 100% | 100% | 20% |"), "of the lesson that whole photos hold"
+    assert cut.startswith("| lora, crop | 100% | 90% | 20% |"), "of the lesson that whole photos hold"
+
+
+@pytest.mark.parametrize("clean", [1.0, 1.02])
+def test_where_clean_photos_taught_nothing_there_is_a_dash(clean: float) -> None:
+    nothing = row("a", 0, "none", 0.9, clean=clean)
+    assert table([nothing]).splitlines()[2:] == [
+        "| lora, none | – | – | – | 0.50 / 0.50 / 0.50 |", "| **the worst of these for each** | | | – | |"
+    ]  # fmt: skip
+    _, _, known, unknown, worst = table([nothing, {**row("b", 0, "half", 0.8), "recipe": "dreambooth"},
+                                         {**row("b", 0, "none", 0.8), "recipe": "dreambooth"}]).splitlines()[:5]  # fmt: skip
+    assert "dreambooth" in known and "dreambooth" in unknown and worst.startswith("| lora, none | – |")
 
 
 def test_from_photos_to_the_table(
@@ -115,13 +132,17 @@ def test_rows_of_earlier_records_are_taken_where_nothing_differs(
     first = [*line, "photoguard:pgd_steps=1", "--out", str(tmp_path / "first")]
     assert robustness.main(first) == 0
     record = tmp_path / "first" / "robustness.json"
-    rows = json.loads(record.read_text())["rows"]
+    content = json.loads(record.read_text())
+    for one in content["rows"]:
+        one |= {"date": "2020-01-01", "machine": "another"}
+    record.write_text(json.dumps(content))
+    rows = content["rows"]
     fits, call = [], trials.Part.__call__
     monkeypatch.setattr(trials.Part, "__call__", lambda part: fits.append(part.title) or call(part))
     elsewhere = ["--out", str(tmp_path / "second"), "--known", str(record)]
     assert robustness.main([*line, "photoguard:pgd_steps=1", *elsewhere]) == 0 and not fits
-    again = json.loads((tmp_path / "second" / "robustness.json").read_text())["rows"]
-    assert again == rows and [one["date"] for one in rows]
+    again = json.loads((tmp_path / "second" / "robustness.json").read_text())
+    assert again["rows"] == rows and (again["date"], again["machine"]) == ("2020-01-01", "another")
     # Another cleaning is made and the known ones are not; another method, and all are.
     assert robustness.main([*line[:-3], "--cleanings", "jpeg75", "--method", "photoguard:pgd_steps=1", *elsewhere]) == 0
     assert [title for title in fits if "on" in title.split()] == [
@@ -129,6 +150,13 @@ def test_rows_of_earlier_records_are_taken_where_nothing_differs(
     ]
     fits.clear()
     assert robustness.main([*line, "photoguard:pgd_steps=2", *elsewhere]) == 0 and len(fits) == 2 + 6
+    fits.clear()
+    other = tmp_path / "other"
+    other.mkdir()
+    for index, file in enumerate(photo_files):
+        (other / file.name).write_bytes(photo_files[index - 1].read_bytes())
+    assert robustness.main([*line, "photoguard:pgd_steps=1", *elsewhere, "--photos", str(other)]) == 0
+    assert len(fits) == 2 + 6, "other photos"
     (tmp_path / "broken.json").write_text("[]")
     assert robustness.main([*first, "--known", str(tmp_path / "broken.json")]) == 2
     assert "to be a record of a benchmark" in capsys.readouterr().out
@@ -164,7 +192,7 @@ def test_a_killed_process_ends_the_run() -> None:
 def test_a_run_that_is_broken_off_loses_no_row_of_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record, plan = tmp_path / "robustness.json", Plan("mini", {}, {}, Trial())
     options = argparse.Namespace(known=[], photos=[], out=tmp_path, workers=1)
-    kept = [{**row(name, 0, "none", 0.9), "key": name, "recipe": "lora", "date": "2026-01-01"} for name in "abc"]
+    kept = [{**row(name, 0, "none", 0.9), "key": name, "date": "2026-01-01", "machine": "one"} for name in "abc"]
     record.write_text(json.dumps({"rows": kept}))
 
     def broken(plan, sets, out, workers, known):
@@ -178,3 +206,29 @@ def test_a_run_that_is_broken_off_loses_no_row_of_its_record(tmp_path: Path, mon
     monkeypatch.setattr(trials, "run", lambda plan, sets, out, workers, known: [known["c"]])
     trials.run_and_record(plan, options, record, {})
     assert json.loads(record.read_text())["rows"] == kept[2:], "what is not asked for goes at the end"
+
+
+def test_what_decides_a_row_decides_its_key(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    plan = Plan("tiny", {PROTECTED: RandomNoise()}, {}, Trial())
+    one = trials.Imitator("a", DreamBooth(steps=10), "crop")
+
+    def key(imitator=one, plan=plan, name="set", photos=photos, trial=plan.trial) -> str:
+        return imitator.key(plan, tiny_model, name, photos, trial)
+
+    transparent = [dataclasses.replace(photo, alpha=np.zeros(photo.pixels.shape[:2], np.uint8)) for photo in photos]
+    others = [
+        key(dataclasses.replace(one, title="b")), key(dataclasses.replace(one, recipe=DreamBooth(steps=11))),
+        key(dataclasses.replace(one, cleaning="none")), key(name="other"), key(photos=photos[:1]),
+        key(photos=transparent), key(trial=Trial(seed=1)),
+        key(plan=dataclasses.replace(plan, methods={PROTECTED: RandomNoise(budget=16 / 255)})),
+    ]  # fmt: skip
+    assert key() == key() and len({key(), *others}) == len(others) + 1
+
+
+def test_another_strength_of_a_cleaning_is_another_row(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, one = Plan("tiny", {}, {}, Trial()), trials.Imitator("a", DreamBooth(steps=10), "crop")
+    before = one.key(plan, tiny_model, "set", photos, plan.trial)
+    monkeypatch.setitem(CLEANINGS, "crop", Crop(margin=0.1))
+    assert one.key(plan, tiny_model, "set", photos, plan.trial) != before

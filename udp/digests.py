@@ -18,10 +18,12 @@ def digest(content: Any) -> str:
 
 
 def photos_digest(photos: Sequence[Photo]) -> str:
-    """SHA-256 of the pixels of photos, in order."""
+    """SHA-256 of the pixels of photos, in order, and of their transparency where they have any."""
     found = hashlib.sha256()
     for photo in photos:
         found.update(str(photo.pixels.shape).encode() + photo.pixels.tobytes())
+        if photo.alpha is not None:
+            found.update(photo.alpha.tobytes())
     return found.hexdigest()
 
 

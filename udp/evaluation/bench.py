@@ -20,7 +20,7 @@ from udp.evaluation.metrics.pretrained import Pretrained
 from udp.evaluation.metrics.references import references
 from udp.evaluation.metrics.table import measure
 from udp.evaluation.trial import Trial
-from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.cleaning import framing_of, parse_cleaning
 from udp.imitation.recipes.base import Recipe, Watch
 from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
@@ -171,10 +171,8 @@ class Cells:
 
     def bench(self, run: int, cleaning: str, on_progress: OnProgress = ignore_progress) -> tuple[Bench, Arm]:
         """The bench of one run, whose photos are framed as `cleaning` frames them, and the base model as an arm."""
-        framing = self._framing(cleaning)
-        name = base_name(run, framing.get("framing", ""))
-        photos = parse_cleaning(cleaning).framed(self.arms[self.reference])
-        key = digest({**self._fingerprint, **framing, "arm": "base", "run": run}) if self.store else ""
+        name, photos = base_name(run, cleaning), parse_cleaning(cleaning).framed(self.arms[self.reference])
+        key = digest({**self._fingerprint, **self._cut(cleaning), "arm": "base", "run": run}) if self.store else ""
         kept = self.store.load(name, key) if self.store else None
         if kept:
             on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", 1.0, kept.images))
@@ -210,13 +208,13 @@ class Cells:
         # Other arms' photos must not make this cell stale; the reference's decide its figures and may stand in for some.
         photos = {arm: self._fingerprint["photos"][arm] for arm in (self.reference, name)}
         made_by = {"recipe": [recipe.name, describe_settings(recipe)], "cleaning": repr(parse_cleaning(cleaning))}
-        framing = self._framing(cleaning)
-        return digest({**self._fingerprint, **framing, "photos": photos, "arm": name, "run": bench.run, **made_by})
+        return digest(
+            {**self._fingerprint, **self._cut(cleaning), "photos": photos, "arm": name, "run": bench.run, **made_by}
+        )
 
-    def _framing(self, cleaning: str) -> dict[str, str]:
-        # A chain that cuts nothing shares its base with all others.
-        found = parse_cleaning(cleaning)
-        return {"framing": found.name} if found.reframes else {}
+    def _cut(self, cleaning: str) -> dict[str, str]:
+        # All that cut nothing share their base.
+        return {"framing": repr(parse_cleaning(cleaning))} if framing_of(cleaning) else {}
 
 
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
@@ -271,7 +269,8 @@ def run_trial(
     recipe.check_prompts(model, trial.instance_prompt, trial.prompt)
     cells = Cells(arms, model, trial, store, filmstrip)
     reference = arms[cells.reference]
-    beside = references(pretrained, faces, model, reference, trial.prompt)
+    framed = parse_cleaning(trial.cleaning).framed(reference)
+    beside = references(pretrained, faces, model, reference, framed, trial.prompt)
     unit = recipe.arm_steps + trial.sampling_steps
     total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
     found = imitator_photos(arms, model, trial)

@@ -15,6 +15,7 @@ from PIL import Image
 from udp.digests import digest
 from udp.evaluation.arms import Arm
 from udp.files import finished, finishing
+from udp.imitation.cleaning import framing_of
 from udp.photos import write_picture
 
 
@@ -28,8 +29,9 @@ class Store(Protocol):
         """Keep a finished cell. It may raise, to end the run there."""
 
 
-def base_name(run: int, framing: str = "") -> str:
-    """What a store calls the base model's pictures of one run, compared with photos cut by the cleaning `framing`."""
+def base_name(run: int, cleaning: str) -> str:
+    """What a store calls the base model's pictures of one run, compared with photos framed as `cleaning` frames them."""
+    framing = framing_of(cleaning)
     return f"base-{framing}-run{run}" if framing else f"base-run{run}"
 
 

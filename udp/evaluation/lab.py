@@ -12,10 +12,11 @@ from udp.evaluation.cells import Store
 from udp.evaluation.interval import Interval
 from udp.evaluation.metrics.faces import Faces
 from udp.evaluation.metrics.pretrained import Pretrained
+from udp.evaluation.metrics.reference import Reference
 from udp.evaluation.metrics.references import references
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import LEAST_EFFECT
-from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.cleaning import framing_of, parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
@@ -84,16 +85,19 @@ class Lab:
         return replace(self, recipes=recipes, trial=trial)._run(cleanings, store, on_progress)
 
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
-        framings = {parse_cleaning(cleaning).reframes and cleaning for cleaning in cleanings}
+        framings = set(map(framing_of, cleanings))
         arms = len(cleanings) * len(self.recipes) * len(self.arms)
         count = _Count((arms + len(framings)) * self.trial.seeds)
         cells = Cells(self.arms, self.model, self.trial, store)
-        started: dict[str | bool, list[tuple[Bench, Arm]]] = {}  # one for all cleanings that cut nothing
-        beside = references(self.pretrained, self.faces, self.model, self.arms["clean"], self.trial.prompt)
+        started: dict[str, list[tuple[Bench, Arm]]] = {}  # one for all cleanings that cut nothing
+        seen: dict[str, list[Reference]] = {}
         reports: dict[tuple[str, str], Report] = {}
         for cleaning in cleanings:
-            photos, framing = _Once(self, cleaning), parse_cleaning(cleaning).reframes and cleaning
+            photos, framing = _Once(self, cleaning), framing_of(cleaning)
             if framing not in started:
+                clean = self.arms["clean"]
+                framed = parse_cleaning(cleaning).framed(clean)
+                seen[framing] = references(self.pretrained, self.faces, self.model, clean, framed, self.trial.prompt)
                 started[framing] = []
                 for run in range(self.trial.seeds):
                     count.next()
@@ -108,7 +112,9 @@ class Lab:
                         listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
                         runs[name].append(cells.arm(bench, name, photos.of, recipe, cleaning, listener))
                 trial = replace(self.trial, cleaning=cleaning)
-                reports[recipe.name, cleaning] = make_report(bases, list(runs.values()), basis, beside, recipe, trial)
+                reports[recipe.name, cleaning] = make_report(
+                    bases, list(runs.values()), basis, seen[framing], recipe, trial
+                )
         rows = [
             _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
             for recipe in self.recipes
@@ -179,13 +185,15 @@ def _row(recipe: str, cleaning: str, report: Report, uncleaned: Report) -> Row:
 
 
 def _shares(report: Report, uncleaned: Report) -> dict[str, list[float]]:
-    """By arm and run, the lesson it learned as a share of that of the clean, uncleaned arm; nothing if that learned nothing."""
+    """By arm and run, what it learned as a share of the clean, uncleaned arm's lesson; nothing if that had none in some run."""
     clean = uncleaned.arm("clean")
     if not clean or not uncleaned.judgement.learned:
         return {}
     lessons = [
         base["clean_loss"] - taught["clean_loss"] for base, taught in zip(uncleaned.base.runs, clean.runs, strict=True)
     ]
+    if min(lessons) <= 0:
+        return {}
 
     def share(arm: Arm) -> list[float]:
         # A cleaning that cuts photos has a base of its own.

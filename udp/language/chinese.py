@@ -160,7 +160,7 @@ TEXTS: dict[str, Entry] = {
     "robustness.effect": "效果",
     "robustness.kept": "保留的效果",
     "robustness.verdict": "结论",
-    "robustness.kept.help": "“保留的效果”是与不净化时的效果之比；短横线表示本来就没有效果可保留。",
+    "robustness.kept.help": "“保留的效果”是与不净化时的效果之比；短横线表示本来就没有效果可保留。结论以同样净化过的原图为准。",
     # while work runs
     "job.starting": "正在启动",
     "job.waiting": "排队中",

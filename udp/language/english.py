@@ -179,7 +179,8 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "robustness.kept": "Effect kept",
     "robustness.verdict": "Verdict",
     "robustness.kept.help": (
-        "Effect kept is the share of the effect without cleaning; a dash: there was none to keep."
+        "Effect kept is the share of the effect without cleaning; a dash: there was none to keep. "
+        "The verdict judges by the clean photos cleaned alike."
     ),
     # while work runs
     "job.starting": "Starting",

@@ -201,7 +201,7 @@ def _evaluate(context: Context) -> Any:
         model: str = "",
         prompt: str = PROMPT,
     ) -> tuple[list[dict[str, Any]], str]:
-        """Clean, then attack: a row for each cleaning (effect, effect kept, verdict), and a ZIP of pictures and report.
+        """Clean, then attack: a row for each cleaning (what each arm learned, effect, effect kept, verdict), and a ZIP of pictures and report.
 
         `cleanings` are names or chains such as "jpeg75+half"; training on the photos as they are is always added.
         """

@@ -14,12 +14,20 @@ from udp.photos import Photo
 
 
 def references(
-    pretrained: Pretrained | None, faces: Faces | None, model: DiffusionModel, photos: Sequence[Photo], prompt: str
+    pretrained: Pretrained | None,
+    faces: Faces | None,
+    model: DiffusionModel,
+    photos: Sequence[Photo],
+    framed: Sequence[Photo],
+    prompt: str,
 ) -> list[Reference]:
-    """The clean photos as each of the models given sees them. Raises `InvalidInput` for faces where no photo has one."""
+    """The clean photos as each of the models given sees them. Raises `InvalidInput` for faces where no photo has one.
+
+    `framed` are the photos as the imitator frames them; whose face it is does not depend on the frame, and whole photos show more of it.
+    """
     found: list[Reference] = []
     if pretrained:
-        found.append(PretrainedReference.of(pretrained, model, photos, prompt))
+        found.append(PretrainedReference.of(pretrained, model, framed, prompt))
     if faces:
         found.append(FaceReference.of(faces, model, photos))
     return found

@@ -89,4 +89,10 @@ def parse_cleaning(text: str) -> Cleaning:
     return parts[0] if len(parts) == 1 else Chain(parts)
 
 
-__all__ = ["CLEANINGS", "Chain", "parse_cleaning"]
+def framing_of(text: str) -> str:
+    """What cleanings that frame photos alike share: the name of one that cuts, and "" for all that do not."""
+    cleaning = parse_cleaning(text)
+    return cleaning.name if cleaning.reframes else ""
+
+
+__all__ = ["CLEANINGS", "Chain", "framing_of", "parse_cleaning"]

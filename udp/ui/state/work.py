@@ -19,6 +19,7 @@ from udp.evaluation.metrics.faces import Faces, load_faces
 from udp.evaluation.metrics.figures_faces import FaceReference
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
+from udp.imitation.cleaning import framing_of
 from udp.imitation.recipes.base import Recipe
 from udp.language import Text
 from udp.models.base import DiffusionModel
@@ -192,7 +193,7 @@ class AttackWork:
         protection = self._protection_units()
         found = {PROTECTION: protection} if protection else {}
         for run in range(trial.seeds):
-            found[base_name(run)] = trial.sampling_steps
+            found[base_name(run, trial.cleaning)] = trial.sampling_steps
             for name in (name for name in TRAINED if name in self.arms):
                 found[cell_name(self.recipe.name, trial.cleaning, name, run)] = arm
         return found
@@ -241,8 +242,10 @@ class RobustnessWork:
         """See `Work.plan`."""
         steps = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name)).sampling_steps
         arm = class_sampling(self.recipe, self.model_name, steps) + self.recipe.arm_steps + steps
-        found = {base_name(run): float(steps) for run in range(self.trial.seeds)}
+        found: dict[str, float] = {}
         for cleaning in all_cleanings(self.cleanings):
+            for run in range(self.trial.seeds):  # those that cut nothing share the first's
+                found.setdefault(base_name(run, cleaning), float(steps))
             for run in range(self.trial.seeds):
                 found |= {cell_name(self.recipe.name, cleaning, arm_name, run): arm for arm_name in TRAINED}
         return found
@@ -250,9 +253,10 @@ class RobustnessWork:
     def units(self) -> float:
         """See `Work.units`."""
         steps = for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name)).sampling_steps
-        cells = (1 + len(self.cleanings)) * len(TRAINED)
+        cleanings = all_cleanings(self.cleanings)
+        cells, bases = len(cleanings) * len(TRAINED), len(set(map(framing_of, cleanings)))
         before = class_sampling(self.recipe, self.model_name, steps)
-        return self.trial.seeds * (before + cells * (self.recipe.arm_steps + steps) + steps)
+        return self.trial.seeds * (before + cells * (self.recipe.arm_steps + steps) + bases * steps)
 
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""

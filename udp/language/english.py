@@ -410,10 +410,11 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "<b>Only PNG keeps it.</b> A site that recompresses what you upload changes the perturbation as well."
     ),
     "about.limit.reading": (
-        "<b>EUDP's schedule is our reading, and one term is our addition.</b> The authors published neither code "
+        "<b>EUDP's schedule is our reading, and one term and random crops are our additions.</b> The authors published neither code "
         "nor the formula by which timesteps are drawn. Ours draws them in proportion to the factor by which the "
         "noise schedule scales the picture, and it also moves each photo away from what it looks like once the "
-        "model's autoencoder has encoded and decoded it. An encoder weight of 0 leaves that out."
+        "model's autoencoder has encoded and decoded it, through random crops, so that cut photos stay protected too. An "
+        "encoder weight of 0 and no transformations leave these out."
     ),
     "about.limit.pixels": (
         "<b>On a model of pixels it did not beat random noise.</b> In our trial such a model, which has no encoder "

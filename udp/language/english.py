@@ -414,7 +414,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "nor the formula by which timesteps are drawn. Ours draws them in proportion to the factor by which the "
         "noise schedule scales the picture, and it also moves each photo away from what it looks like once the "
         "model's autoencoder has encoded and decoded it, through random crops, so that cut photos stay protected too. An "
-        "encoder weight of 0 and no transformations leave these out."
+        "encoder weight of 0 and the setting Augment on none leave these out."
     ),
     "about.limit.pixels": (
         "<b>On a model of pixels it did not beat random noise.</b> In our trial such a model, which has no encoder "

@@ -4,7 +4,7 @@
 
 All variants have the default's budget, step size, schedule and momentum, and no steps at 512 px, which change what the embedded
 model sees and are measured in `benchmarks.transfer`. *Frozen* is a surrogate without training steps, *alternating* the default's
-rounds; half and twice are its rounds. Writes OUT/ablation.json and prints a Markdown table.
+rounds; half and twice are its rounds; all but the last see random crops. Writes OUT/ablation.json and prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def variants() -> dict[str, ProtectionMethod]:
     return found | {
         "the first of these, half the gradients": replace(base, rounds=base.rounds // 2),
         "the first of these, twice the gradients": replace(base, rounds=2 * base.rounds),
+        "the first of these, made for whole photos alone": replace(base, augment="none"),
     }
 
 

@@ -89,7 +89,8 @@ def test_methods_are_compared_at_equal_cost(
 def test_each_variant_of_the_ablation_differs_in_what_its_name_says() -> None:
     first, *others = (method for arm, method in ablation.variants().items() if arm != ablation.NOISE)
     assert (first.encoder_weight, first.surrogate_steps) == (EUDP().encoder_weight, EUDP().surrogate_steps)
-    assert len({repr(method) for method in others}) == len(others) == 9
+    assert len({repr(method) for method in others}) == len(others) == 10
+    assert [method.augment for method in others].count("none") == 1
     plain = ablation.variants()["no such term, frozen, uniform"]
     assert (plain.encoder_weight, plain.surrogate_steps, plain.timestep_weights) == (0, 0, "uniform")
 

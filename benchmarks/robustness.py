@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.texts import parse_method, parse_recipe
 from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
 from udp.evaluation.trial import Trial
+from udp.evaluation.verdict import learned
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.prompts import PRESETS
 from udp.protection.methods import RandomNoise
@@ -36,10 +37,9 @@ def shares(rows: list[dict]) -> list[dict]:
     found = []
     for row in rows:
         whole = untouched[row["set"], row["seed"], row["recipe"]]["arms"]
-        lesson = whole["base"]["clean_loss"] - whole[CLEAN]["clean_loss"]
-        losses = {arm: figures["clean_loss"] for arm, figures in row["arms"].items()}
-        learned = {arm: (losses["base"] - loss) / lesson if lesson > 0 else math.nan for arm, loss in losses.items()}
-        found.append({**row, "learned": learned})
+        base, clean, clean_base = row["arms"]["base"], whole[CLEAN], whole["base"]
+        taught = {arm: learned(base, figures, clean, clean_base) for arm, figures in row["arms"].items()}
+        found.append({**row, "learned": taught})
     return found
 
 
@@ -69,8 +69,8 @@ def table(rows: list[dict]) -> str:
         near = " / ".join(
             f"{np.mean(values_of(of, arm, 'structure_similarity')):.2f}" for arm in (CLEAN, RANDOM, PROTECTED)
         )
-        learned = " | ".join(spread(taught(of, arm), percent=True) for arm in (CLEAN, RANDOM, PROTECTED))
-        lines.append(f"| {title}, {cleaning} | {learned} | {near} |")
+        known = " | ".join(spread(taught(of, arm), percent=True) for arm in (CLEAN, RANDOM, PROTECTED))
+        lines.append(f"| {title}, {cleaning} | {known} | {near} |")
     worst = spread([max(of) for of in cases.values() if not any(map(math.isnan, of))] or [math.nan], percent=True)
     return "\n".join([*lines, f"| **the worst of these for each** | | | {worst} | |"])
 

@@ -67,13 +67,16 @@ def test_where_clean_photos_taught_nothing_there_is_a_dash(clean: float) -> None
     assert "dreambooth" in known and "dreambooth" in unknown and worst.startswith("| lora, none | – |")
 
 
-def test_from_photos_to_the_table(
-    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+@pytest.fixture
+def command(photo_files: list[Path], tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The photos of a tiny model's imitator who takes few steps."""
     monkeypatch.setattr(robustness, "Trial", functools.partial(Trial, sampling_steps=1))
     line = ["--photos", str(photo_files[0].parent), "--model", str(tiny_model_folder), "--pictures", "1"]
-    line += ["--out", str(tmp_path), "--method", "photoguard:pgd_steps=1", "--recipes", "dreambooth:steps=10"]
+    return [*line, "--recipes", "dreambooth:steps=10"]
+
+
+def test_from_photos_to_the_table(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    line = [*command, "--out", str(tmp_path), "--method", "photoguard:pgd_steps=1"]
     assert robustness.main([*line, "--cleanings", "none", "half+jpeg75"]) == 0
     rows = json.loads((tmp_path / "robustness.json").read_text())["rows"]
     assert [row["cleaning"] for row in rows] == ["none", "half+jpeg75"]
@@ -89,7 +92,7 @@ def test_from_photos_to_the_table(
 
 
 def test_each_arm_trains_on_its_own_photos_cleaned_once(
-    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: list[str], photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
     cleaned: list[str] = []
@@ -101,18 +104,7 @@ def test_each_arm_trains_on_its_own_photos_cleaned_once(
 
     monkeypatch.setattr(DreamBooth, "fit", fitted)
     monkeypatch.setattr(JPEG, "run", lambda self, *given: cleaned.append(self.name) or clean(self, *given))
-    monkeypatch.setattr(robustness, "Trial", functools.partial(Trial, sampling_steps=1))
-    line = [
-        "--photos",
-        str(photo_files[0].parent),
-        "--model",
-        str(tiny_model_folder),
-        "--pictures",
-        "1",
-        "--seeds",
-        "2",
-    ]
-    line += ["--out", str(tmp_path), "--method", "photoguard:pgd_steps=1", "--recipes", "dreambooth:steps=10"]
+    line = [*command, "--seeds", "2", "--out", str(tmp_path), "--method", "photoguard:pgd_steps=1"]
     assert robustness.main([*line, "--cleanings", "jpeg75"]) == 0
     assert len(trained) == 12 and len(set(trained)) == 10, "the clean photos are those of both seeds"
     assert len(cleaned) == 2 * (1 + 2 + 2) * len(photo_files), "an arm, and the clean photos beside it"
@@ -123,12 +115,10 @@ def test_each_arm_trains_on_its_own_photos_cleaned_once(
 
 
 def test_rows_of_earlier_records_are_taken_where_nothing_differs(
-    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: list[str], photo_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(robustness, "Trial", functools.partial(Trial, sampling_steps=1))
-    line = ["--photos", str(photo_files[0].parent), "--model", str(tiny_model_folder), "--pictures", "1"]
-    line += ["--recipes", "dreambooth:steps=10", "--cleanings", "half", "--method"]
+    line = [*command, "--cleanings", "half", "--method"]
     first = [*line, "photoguard:pgd_steps=1", "--out", str(tmp_path / "first")]
     assert robustness.main(first) == 0
     record = tmp_path / "first" / "robustness.json"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +17,7 @@ from udp.evaluation.metrics.pretrained import Pretrained
 from udp.evaluation.metrics.reference import Reference
 from udp.evaluation.metrics.references import references
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import LEAST_EFFECT
+from udp.evaluation.verdict import LEAST_EFFECT, learned
 from udp.imitation.cleaning import framing_of, parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
@@ -174,14 +176,14 @@ class _Count:
 
 def _row(recipe: str, cleaning: str, report: Report, uncleaned: Report) -> Row:
     shares, whole = _shares(report, uncleaned), _shares(uncleaned, uncleaned)
-    learned = {arm: Interval.over(runs) for arm, runs in shares.items()}
+    taught = {arm: Interval.over(runs) for arm, runs in shares.items()}
     effects, before = _effects(shares), _effects(whole)
     if not effects:
-        return Row(recipe, cleaning, report, None, None, learned)
+        return Row(recipe, cleaning, report, None, None, taught)
     kept = None
     if Interval.over(before).mean >= LEAST_EFFECT and all(value > 0 for value in before):
         kept = Interval.over([now / then for now, then in zip(effects, before, strict=True)])
-    return Row(recipe, cleaning, report, Interval.over(effects), kept, learned)
+    return Row(recipe, cleaning, report, Interval.over(effects), kept, taught)
 
 
 def _shares(report: Report, uncleaned: Report) -> dict[str, list[float]]:
@@ -189,18 +191,13 @@ def _shares(report: Report, uncleaned: Report) -> dict[str, list[float]]:
     clean = uncleaned.arm("clean")
     if not clean or not uncleaned.judgement.learned:
         return {}
-    lessons = [
-        base["clean_loss"] - taught["clean_loss"] for base, taught in zip(uncleaned.base.runs, clean.runs, strict=True)
-    ]
-    if min(lessons) <= 0:
-        return {}
 
     def share(arm: Arm) -> list[float]:
-        # A cleaning that cuts photos has a base of its own.
-        runs = zip(report.base.runs, arm.runs, lessons, strict=True)
-        return [(base["clean_loss"] - run["clean_loss"]) / lesson for base, run, lesson in runs]
+        runs = zip(report.base.runs, arm.runs, clean.runs, uncleaned.base.runs, strict=True)
+        return [learned(base, run, taught, whole) for base, run, taught, whole in runs]
 
-    return {arm.name: share(arm) for arm in report.arms}
+    found = {arm.name: share(arm) for arm in report.arms}
+    return found if all(map(math.isfinite, itertools.chain(*found.values()))) else {}
 
 
 def _effects(shares: Mapping[str, Sequence[float]]) -> list[float]:

@@ -194,13 +194,14 @@ def after_patience(hasty: Verdict, patient: Verdict) -> Verdict:
     return patient
 
 
-def learned(base: Figures, arm: Figures, clean: Figures) -> float:
+def learned(base: Figures, arm: Figures, clean: Figures, clean_base: Figures | None = None) -> float:
     """How much of what the clean arm learned about the real photos this arm learned too (1 = all, 0 = nothing).
 
     The drop of the denoising loss on the clean photos, over the clean arm's drop; negative if the arm knows less than
-    the base model did, NaN if the clean arm learned nothing.
+    the base model did, NaN if the clean arm learned nothing. `clean_base` is the base on the clean arm's photos, where those are
+    not `base`'s: whole ones beside cut ones.
     """
-    gain = base["clean_loss"] - clean["clean_loss"]
+    gain = (clean_base or base)["clean_loss"] - clean["clean_loss"]
     return (base["clean_loss"] - arm["clean_loss"]) / gain if gain > 0 else float("nan")
 
 

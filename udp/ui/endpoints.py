@@ -201,8 +201,9 @@ def _evaluate(context: Context) -> Any:
         model: str = "",
         prompt: str = PROMPT,
     ) -> tuple[list[dict[str, Any]], str]:
-        """Clean, then attack: a row for each cleaning (what each arm learned, effect, effect kept, verdict), and a ZIP of pictures and report.
+        """Clean, then attack: a row for each cleaning, and a ZIP of pictures and report.
 
+        A row has what each arm learned, the effect, the effect kept and the verdict.
         `cleanings` are names or chains such as "jpeg75+half"; training on the photos as they are is always added.
         """
         with friendly():

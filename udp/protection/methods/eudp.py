@@ -4,8 +4,7 @@ The paper's formula is not public; weights proportional to sqrt(alpha_bar_t) are
 term is our addition, on the autoencoder alone: the photos also move away from their clean selves, in a small model in what
 their latents decode to, in a large one, where that would not fit into memory, in the latents. An imitator who trains for long
 gets back what the latents of the protected photos hold, so it is there that they must be broken; what the denoising loss
-alone achieves, 1,200 steps of fine-tuning undo. `encoder_weight=0` and
-`augment="none"` make EUDP as the paper describes it.
+alone achieves, 1,200 steps of fine-tuning undo. `encoder_weight=0` and `augment="none"` make EUDP as the paper describes it.
 
 Fewer and larger steps than UDP's, with momentum, falling to zero, through random crops of the photos, which are our addition too: a
 perturbation made for whole photos alone is off the encoder's grid in a photo that was cut by a few percent, and loses most of its hold.

@@ -131,6 +131,31 @@ def test_training_resumes_exactly() -> None:
     assert torch.equal(run(10 - 1), run(4))
 
 
+def test_gradients_in_another_memory_order_and_large_ones_train_as_torch_would() -> None:
+    """Beside torch's AdamW and clipping, for a weight whose gradient comes transposed and one that the loss does not know."""
+    start = torch.randn(3, 5, generator=generator())
+    inputs = torch.randn(8, 5, generator=generator()).t()
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    unused = torch.nn.Parameter(torch.ones(2))
+
+    def loss(weight: torch.Tensor) -> torch.Tensor:
+        return (
+            100
+            * (weight.t().clone(memory_format=torch.contiguous_format) * inputs.mean(1, keepdim=True)).square().sum()
+        )
+
+    (gradient,) = torch.autograd.grad(loss(ours), ours)
+    assert gradient.stride() != ours.stride() and gradient.norm() > 1, "or this tests nothing"
+    Trainer([ours, unused], TrainingSettings(0.1)).run(lambda step: loss(ours), 4)
+    optimizer = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.0)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss(theirs).backward()
+        torch.nn.utils.clip_grad_norm_([theirs], 1.0)
+        optimizer.step()
+    assert torch.allclose(ours, theirs, atol=1e-6) and torch.equal(unused, torch.ones(2))
+
+
 def test_schedule_warms_up_and_ends_at_zero() -> None:
     settings = TrainingSettings(1.0, schedule="cosine", warmup=0.1)
     assert settings.rate(0) == 0 and settings.rate(1) == pytest.approx(0)

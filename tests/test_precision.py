@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0, SlicedAttnProcessor
 
 from tests.families import build, pipeline
 from udp.models.latent import StableDiffusion
 from udp.models.loading import load_model
-from udp.models.precision import encode_large
+from udp.models.memory import MemoryOptions
+from udp.models.precision import encode_large, lay_out_small
 
 SQUARES = torch.linspace(0.9, 1.0, 3 * 32 * 32).reshape(1, 3, 32, 32)
 
@@ -85,6 +87,40 @@ def test_weights_lie_as_a_processor_likes_them(tmp_path: Path) -> None:
         layer.weight.is_contiguous(memory_format=torch.channels_last)
         for layer in (model.vae.encoder.conv_in, model.network.conv_in)
     )
+
+
+@pytest.mark.parametrize("name", ["sd1", "ddpm"])
+def test_small_networks_lie_and_attend_as_bfloat16_likes_it(name: str, tmp_path: Path) -> None:
+    folder = str(build(name, tmp_path / name))
+    usual, model = (load_model(folder, options=MemoryOptions(autocast=on)) for on in (False, True))
+    order = {torch.channels_last: usual, torch.contiguous_format: model}
+    if model.device.type == "cpu":
+        assert all(m.network.conv_in.weight.is_contiguous(memory_format=at) for at, m in order.items())
+        assert {type(m.processor) for m in model.network.modules() if isinstance(m, Attention)} == {AttnProcessor}
+    assert {type(m.processor) for m in usual.network.modules() if isinstance(m, Attention)} == {AttnProcessor2_0}
+
+
+@pytest.mark.parametrize("name", ["sd1", "ddpm"])
+def test_that_layout_changes_nothing_but_rounding(name: str, tmp_path: Path) -> None:
+    """Predictions and gradients in float32, where rounding is small."""
+    model, found = load_model(str(build(name, tmp_path / name))), []
+    noisy = torch.randn(2, model.network.config.in_channels, *2 * [model.network.config.sample_size],
+                        generator=torch.Generator().manual_seed(0))  # fmt: skip
+    for lay_out in (lambda network: network.to(memory_format=torch.channels_last), lay_out_small):
+        network = model.copy_network()
+        lay_out(network)
+        made = model.denoise(network, noisy.to(model.device), torch.tensor([10, 500]), model.embed(""))
+        found.append((made, *torch.autograd.grad(made.square().sum(), [*network.parameters()], allow_unused=True)))
+    one, other = ([value for value in each if value is not None] for each in found)
+    rounding = 1e-5 * max(float(value.detach().abs().max()) for value in one)  # some gradients are nothing else
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=rounding) for a, b in zip(one, other, strict=True))
+
+
+def test_slices_that_were_asked_for_stay() -> None:
+    network = pipeline("sd1").unet
+    network.set_attention_slice("max")
+    lay_out_small(network)
+    assert {type(m.processor) for m in network.modules() if isinstance(m, Attention)} == {SlicedAttnProcessor}
 
 
 @pytest.mark.parametrize("units", [True, False])

@@ -1,4 +1,4 @@
-"""Encoders in bfloat16 where that is faster and does no harm: all but the first layer, which meets the pixels.
+"""What computes in bfloat16, and how: encoders behind their first layer, small networks in the layout that is fast there.
 
 Near 1 the steps of bfloat16 are 1/256, as large as a PGD step; behind the first layer a perturbation is no longer small beside
 what it was added to.
@@ -41,6 +41,21 @@ def encode_large(model: AutoencoderKL | VQModel, squares: torch.Tensor) -> Any:
     exact = _with(model, encoder=_with(model.encoder, conv_in=_Exact(model.encoder.conv_in)))
     with torch.autocast(squares.device.type, torch.bfloat16):
         return exact.encode(squares)
+
+
+def lay_out_small(network: torch.nn.Module) -> None:
+    """Make a small network of diffusers fast on a CPU that computes in bfloat16; it gives what it gave, but for rounding.
+
+    torch 2.13 has two slow kernels there. A group norm's backward pass in channels_last takes up to ten times as long as in the
+    usual layout, and flash attention over some dozens of tokens five times as long as attention step by step. At the size of
+    Stable Diffusion neither layout wins, and attention step by step would need gigabytes.
+    """
+    from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
+
+    network.to(memory_format=torch.contiguous_format)
+    for module in network.modules():
+        if isinstance(module, Attention) and isinstance(module.processor, AttnProcessor2_0):
+            module.set_processor(AttnProcessor())
 
 
 class _Exact(torch.nn.Module):

@@ -18,6 +18,8 @@ import torch
 from udp.errors import Diverged, InvalidInput
 
 log = logging.getLogger("udp")
+# Where AdamW takes all of a step in one pass through the weights: on a CPU in little more than half the time.
+FUSED = ("cpu", "cuda")
 # One step whose gradient is not finite can be chance; so many in a row are a loss that will not come back.
 MOST_SKIPPED = 10
 
@@ -44,6 +46,13 @@ class TrainingSettings:
         return self.learning_rate * rise * fall
 
 
+def laid_out_like(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """The gradient in the memory order of its parameter, which fused AdamW takes for granted on a CPU and does not check."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
 class Trainer:
     """AdamW over `parameters` that keeps its state between calls of `run`, as alternating max-min rounds need.
 
@@ -65,7 +74,11 @@ class Trainer:
             raise InvalidInput(f"expected a learning rate above 0, got {settings.learning_rate:g}")
         self.settings = settings
         self.optimizer = optimizer or torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+            self.parameters,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=all(parameter.device.type in FUSED for parameter in self.parameters),
         )
         self.step = 0
         self.skipped = 0
@@ -92,9 +105,11 @@ class Trainer:
             # autograd.grad touches only our parameters: frozen or shared weights never collect gradients unseen.
             gradients = torch.autograd.grad(value, self.parameters, allow_unused=True)
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
-                parameter.grad = gradient
-            norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
+                parameter.grad = None if gradient is None else laid_out_like(parameter, gradient)
+            norm = torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
             if torch.isfinite(norm):
+                if norm > self.settings.max_grad_norm:
+                    torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.max_grad_norm, norm)
                 self.optimizer.step()
                 in_a_row = 0
             else:

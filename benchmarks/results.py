@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import paper, peers, robustness, speed, transfer, visibility
+from benchmarks import ablation, paper, peers, robustness, speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +109,12 @@ def tried(facts: dict) -> str:
     return f"{facts['date']}, {facts['machine']}; {sets}, seeds: {seeds}, {facts['pictures']} pictures an arm."
 
 
+def parts() -> str:
+    """What each part of EUDP is worth."""
+    facts = record("docs/ablation.json")
+    return f"{ablation.table(facts['rows'])}\n\n{tried(facts)}"
+
+
 def crops() -> str:
     """What an imitator who cuts the photos learns, with EUDP made through crops as by default, and for whole photos alone."""
     facts, before = record("docs/crops.json"), record("docs/crops-whole.json")
@@ -144,7 +150,7 @@ def steps() -> str:
 
 def fifth() -> str:
     """What keeping a part of the budget for 512 px does to an imitator of the embedded model: the same subjects by what is kept."""
-    shares = {"nothing": "reach-off", "a tenth, the default": "subjects", "a fifth": "reach-fifth"}
+    shares = {"nothing": "reach-off", "a tenth, the default": "subjects-whole", "a fifth": "reach-fifth"}
     rows_of = {share: record(f"docs/{name}.json")["rows"] for share, name in shares.items()}
     names = {row["subject"] for row in rows_of["a fifth"]}
     lines = [
@@ -197,6 +203,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm", "object", "style")},
     "countermeasures": functools.partial(imitators, "robustness"),
     "cleanings": functools.partial(imitators, "cleanings"),
+    "ablation": parts,
     "crops": crops,
     "steps": steps,
     "reach": reach,

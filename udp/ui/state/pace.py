@@ -8,11 +8,12 @@ import time
 import torch
 
 from udp.language import Text, text
+from udp.models.precision import computes_in_bfloat16
 from udp.progress import Progress, Stage
 
-# Measured with the embedded model on two processor cores: the one-click example's 1,640 units took 880 s on a busy machine, and
-# its 1,560 without class images 285 s on an idle one. Something between, for a first guess.
-CPU_SECONDS_A_UNIT = 0.3
+# For a first guess, by whether the processor has units for bfloat16. The page's example is about 2,000 units: with them it took 262 s
+# on two idle cores (2026-11-30), 323 s beside tests; in float32 a step takes twice as long.
+CPU_SECONDS_A_UNIT = {True: 0.16, False: 0.3}
 MEMORY = 5
 LEAST_UNITS = 10  # what takes less, as random noise does, is over in seconds that say nothing of a training step
 
@@ -61,7 +62,7 @@ class Pace:
         if rate is not None:
             return text("pace.known", time=duration(units * rate))
         if model == "mini" and not torch.cuda.is_available():
-            return text("pace.guessed", time=duration(units * CPU_SECONDS_A_UNIT))
+            return text("pace.guessed", time=duration(units * CPU_SECONDS_A_UNIT[computes_in_bfloat16("cpu")]))
         return text("pace.unknown")
 
 

@@ -35,8 +35,8 @@ from udp.protection.reach import OFF
 from udp.settings import describe_settings, for_model
 
 PROMPT = Trial().instance_prompt
-# A PGD step differentiates through encoder and U-Net: about this many fine-tuning steps.
-PROTECTION_STEP_COST = 2.0
+# A PGD step on ten photos differentiates through encoder and U-Net: about this many fine-tuning steps, measured on a CPU.
+PROTECTION_STEP_COST = 2.5
 PROTECTION = "protection"  # what a store calls photos that were protected on the way
 
 

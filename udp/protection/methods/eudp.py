@@ -28,7 +28,7 @@ from udp.settings import BySize, preset
 class EUDP(UDP):
     """UDP with sqrt(alpha_bar_t) timestep weights, and a distance to the clean photos added to the loss."""
 
-    rounds: int = preset(UDP, "rounds", 9)
+    rounds: int = preset(UDP, "rounds", 13)
     pgd_steps: int = preset(UDP, "pgd_steps", 5)
     step_size: float = preset(UDP, "step_size", 2 / 255)
     step_schedule: str = preset(UDP, "step_schedule", "linear")

@@ -150,7 +150,7 @@ def steps() -> str:
 
 def fifth() -> str:
     """What keeping a part of the budget for 512 px does to an imitator of the embedded model: the same subjects by what is kept."""
-    shares = {"nothing": "reach-off", "a tenth, the default": "subjects-whole", "a fifth": "reach-fifth"}
+    shares = {"nothing": "reach-off", "a tenth, as now": "subjects-whole", "a fifth": "reach-fifth"}
     rows_of = {share: record(f"docs/{name}.json")["rows"] for share, name in shares.items()}
     names = {row["subject"] for row in rows_of["a fifth"]}
     lines = [

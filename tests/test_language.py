@@ -13,6 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+import torch
 
 import udp
 from udp.errors import UnreadablePhoto
@@ -198,6 +199,15 @@ def test_what_the_figures_rest_on_is_said_in_chinese(tiny_model: DiffusionModel,
     pictures = [photo.pixels for photo in photos]
     said = Reference.of(tiny_model, photos, "a toy", pictures).basis(3)
     assert CHINESE.say(said).startswith("每次运行每组 3 张图片，与 3 张原图比较")
+
+
+@pytest.mark.parametrize(("units_for_bfloat16", "said"), [(True, "5 min"), (False, "10 min")])
+def test_the_first_guess_knows_what_the_processor_has(
+    units_for_bfloat16: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("udp.ui.state.pace.computes_in_bfloat16", lambda device: units_for_bfloat16)
+    assert f"about {said} on two" in ENGLISH.say(Pace().estimate("mini", 2200))
 
 
 def test_times_are_said_in_each_language() -> None:

@@ -132,28 +132,61 @@ def test_training_resumes_exactly() -> None:
 
 
 def test_gradients_in_another_memory_order_and_large_ones_train_as_torch_would() -> None:
-    """Beside torch's AdamW and clipping, for a weight whose gradient comes transposed and one that the loss does not know."""
+    """Beside torch's AdamW and clipping: a weight whose gradient comes transposed, clipped in some steps, one without a gradient."""
     start = torch.randn(3, 5, generator=generator())
-    inputs = torch.randn(8, 5, generator=generator()).t()
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
     unused = torch.nn.Parameter(torch.ones(2))
 
-    def loss(weight: torch.Tensor) -> torch.Tensor:
-        return (
-            100
-            * (weight.t().clone(memory_format=torch.contiguous_format) * inputs.mean(1, keepdim=True)).square().sum()
-        )
+    def loss(weight: torch.Tensor, step: int) -> torch.Tensor:
+        return (4.0, 0.02)[step % 2] * (weight.t().clone(memory_format=torch.contiguous_format) - 1).square().sum()
 
-    (gradient,) = torch.autograd.grad(loss(ours), ours)
-    assert gradient.stride() != ours.stride() and gradient.norm() > 1, "or this tests nothing"
-    Trainer([ours, unused], TrainingSettings(0.1)).run(lambda step: loss(ours), 4)
+    gradients = [torch.autograd.grad(loss(ours, step), ours)[0] for step in range(2)]
+    assert all(gradient.stride() != ours.stride() for gradient in gradients), "or this tests nothing"
+    assert gradients[0].norm() > 1 > gradients[1].norm()
+    trainer = Trainer([ours, unused], TrainingSettings(0.1))
+    assert trainer.optimizer.defaults["fused"]
+    trainer.run(lambda step: loss(ours, step), 6)
     optimizer = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.0)
-    for _ in range(4):
+    for step in range(6):
         optimizer.zero_grad()
-        loss(theirs).backward()
+        loss(theirs, step).backward()
         torch.nn.utils.clip_grad_norm_([theirs], 1.0)
         optimizer.step()
     assert torch.allclose(ours, theirs, atol=1e-6) and torch.equal(unused, torch.ones(2))
+
+
+def test_weights_with_gaps_in_memory_are_trained_alone() -> None:
+    """Part of a larger tensor: one pass through memory would go through the rest as well."""
+    whole = torch.ones(4, 6)
+    part = torch.nn.Parameter(whole[:, :3])
+    assert not part.is_contiguous()
+    Trainer([part], TrainingSettings(0.1)).run(lambda step: part.sum(), 1)
+    assert torch.allclose(part, torch.full((4, 3), 0.9), atol=1e-4) and torch.equal(whole[:, 3:], torch.ones(4, 3))
+
+
+def test_training_resumes_from_another_order_and_from_adamw_in_many_passes() -> None:
+    def weight(memory_format: torch.memory_format) -> torch.nn.Parameter:
+        found = torch.randn(2, 3, 4, 4, generator=generator())
+        return torch.nn.Parameter(found.contiguous(memory_format=memory_format))
+
+    def trained(first: torch.memory_format, fused: bool) -> torch.Tensor:
+        target = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(7))
+        one, other = weight(first), weight(torch.contiguous_format)
+        before = Trainer([one], TrainingSettings(0.1))
+        if not fused:
+            before.optimizer = torch.optim.AdamW([one], lr=0.1, weight_decay=0.0)
+        before.run(lambda step: (one * target).sum() + one.pow(4).sum(), 3)
+        with torch.no_grad():
+            other.copy_(one)
+        after = Trainer([other], TrainingSettings(0.1))
+        after.load_state_dict(before.state_dict())
+        assert after.optimizer.param_groups[0]["fused"]
+        after.run(lambda step: (other * target).sum() + other.pow(4).sum(), 3)
+        return other.detach()
+
+    usual = trained(torch.contiguous_format, True)
+    assert torch.allclose(usual, trained(torch.channels_last, True), atol=1e-6)
+    assert torch.allclose(usual, trained(torch.contiguous_format, False), atol=1e-6)
 
 
 def test_schedule_warms_up_and_ends_at_zero() -> None:

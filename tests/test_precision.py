@@ -10,6 +10,7 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0, SlicedAttnProcessor
 
 from tests.families import build, pipeline
+from udp.models.base import DiffusionModel
 from udp.models.latent import StableDiffusion
 from udp.models.loading import load_model
 from udp.models.memory import MemoryOptions
@@ -114,6 +115,22 @@ def test_that_layout_changes_nothing_but_rounding(name: str, tmp_path: Path) -> 
     one, other = ([value for value in each if value is not None] for each in found)
     rounding = 1e-5 * max(float(value.detach().abs().max()) for value in one)  # some gradients are nothing else
     assert all(torch.allclose(a, b, rtol=1e-3, atol=rounding) for a, b in zip(one, other, strict=True))
+
+
+def test_large_networks_keep_their_layout_and_many_tokens_their_attention(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(build("sd1", tmp_path / "sd1"))
+    monkeypatch.setattr(DiffusionModel, "small", property(lambda model: False))
+    model = load_model(folder, options=MemoryOptions(autocast=True))
+    if model.device.type == "cpu":
+        assert model.network.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    assert {type(m.processor) for m in model.network.modules() if isinstance(m, Attention)} == {AttnProcessor2_0}
+    network = model.copy_network()
+    network.register_to_config(sample_size=64)
+    lay_out_small(network)
+    assert network.conv_in.weight.is_contiguous()
+    assert {type(m.processor) for m in network.modules() if isinstance(m, Attention)} == {AttnProcessor2_0}
 
 
 def test_slices_that_were_asked_for_stay() -> None:

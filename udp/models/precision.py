@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # seconds to import: whoever has one has paid for it
     from diffusers import AutoencoderKL, AutoencoderTiny, VQModel
 
 
+STEP_BY_STEP_SIDE = 32  # at most a thousand tokens
+
+
 def computes_in_bfloat16(device: str) -> bool:
     """Whether `device` has units for bfloat16."""
     return device != "cpu" or torch.cpu._is_avx512_bf16_supported()
@@ -48,13 +51,19 @@ def lay_out_small(network: torch.nn.Module) -> None:
 
     torch 2.13 has two slow kernels there. A group norm's backward pass in channels_last takes up to ten times as long as in the
     usual layout, and flash attention over some dozens of tokens five times as long as attention step by step. At the size of
-    Stable Diffusion neither layout wins, and attention step by step would need gigabytes.
+    Stable Diffusion neither layout wins, and attention step by step over so many tokens would need gigabytes: it is left where
+    latents have more than `STEP_BY_STEP_SIDE` rows.
     """
     from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
 
     network.to(memory_format=torch.contiguous_format)
+    side = network.config.get("sample_size")
+    if not isinstance(side, int) or side > STEP_BY_STEP_SIDE:
+        return
     for module in network.modules():
-        if isinstance(module, Attention) and isinstance(module.processor, AttnProcessor2_0):
+        # The plain processor knows no norms of queries and keys.
+        plain = isinstance(module, Attention) and module.norm_q is None and module.norm_k is None
+        if plain and isinstance(module.processor, AttnProcessor2_0):
             module.set_processor(AttnProcessor())
 
 

@@ -46,8 +46,13 @@ class TrainingSettings:
         return self.learning_rate * rise * fall
 
 
+def can_be_fused(parameter: torch.Tensor) -> bool:
+    """Whether AdamW in one pass may have it: it goes through memory from one end to the other, whatever else lies between."""
+    return parameter.device.type in FUSED and torch.empty_like(parameter).stride() == parameter.stride()
+
+
 def laid_out_like(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """The gradient in the memory order of its parameter, which fused AdamW takes for granted on a CPU and does not check."""
+    """A gradient or a part of AdamW's state in its parameter's memory order, which fused AdamW takes for granted and does not check."""
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
@@ -78,7 +83,7 @@ class Trainer:
             lr=settings.learning_rate,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
-            fused=all(parameter.device.type in FUSED for parameter in self.parameters),
+            fused=True if all(map(can_be_fused, self.parameters)) else None,
         )
         self.step = 0
         self.skipped = 0
@@ -133,5 +138,17 @@ class Trainer:
 
     def load_state_dict(self, state: dict) -> None:
         """Go on from `state_dict`."""
+        mine = [group.get("fused") for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+        if not isinstance(self.optimizer, torch.optim.AdamW):
+            return
+        # The state may be another's: of AdamW that was not fused, of weights that lay in another order.
+        for group, fused in zip(self.optimizer.param_groups, mine, strict=True):
+            group["fused"] = fused
+        for parameter, held in self.optimizer.state.items():
+            held |= {
+                name: laid_out_like(parameter, value)
+                for name, value in held.items()
+                if torch.is_tensor(value) and value.shape == parameter.shape
+            }

@@ -11,9 +11,9 @@ from udp.language import Text, text
 from udp.models.precision import computes_in_bfloat16
 from udp.progress import Progress, Stage
 
-# For a first guess, by whether the processor has units for bfloat16. The page's example is about 2,000 units: with them it took 262 s
-# on two idle cores (2026-11-30), 323 s beside tests; in float32 a step takes twice as long.
-CPU_SECONDS_A_UNIT = {True: 0.16, False: 0.3}
+# For a first guess, by whether the processor has units for bfloat16. The page's example is about 2,200 units: with them it took 258 s
+# on two idle cores (2026-11-30), a fifth more beside other work; in float32 a step takes twice as long.
+CPU_SECONDS_A_UNIT = {True: 0.14, False: 0.28}
 MEMORY = 5
 LEAST_UNITS = 10  # what takes less, as random noise does, is over in seconds that say nothing of a training step
 

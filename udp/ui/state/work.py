@@ -304,7 +304,7 @@ def class_sampling(recipe: Recipe, model_name: str, steps: int) -> int:
 
 
 def protection_units(method: ProtectionMethod, photos: int, model_name: str) -> float:
-    """A method's cost in fine-tuning steps of a batch of four; a guess from its fields."""
+    """A method's cost in fine-tuning steps of the default batch; a guess from its fields."""
     method = for_model(method, taken_for_small(model_name), usual_of(model_name))
     rounds = getattr(method, "rounds", 1)
     steps = getattr(method, "surrogate_steps", 0)

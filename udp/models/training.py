@@ -51,11 +51,11 @@ def can_be_fused(parameter: torch.Tensor) -> bool:
     return parameter.device.type in FUSED and torch.empty_like(parameter).stride() == parameter.stride()
 
 
-def laid_out_like(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+def laid_out_like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """A gradient or a part of AdamW's state in its parameter's memory order, which fused AdamW takes for granted and does not check."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
+    if value.stride() == parameter.stride():
+        return value
+    return torch.empty_like(parameter).copy_(value)
 
 
 class Trainer:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ablation, paper, peers, robustness, speed, transfer, visibility
+from benchmarks import ablation, judged, paper, peers, robustness, speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +65,17 @@ def patient() -> str:
         learned = " | ".join(f"{found['learned'][arm]:.0%}" for arm in ARMS[1:])
         lines.append(f"| {row['subject']} | {learned} | {structure([found['figures']])} |")
     return "\n".join(lines)
+
+
+def seen() -> str:
+    """What blind judges said of each arm's pictures."""
+    facts = record("docs/judged.json")
+    return f"{judged.table(facts['rows'])}\n\n{judged.judges_agree(facts['rows'])} {facts['date']}, {facts['judge']}."
+
+
+def eyes() -> str:
+    """How well each figure follows what blind judges said."""
+    return judged.agreement(record("docs/judged.json")["rows"])
 
 
 def short() -> str:
@@ -199,6 +210,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "subjects": subjects,
     "stronger": stronger,
     "patient": patient,
+    "judged": seen,
+    "eyes": eyes,
     "short": short,
     **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm", "object", "style")},
     "countermeasures": functools.partial(imitators, "robustness"),

@@ -39,7 +39,7 @@ from udp.errors import UDPError
 from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.trial import Trial
-from udp.evaluation.verdict import after_patience, judge
+from udp.evaluation.verdict import Verdict, after_patience, judge
 from udp.files import finished, finishing, versions
 from udp.language import ENGLISH
 from udp.models.base import DiffusionModel
@@ -86,7 +86,7 @@ def subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dic
         pictures = [
             {arm: tiled(cut(mark.with_name(file))) for arm, file in by_arm.items()} for by_arm in content["pictures"]
         ]
-        return pictures, content["row"], cut(mark.with_name(content["squares"]))
+        return pictures, with_verdict(content["row"]), cut(mark.with_name(content["squares"]))
 
     if (kept := finished(mark, key, read)) is not None:
         return kept
@@ -142,7 +142,6 @@ def run_subject(
     report = run_trial(arms, model, recipe, trial)
     end = time.monotonic()
     patient = run_trial(arms, model, parse_recipe(options.patient), trial) if options.patient else None
-    judgement = after_patience(report.judgement, patient.judgement) if patient else report.judgement
     seen = [visibility(a, b) for a, b in zip(photos, protected, strict=True)]
     row = {
         "subject": name,
@@ -153,20 +152,12 @@ def run_subject(
         "ssim": round(float(np.mean([v["ssim"] for v in seen])), 4),
         **outcome(report),
         "patient": outcome(patient) if patient else None,
-        "verdict": ENGLISH.say(judgement.sentence),
-        "word": ENGLISH.say(judgement.word),
         "method": {"name": method.name, **describe_settings(model.suited(method))},
         "guidance": report.trial.guidance,
     }
     pictures = [{arm: tiled(r.arm(arm).images) for arm in ARMS} for r in (report, patient) if r]
     if larger:
-        stronger = judge(report.base.runs, {arm: report.arm(in_report(arm, STRONGER)).runs for arm in ARMS})
-        row["stronger"] = {
-            "budget_levels": round(options.stronger * 255, 2),
-            "learned": {arm: round(interval.mean, 3) for arm, interval in stronger.learned.items()},
-            "likeness": stronger.likeness and round(stronger.likeness.mean, 3),
-            "word": ENGLISH.say(stronger.word),
-        }
+        row["stronger"] = {"budget_levels": round(options.stronger * 255, 2)}
         pictures.append({arm: tiled(report.arm(in_report(arm, STRONGER)).images) for arm in ARMS})
     shown = [photos, protected, *(kept for arm, kept in larger.items() if arm.endswith("protected"))]
     squares = [
@@ -177,7 +168,35 @@ def run_subject(
         for title, trial_report in (("", report), ("patient-", patient)):
             for arm in (trial_report.base, *trial_report.arms) if trial_report else ():
                 strip(arm.images).save(options.keep / f"{name}-{title}{arm.name}.png")
-    return pictures, row, squares
+    return pictures, with_verdict(row), squares
+
+
+def with_verdict(row: dict) -> dict:
+    """A row with what the verdict's rule says of its figures, at either budget; a row that was kept may be older than the rule."""
+    figures = row["figures"]
+    hasty = judged(figures)
+    whole = after_patience(hasty, judged(row["patient"]["figures"])) if row["patient"] else hasty
+    found = {**row, **shares(hasty), "verdict": ENGLISH.say(whole.sentence), "word": ENGLISH.say(whole.word)}
+    if row["patient"]:
+        found["patient"] = {**row["patient"], **shares(judged(row["patient"]["figures"]))}
+    if "stronger" in row:
+        second = judged(figures, STRONGER)
+        found["stronger"] = {**row["stronger"], **shares(second), "word": ENGLISH.say(second.word)}
+    return found
+
+
+def judged(figures: dict[str, dict], prefix: str = "") -> Verdict:
+    """The verdict on a row's figures by arm; with a prefix on its arms at a further budget."""
+    names = ARMS if prefix else [arm for arm in figures if arm != "base"]
+    return judge([figures["base"]], {arm: [figures[in_report(arm, prefix)]] for arm in names})
+
+
+def shares(judgement: Verdict) -> dict:
+    """What each arm learned, and the likeness that is left."""
+    return {
+        "learned": {arm: round(interval.mean, 3) for arm, interval in judgement.learned.items()},
+        "likeness": judgement.likeness and round(judgement.likeness.mean, 3),
+    }
 
 
 def in_report(arm: str, prefix: str) -> str:
@@ -186,12 +205,9 @@ def in_report(arm: str, prefix: str) -> str:
 
 
 def outcome(report: Report) -> dict:
-    """What came of one imitator: the recipe, what each arm learned, the likeness that is left, and every figure."""
-    judgement = report.judgement
+    """What came of one imitator: the recipe and every figure."""
     return {
         "recipe": {"name": report.recipe.name, **describe_settings(report.recipe)},
-        "learned": {name: round(interval.mean, 3) for name, interval in judgement.learned.items()},
-        "likeness": judgement.likeness and round(judgement.likeness.mean, 3),
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
     }
 

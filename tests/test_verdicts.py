@@ -131,6 +131,36 @@ def test_likeness_seen_by_another_pair_of_eyes_counts(key: str, loss: float, lik
     assert verdict.likeness_by == verdict.describe()["likeness_by"] == key
 
 
+@pytest.mark.parametrize(
+    ("share", "texture", "word"),
+    [
+        (0.72, 12.0, VerdictId.DEGRADED),  # a strange texture on a subject that is all there
+        (0.68, 3.0, VerdictId.COLLAPSED),  # shards whose texture is the photos'
+    ],
+)
+def test_where_structure_judges_texture_has_no_say(share: float, texture: float, word: str) -> None:
+    def pictures(loss: float, near: float, texture: float = 4.0) -> list[Figures]:
+        return [{"clean_loss": loss, "texture_distance": texture, "structure_similarity": near}]
+
+    known = pictures(0.5, 0.8)
+    trial = {"clean": known, "random": known, "protected": pictures(1.0, 0.2 + share * 0.6, texture)}
+    verdict = judge(pictures(1.0, 0.2), trial)
+    assert verdict.id == word and "texture had no say" in ENGLISH.say(verdict.judge_of_likeness)
+    assert "70% by structure" in ENGLISH.say(RULE)
+    alike = {**trial, "protected": pictures(0.5, 0.8, 12.0)}
+    assert judge(pictures(1.0, 0.2), alike).id == VerdictId.NO_EFFECT
+
+
+def test_seeds_are_sure_of_structure_without_texture() -> None:
+    """Textures of all seeds are worse, the structure of one is better: by structure nothing is sure."""
+    near = [0.2, 0.2, 1.1]
+    base = [{"clean_loss": 1.0, "texture_distance": 4.0, "structure_similarity": 0.2}] * 3
+    known = [{**base[0], "clean_loss": 0.5, "structure_similarity": 0.8}] * 3
+    protected = [{**known[0], "structure_similarity": 0.2 + 0.6 * share, "texture_distance": 12.0} for share in near]
+    trial = {"clean": known, "random": known, "protected": protected}
+    assert judge(base, trial).id == VerdictId.SEEDS_DISAGREE
+
+
 def test_controls_that_grew_no_more_alike_have_no_say_by_likeness() -> None:
     trial = {"clean": seen([0.5], [0.8]), "random": seen([0.5], [0.12]), "protected": seen([0.5], [0.1])}
     verdict = judge(seen([1.0], [0.1]), trial)

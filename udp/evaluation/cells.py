@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from udp.digests import digest
+from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm
 from udp.files import finished, finishing
 from udp.imitation.cleaning import framing_of
@@ -65,6 +66,14 @@ class FolderStore:
     def load(self, name: str, key: str) -> Arm | None:
         """See `Store.load`; a cell that is damaged or lacks a picture is as good as none, and is made again."""
         return finished(self._place(name), key, self._read)
+
+    def read(self, name: str) -> Arm:
+        """A finished cell, whatever settings made it. Raises `InvalidInput` if it is not here or damaged."""
+        place = self._place(name)
+        try:
+            return self._read(json.loads(place.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError) as error:
+            raise InvalidInput(f"expected {str(place)!r} to be a finished cell, got {error!r}") from error
 
     def _read(self, content: dict[str, Any]) -> Arm:
         if "check" in content and content["check"] != self._check(content):

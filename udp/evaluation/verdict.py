@@ -1,6 +1,6 @@
 """From figures to a verdict, by a rule that is shown with it.
 
-The thresholds are ours and were fixed before the trials they judge. A verdict is an id with values; `udp.language` says it.
+The thresholds are ours. But for structure's, which blind judges' ratings decided, they were fixed before the trials they judge. A verdict is an id with values; `udp.language` says it.
 The verdict is on the protected arm alone: the random-noise arm is what it is measured against.
 
 To add one: a `VerdictId`, its case in `CASES` (and what it is judged by in `Evidence`), and its two texts in every language,
@@ -23,20 +23,41 @@ from udp.language import ENGLISH, Text, text
 LEAST_LESSON = 0.1  # the drop of the loss on the clean photos that counts as having learned the subject
 LEAST_EFFECT = 0.1  # of the lesson, or 3 dB: below both, no effect
 LEAST_EXCESS_DB = 3.0
-# A collapse takes both the figures of learning and the pictures: 20% of the lesson left and pictures 3 dB worse, or half of
-# it left and 6 dB. A perturbation that moves every latent the same way makes the loss on clean photos rise although
-# the pictures still show the subject, so learning alone must not call a collapse.
-COLLAPSE_LEARNED = 0.2
-COLLAPSE_HALF = 0.5
+# A collapse takes both the figures of learning and the pictures. A perturbation that moves every latent the same way makes the loss on
+# clean photos rise although the pictures still show the subject, so learning alone must not call a collapse.
+COLLAPSE_LEARNED = 0.2  # with pictures that look worse: texture by `LEAST_EXCESS_DB`, or likeness by `Likeness.unlike`
+COLLAPSE_HALF = (
+    0.5  # with pictures that show another thing: texture by `COLLAPSE_EXCESS_DB`, or likeness by `COLLAPSE_UNLIKE`
+)
 COLLAPSE_EXCESS_DB = 6.0
-# Of the likeness to the photos that the worse control gains by its fine-tune, the share that the protected arm reaches. It is
-# seen by something that no attack was made against: DINOv2 where it is at hand, else the photos' structure where both
-# controls repeat them, else outlines and colours. The number is the gain of the worse control below which there is nothing
-# to keep a share of.
-DINOV2 = "dinov2_image_similarity"
-LIKENESSES = {DINOV2: 0.05, "structure_similarity": 0.2, "shape_similarity": 0.05}
-UNLIKE = 0.6
 COLLAPSE_UNLIKE = 0.3
+DINOV2 = "dinov2_image_similarity"
+STRUCTURE = "structure_similarity"
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Likeness to the photos as something sees it that no attack was made against.
+
+    What decides is the share that the protected arm reaches of what the worse control gains by its fine-tune. Below a gain
+    of `least` there is nothing to keep a share of; at a share of `unlike` or less pictures look worse. With `alone` texture has no
+    say beside it.
+    """
+
+    least: float
+    unlike: float
+    alone: bool = False
+
+
+# The first that every arm has decides: DINOv2 where it is at hand, else the photos' structure where both controls repeat them,
+# else outlines and colours. Structure follows what blind judges said of 40 rows of pictures and texture does not
+# (docs/judged.json, 2026-11-30: rank correlation .8 and 0). Its `unlike` lies between the rows that they found broken, at most
+# .66 of the controls' gain, and those that they found damaged, from .79 on.
+LIKENESSES = {
+    DINOV2: Likeness(0.05, 0.6),
+    STRUCTURE: Likeness(0.2, 0.7, alone=True),
+    "shape_similarity": Likeness(0.05, 0.6),
+}
 
 RULE = text(
     "verdict.rule",
@@ -46,9 +67,10 @@ RULE = text(
     collapse_learned=COLLAPSE_LEARNED,
     collapse_half=COLLAPSE_HALF,
     collapse_excess=COLLAPSE_EXCESS_DB,
-    unlike=UNLIKE,
+    unlike=LIKENESSES[DINOV2].unlike,
+    unlike_structure=LIKENESSES[STRUCTURE].unlike,
     collapse_unlike=COLLAPSE_UNLIKE,
-    structure=LIKENESSES["structure_similarity"],
+    structure=LIKENESSES[STRUCTURE].least,
 )
 
 
@@ -85,9 +107,24 @@ class Evidence:
         return self.effect.mean >= LEAST_EFFECT
 
     @property
+    def judge_of_looks(self) -> Likeness | None:
+        """What decides on likeness, None where nothing does."""
+        return LIKENESSES.get(self.likeness_by) if self.likeness is not None else None
+
+    @property
+    def texture_counts(self) -> bool:
+        """Whether texture has a say."""
+        return self.judge_of_looks is None or not self.judge_of_looks.alone
+
+    @property
     def looks_worse(self) -> bool:
         """Whether the pictures are worse than the controls'."""
-        return self.excess_db.mean >= LEAST_EXCESS_DB or self.unlike(UNLIKE)
+        by = self.judge_of_looks
+        return self.texture_worse(LEAST_EXCESS_DB) or (by is not None and self.unlike(by.unlike))
+
+    def texture_worse(self, decibels: float) -> bool:
+        """Whether texture has a say, and is that much worse."""
+        return self.texture_counts and self.excess_db.mean >= decibels
 
     def unlike(self, share: float) -> bool:
         """Whether the pictures reach at most `share` of the worse control's likeness."""
@@ -102,14 +139,13 @@ class Evidence:
     def sure_by_looks(self) -> bool:
         """Whether the seeds agree that texture or likeness is worse than the worse control's."""
         alike = self.likeness
-        return self.excess_db.above_zero() or (alike is not None and alike.below(1.0))
+        return (self.texture_counts and self.excess_db.above_zero()) or (alike is not None and alike.below(1.0))
 
     @property
     def fails(self) -> bool:
         """Whether the imitation fails, in what was learned and in the pictures."""
         share = self.learned[ArmName.PROTECTED].mean
-        unseen = self.excess_db.mean >= COLLAPSE_EXCESS_DB or self.unlike(COLLAPSE_UNLIKE)
-        ruined = share < COLLAPSE_HALF and unseen
+        ruined = share < COLLAPSE_HALF and (self.texture_worse(COLLAPSE_EXCESS_DB) or self.unlike(COLLAPSE_UNLIKE))
         ignorant = share < COLLAPSE_LEARNED and self.looks_worse and self.effect.above_zero()
         return (ruined or ignorant) and self.sure_by_looks
 
@@ -237,11 +273,11 @@ def likeness(base: Sequence[Figures], arms: Mapping[str, Sequence[Figures]]) -> 
     """
     clean, random, protected = (arms[name] for name in (ArmName.CLEAN, ArmName.RANDOM, ArmName.PROTECTED))
     runs = list(zip(base, clean, random, protected, strict=True))
-    for key, least in LIKENESSES.items():
+    for key, kind in LIKENESSES.items():
         if not all(key in figures for run in runs for figures in run):
             continue
         gains = [min(c[key], r[key]) - b[key] for b, c, r, _ in runs]
-        if min(gains) >= least:
+        if min(gains) >= kind.least:
             shares = [(p[key] - b[key]) / gain for (b, _, _, p), gain in zip(runs, gains, strict=True)]
             return Interval.over(shares), key
         if key == DINOV2:

@@ -285,7 +285,7 @@ TEXTS: dict[str, Entry] = {
         + ("仅一个随机种子：这是例子，不是证据。" if seeds < 2 else f"{seeds} 个随机种子。")
     ),
     "verdict.likeness.dinov2_image_similarity": "相似程度按 DINOv2 判定。",
-    "verdict.likeness.structure_similarity": "相似程度按结构（与最接近照片的 SSIM）判定。",
+    "verdict.likeness.structure_similarity": "相似程度按结构（与最接近照片的 SSIM）判定；不看纹理。",
     "verdict.likeness.shape_similarity": "相似程度按轮廓和颜色判定。",
     "verdict.likeness.none": "相似程度未参与判定：对照组提高得太少。",
     "verdict.learned": (
@@ -294,9 +294,9 @@ TEXTS: dict[str, Entry] = {
     "verdict.rule": (
         "“学到”指原图上去噪损失的下降幅度与原图组下降幅度之比。无法判定：原图组的损失下降不足 {lesson:.0%}、缺少对照组，"
         "或各随机种子的结果不一致。崩溃：学到不足 {collapse_learned:.0%}，且图片纹理与真实照片的差距比两个对照组中较差的一个至少大 "
-        "{excess:g} dB 或相似程度至多为其 {unlike:.0%}；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB "
+        "{excess:g} dB 或相似程度至多为其 {unlike:.0%}（按结构时为 {unlike_structure:.0%}）；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB "
         "或至多为 {collapse_unlike:.0%}：必须从图片上也看得出来，而不只是损失。相似程度指微调后与照片相似度的提高，有 DINOv2 时用 "
-        "DINOv2；否则，若两个对照组的结构相似度（与最接近照片的 SSIM）都至少提高 {structure:g}，则按结构；其余按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
+        "DINOv2；否则，若两个对照组的结构相似度（与最接近照片的 SSIM）都至少提高 {structure:g}，则按结构，此时不看纹理；其余按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
         "它们的 95% 区间（学生 t 分布）须大于零。这些阈值是本工具的约定。"
     ),
     # 报告的注意事项

@@ -328,7 +328,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         + ("One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds.")
     ),
     "verdict.likeness.dinov2_image_similarity": "Likeness was judged by DINOv2.",
-    "verdict.likeness.structure_similarity": "Likeness was judged by structure (SSIM to the nearest photo).",
+    "verdict.likeness.structure_similarity": "Likeness was judged by structure (SSIM to the nearest photo); texture had no say.",
     "verdict.likeness.shape_similarity": "Likeness was judged by outlines and colours.",
     "verdict.likeness.none": "Likeness had no say: the controls gained too little of it.",
     "verdict.learned": (
@@ -339,12 +339,13 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "Learned is the drop of the denoising loss on the clean photos over the drop that the clean arm reaches. "
         "Inconclusive: the clean arm's loss fell by less than {lesson:.0%}, a control is missing, or the seeds disagree. "
         "Collapsed: learned below {collapse_learned:.0%} and the pictures' texture at least {excess:g} dB further from the "
-        "real photos than the worse control's or their likeness at most {unlike:.0%} of its, or below {collapse_half:.0%} and "
-        "{collapse_excess:g} dB or {collapse_unlike:.0%}: the pictures must show it, not only the loss. Likeness is what a "
-        "fine-tune gains in similarity to the photos, by DINOv2 where it is at hand, else by structure (SSIM to the nearest "
-        "photo) where it rises by at least {structure:g} in both controls, else by outlines and colours. Degraded: "
-        "learned at least {effect:.0%} of the lesson less than from random noise of the same budget, or a texture at least "
-        "{excess:g} dB or a likeness that much worse. Otherwise: no effect. With several seeds, a 95% "
+        "real photos than the worse control's or their likeness at most {unlike:.0%} of its ({unlike_structure:.0%} by "
+        "structure), or below {collapse_half:.0%} and {collapse_excess:g} dB or {collapse_unlike:.0%}: the pictures must show "
+        "it, not only the loss. Likeness is what a fine-tune gains in similarity to the photos, by DINOv2 where it is at "
+        "hand, else by structure (SSIM to the nearest photo) where it rises by at least {structure:g} in both controls, and "
+        "then texture has no say, else by outlines and colours. Degraded: learned at least {effect:.0%} of the lesson less "
+        "than from random noise of the same budget, or a texture at least {excess:g} dB or a likeness that much worse. "
+        "Otherwise: no effect. With several seeds, a 95% "
         "interval over them (Student's t) has to lie beyond zero. The thresholds are conventions of this tool."
     ),
     # what a reader of the lab's report has to know before believing the figures

@@ -3,19 +3,24 @@
     python -m benchmarks.judged sheets --photos SUBJECTS --pictures KEPT --out SHEETS
     python -m benchmarks.judged score --key SHEETS.key.json --ratings ONE.json OTHER.json --judge "who" --out docs/judged.json
 
-KEPT is a folder that `benchmarks.subjects --keep` filled, or the OUT of `benchmarks.robustness` or `benchmarks.ablation`, or examples/kept. `sheets` writes a numbered picture
-for each row of pictures, real photos above, generated ones below, shuffled and without their arm's name, `instructions.txt`
-for the judge, a person or a model, and beside the folder the key, which the judge must not see. Each file of ratings is one judge's,
-{"00": {"subject": 3.5, "pattern": 0.5, "usable": "yes"}, ...}. `score` writes every rating with the figures of its row, and prints
-two tables: what each arm was given, and how well each figure follows what was seen.
+KEPT is a folder that `benchmarks.subjects --keep` filled, or the OUT of `benchmarks.robustness` or `benchmarks.ablation` (of rows that
+were made there, not taken by `--known`), or examples/kept. `sheets` writes a numbered picture for each row of pictures, real photos
+above, generated ones below, shuffled and without their arm's name, `instructions.txt` for the judge, a person or a model, and beside
+the folder the key, which the judge must not see. Each file of ratings is one judge's, or one pass of a judge. `score` writes
+every rating with the figures of its row, and prints what each arm was given, and how well each figure follows what was seen.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import hashlib
 import json
+import math
 import random
+import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +30,7 @@ from PIL import Image, ImageDraw
 from scipy.stats import spearmanr
 
 from benchmarks.robustness import RANDOM
-from benchmarks.subjects import ARMS, SIDE, STRONGER, cut
+from benchmarks.subjects import ARMS, SIDE, STRONGER, cut, in_report
 from benchmarks.trials import CLEAN, ended, spread
 from udp.digests import digest
 from udp.errors import InvalidInput
@@ -36,8 +41,9 @@ from udp.files import write_whole
 from udp.photos import list_photos, read_photos
 
 SHOWN = 4  # photos and pictures of a row, at most
-ENLARGED = 2
-CONTROLS = (CLEAN, "random")  # how the names of arms begin that are none
+ENLARGED = 256  # pixels a side at least
+GAP = 30  # pixels between the rows
+CONTROLS = (CLEAN, "random")  # how the names of arms begin that are none of a protection
 TOP = 4.0  # of both scales
 USABLE = {"yes": True, "no": False}
 INSTRUCTIONS = """\
@@ -50,11 +56,11 @@ pattern  an artificial pattern, texture or noise over the picture: 0 none, 1 lig
 usable   "yes" or "no": would somebody who wants a picture of this subject take these, at this size, as an imitation of it?
 
 Look at every sheet, and go back to the first ones at the end. Write one JSON file, with an entry for every sheet:
-{"00": {"subject": 3.5, "pattern": 0.5, "usable": "yes"}, "01": ...}
+{"sheets": "SHEETS_ID", "00": {"subject": 3.5, "pattern": 0.5, "usable": "yes"}, "01": ...}
 """
 # The figures that are held against the ratings: as a share of what the worse control gained, as a difference from it, or as they are.
-FIGURES = ("likeness", "learned", "texture_excess", "structure_similarity", "shape_similarity", "similarity", "noise_level", "blur",
-           "diversity", "recall", "fid", "kid")  # fmt: skip
+FIGURES = ("likeness", "learned", "texture_excess", "structure_similarity", "shape_similarity", "similarity",
+           "dinov2_image_similarity", "noise_level", "blur", "diversity", "recall", "fid", "kid")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Row:
     set: str
     arm: str
     pictures: Sequence[np.ndarray] = field(repr=False)
-    figures: Mapping[str, float]
+    figures: Mapping[str, float | str | None]
     seed: int = 0
     cleaning: str = "none"
     recipe: str = ""
@@ -76,64 +82,86 @@ class Row:
 
 def beside_controls(
     base: Mapping[str, float], clean: Mapping[str, float], noise: Mapping[str, float], arm: Mapping[str, float]
-) -> dict[str, float]:
-    """The figures of an arm, with what the verdict makes of them beside its controls."""
-    found = {key: arm[key] for key in FIGURES if key in arm}
-    share, _ = likeness([base], {"clean": [clean], "random": [noise], "protected": [arm]})
-    if share is not None:
-        found["likeness"] = round(share.mean, 3)
+) -> dict[str, float | str | None]:
+    """The figures of an arm, with what the verdict makes of them beside controls of the same budget."""
+    share, by = likeness([base], {"clean": [clean], "random": [noise], "protected": [arm]})
+    taught = learned(base, arm, clean)
     worse = max(clean["texture_distance"], noise["texture_distance"])
-    return found | {
-        "learned": round(learned(base, arm, clean), 3),
+    return {key: arm[key] for key in FIGURES if key in arm} | {
+        "likeness": round(share.mean, 3) if share is not None else None,
+        "likeness_by": by or None,
+        "learned": None if math.isnan(taught) else round(taught, 3),
         "texture_excess": round(arm["texture_distance"] - worse, 3),
     }
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raises `InvalidInput` where what is read inside turns out to be something else."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"expected {str(path)!r} to be what a benchmark kept, got {error!r}") from error
+
+
 def of_subjects(folder: Path) -> Iterator[Row]:
-    """What `benchmarks.subjects` kept, the arms of its second budget too."""
+    """What `benchmarks.subjects` kept: the arms, those of its second budget, and the patient imitator's."""
     for mark in sorted(folder.glob("*.json")):
-        content = json.loads(mark.read_text(encoding="utf-8"))
-        if not {"row", "squares", "pictures"} <= content.keys():
-            continue
-        row = content["row"]
-        figures = row["figures"]
-        levels = {"": 255 * row["method"]["budget"], STRONGER: row.get("stronger", {}).get("budget_levels")}
-        for name in figures:
-            prefix = STRONGER if name.startswith(STRONGER) else ""
-            if name == "base":
+        with reading(mark):
+            content = json.loads(mark.read_text(encoding="utf-8"))
+            if not {"row", "squares", "pictures"} <= content.keys():
                 continue
-            arm = name if name == CLEAN else f"{name.removeprefix(prefix)} {levels[prefix]:g}/255"
-            controls = [figures[one] for one in ("base", CLEAN, "random")]
-            pictures = cut(mark.with_name(f"{row['subject']}-{name}.png"))
-            yield Row(row["subject"], arm, pictures, beside_controls(*controls, figures[name]))
+            row = content["row"]
+            own = f"{255 * row['method']['budget']:g}/255"
+            tried = [("", row["figures"], "", own)]
+            if "stronger" in row:
+                tried.append(("", row["figures"], STRONGER, f"{row['stronger']['budget_levels']:g}/255"))
+            if row.get("patient"):
+                tried.append(("patient", row["patient"]["figures"], "", own))
+            for recipe, figures, prefix, budget in tried:
+                controls = [
+                    figures[in_report(one, prefix)] if one != "base" else figures[one] for one in ("base", *ARMS[:2])
+                ]
+                for arm in ARMS:
+                    if arm == CLEAN and prefix:
+                        continue  # both budgets share it
+                    name = in_report(arm, prefix)
+                    title = f"{recipe}-" if recipe else ""
+                    yield Row(
+                        row["subject"], arm if arm == CLEAN else f"{arm} {budget}",
+                        cut(mark.with_name(f"{row['subject']}-{title}{name}.png")),
+                        beside_controls(*controls, figures[name]), recipe=recipe,
+                    )  # fmt: skip
 
 
 def of_trials(folder: Path) -> Iterator[Row]:
     """What a benchmark of `benchmarks.trials` kept: every arm of every row of its records."""
     for path in sorted(folder.glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        for row in record.get("rows", ()):
-            (place,) = (folder / path.stem / row["set"] / f"seed{row['seed']}").glob(f"*-{digest(row['settings'])[:8]}")
-            recipe, store = place.name.rpartition("-")[0], FolderStore(place)
-            arms = [arm for arm in row["arms"] if arm != "base"]
-            cells = {arm: store.read(cell_name(recipe, row["cleaning"], arm, 0)) for arm in arms}
-            controls = [one.metrics for one in (store.read(base_name(0, row["cleaning"])), cells[CLEAN], cells[RANDOM])]
-            for arm, cell in cells.items():
-                found = beside_controls(*controls, cell.metrics)
-                yield Row(row["set"], arm, cell.images, found, row["seed"], row["cleaning"], row["recipe"])
+        with reading(path):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            for row in record.get("rows", ()):
+                parent = folder / path.stem / row["set"] / f"seed{row['seed']}"
+                (place,) = parent.glob(f"*-{digest(row['settings'])[:8]}")
+                recipe, store = place.name.rpartition("-")[0], FolderStore(place)
+                arms = [arm for arm in row["arms"] if arm != "base"]
+                cells = {arm: store.read(cell_name(recipe, row["cleaning"], arm, 0)) for arm in arms}
+                controls = [store.read(base_name(0, row["cleaning"])), cells[CLEAN], cells[RANDOM]]
+                for arm, cell in cells.items():
+                    found = beside_controls(*(one.metrics for one in controls), cell.metrics)
+                    yield Row(row["set"], arm, cell.images, found, row["seed"], row["cleaning"], row["recipe"])
 
 
 def of_kept(folder: Path) -> Iterator[Row]:
     """The page's examples, as `benchmarks.kept` leaves them: a folder each, or one of them."""
     for path in sorted(folder.glob("**/run.json")):
-        run = json.loads(path.read_text(encoding="utf-8"))
-        controls = [run["figures"][one] for one in ("base", CLEAN, "random")]
-        for arm in ARMS:
-            pictures = [
-                np.asarray(Image.open(file).convert("RGB")) for file in sorted(path.parent.glob(f"{arm}-*.jpg"))
-            ]
-            title = arm if arm == CLEAN else f"{arm} {255 * run['settings']['protection']['budget']:g}/255"
-            yield Row(path.parent.name, title, pictures, beside_controls(*controls, run["figures"][arm]))
+        with reading(path):
+            run = json.loads(path.read_text(encoding="utf-8"))
+            controls = [run["figures"][one] for one in ("base", *ARMS[:2])]
+            for arm in ARMS:
+                files = sorted(path.parent.glob(f"{arm}-*.jpg"))
+                title = arm if arm == CLEAN else f"{arm} {255 * run['settings']['protection']['budget']:g}/255"
+                pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+                yield Row(path.parent.resolve().name, title, pictures, beside_controls(*controls, run["figures"][arm]))
 
 
 def rows_of(folder: Path) -> list[Row]:
@@ -144,45 +172,60 @@ def rows_of(folder: Path) -> list[Row]:
     return found
 
 
-def photos_of(name: str, places: Sequence[Path]) -> list[np.ndarray]:
-    """Real photos of a set, as a fine-tune sees them: from the folder of that name, or one inside a folder. Raises `InvalidInput`."""
+def photos_of(name: str, places: Sequence[Path], side: int) -> list[np.ndarray]:
+    """Real photos of a set as squares: from the folder of that name, or one inside a folder. Raises `InvalidInput`."""
     for place in places:
-        for folder in (place, place / name):
-            if folder.resolve().name == name and folder.is_dir():
-                return squares([photo.pixels for photo in read_photos(list_photos(folder)[:SHOWN])], SIDE)
+        inside = place / name
+        folder = inside if inside.is_dir() else place
+        if folder == inside or place.resolve().name == name:
+            return squares([photo.pixels for photo in read_photos(list_photos(folder)[:SHOWN])], side)
     raise InvalidInput(f"expected the photos of {name!r} in one of {', '.join(map(str, places))}, got none")
 
 
 def sheet(title: str, photos: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> Image.Image:
-    """Photos above, pictures below."""
-    side, gap = SIDE * ENLARGED, 30
-    canvas = Image.new("RGB", (SHOWN * side, 2 * side + gap), "white")
+    """Photos above, pictures below, all of one size, small ones enlarged."""
+    side = max(ENLARGED, len(pictures[0]))
+    canvas = Image.new("RGB", (SHOWN * side, 2 * side + GAP), "white")
     ImageDraw.Draw(canvas).text((4, side + 9), f"sheet {title}: rate the lower row", fill="black")
-    for top, row in ((0, photos), (side + gap, pictures)):
+    for top, row in ((0, photos), (side + GAP, pictures)):
         for place, image in enumerate(row[:SHOWN]):
             canvas.paste(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS), (place * side, top))
     return canvas
 
 
 def write_sheets(rows: Sequence[Row], photos: Sequence[Path], out: Path, seed: int) -> Path:
-    """The sheets in an order drawn from `seed`, and the key beside their folder, whose path it gives."""
+    """The sheets in an order drawn from `seed`, and the key beside their folder, whose path it gives.
+
+    Raises `InvalidInput` where there are sheets or a key already: ratings of theirs would be worth nothing.
+    """
+    out = out.resolve()
+    place = out.with_name(f"{out.name}.key.json")
+    if place.exists() or (out.exists() and any(out.iterdir())):
+        raise InvalidInput(f"expected {str(out)!r} to be new or empty, and no {place.name} beside it, got one of them")
     order = random.Random(seed).sample([*rows], len(rows))
-    out.mkdir(parents=True, exist_ok=True)
-    key = {}
+    key, seen = {}, hashlib.sha256()
+    drawn = {}
     for index, row in enumerate(order):
         title = f"{index:0{max(2, len(str(len(rows) - 1)))}}"
-        sheet(title, photos_of(row.set, photos), row.pictures).save(out / f"{title}.png")
+        drawn[title] = sheet(title, photos_of(row.set, photos, max(SIDE, len(row.pictures[0]))), row.pictures)
+        seen.update(drawn[title].tobytes())
         key[title] = row.describe()
-    (out / "instructions.txt").write_text(INSTRUCTIONS, encoding="utf-8")
-    place = out.with_name(f"{out.name}.key.json")
-    write_whole(place, json.dumps(key, indent=1) + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    for title, image in drawn.items():
+        image.save(out / f"{title}.png")
+    name = seen.hexdigest()[:16]
+    (out / "instructions.txt").write_text(INSTRUCTIONS.replace("SHEETS_ID", name), encoding="utf-8")
+    write_whole(place, json.dumps({"sheets": name, "seed": seed, "rows": key}, indent=1) + "\n")
     return place
 
 
-def read_ratings(path: Path, titles: Sequence[str]) -> dict[str, dict]:
-    """One judge's ratings by sheet. Raises `InvalidInput` where one is missing or out of its scale."""
+def read_ratings(path: Path, key: Mapping) -> dict[str, dict]:
+    """One judge's ratings by sheet. Raises `InvalidInput` where one is missing, of other sheets, or out of its scale."""
+    titles = [*key["rows"]]
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
+        if given.pop("sheets") != key["sheets"] or not given.keys() <= key["rows"].keys():
+            raise ValueError("ratings of other sheets")
         found = {}
         for title in titles:
             scales = {name: float(given[title][name]) for name in ("subject", "pattern")}
@@ -190,16 +233,26 @@ def read_ratings(path: Path, titles: Sequence[str]) -> dict[str, dict]:
                 raise ValueError(f"sheet {title}: {scales}")
             found[title] = {**scales, "usable": USABLE[given[title]["usable"]]}
         return found
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(
-            f"expected {str(path)!r} to rate each of {len(titles)} sheets: subject and pattern from 0 to {TOP:g}, usable yes or no; "
-            f"got {error!r}"
+            f"expected {str(path)!r} to rate each of the {len(titles)} sheets {key['sheets']}: subject and pattern from 0 to "
+            f"{TOP:g}, usable yes or no; got {error!r}"
         ) from error
 
 
-def scored(key: Mapping[str, dict], judges: Sequence[Mapping[str, dict]]) -> list[dict]:
-    """The key's rows, each with its `ratings`, one a judge."""
-    return [{**row, "ratings": [judge[title] for judge in judges]} for title, row in key.items()]
+def read_key(path: Path) -> dict:
+    """What `write_sheets` wrote. Raises `InvalidInput`."""
+    with reading(path):
+        key = json.loads(path.read_text(encoding="utf-8"))
+        if not (key["rows"] and all({"set", "arm", "figures"} <= row.keys() for row in key["rows"].values())):
+            raise ValueError("no rows")
+        return {"sheets": key["sheets"], "rows": key["rows"]}
+
+
+def scored(key: Mapping, judges: Sequence[Mapping[str, dict]]) -> list[dict]:
+    """The key's rows, each with its `ratings`, one a judge; in an order that does not give away that of the sheets."""
+    rows = [{**row, "ratings": [judge[title] for judge in judges]} for title, row in key["rows"].items()]
+    return sorted(rows, key=lambda row: (row["set"], row["recipe"], row["seed"], row["cleaning"], row["arm"]))
 
 
 def mean_of(row: Mapping, scale: str) -> float:
@@ -207,16 +260,17 @@ def mean_of(row: Mapping, scale: str) -> float:
     return float(np.mean([rating[scale] for rating in row["ratings"]]))
 
 
-def group_of(row: Mapping) -> str:
-    """What a row of the table is called: the arm, and how the photos were cleaned."""
-    return row["arm"] if row["cleaning"] == "none" else f"{row['arm']}, {row['cleaning']}"
-
-
 def table(rows: Sequence[Mapping]) -> str:
-    """Markdown: a row an arm, the most intact first."""
+    """Markdown: a row for each arm, cleaning and, where there are several, recipe, the most intact first."""
+    several = len({row["recipe"] for row in rows}) > 1
     groups: dict[str, list[Mapping]] = {}
     for row in rows:
-        groups.setdefault(group_of(row), []).append(row)
+        parts = (
+            row["arm"],
+            *([row["cleaning"]] if row["cleaning"] != "none" else []),
+            *([row["recipe"]] if several else []),
+        )
+        groups.setdefault(", ".join(filter(None, parts)), []).append(row)
     lines = [
         "| arm | rows | taken for usable | subject, 4 is intact | pattern, 4 is strongest |",
         "|---|---|---|---|---|",
@@ -228,35 +282,45 @@ def table(rows: Sequence[Mapping]) -> str:
     return "\n".join(lines)
 
 
+def correlation(rows: Sequence[Mapping], figure: Callable[[Mapping], float | None]) -> float | None:
+    """Spearman's rank correlation of a figure with how intact the subject is; None for fewer than three rows, or where all are alike."""
+    pairs = [(figure(row), mean_of(row, "subject")) for row in rows]
+    pairs = [pair for pair in pairs if pair[0] is not None]
+    if len(pairs) < 3 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
+        return None
+    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
+
+
 def agreement(rows: Sequence[Mapping]) -> str:
-    """Markdown: how well each figure orders the rows as the eye does, Spearman's rank correlation with how intact the subject is."""
-    lines = ["| figure | rank correlation with the subject's rating | protected rows alone |", "|---|---|---|"]
+    """Markdown: how well each figure orders the rows as the eye does: all, those of protections, those of the commonest of these arms.
+
+    The first column is mostly what tells arms apart; the last says what a figure knows beyond that.
+    """
     protected = [row for row in rows if not row["arm"].startswith(CONTROLS)]
-
-    def correlated(of: Sequence[Mapping], value: Callable[[Mapping], float | None]) -> str:
-        pairs = [(value(row), mean_of(row, "subject")) for row in of]
-        pairs = [pair for pair in pairs if pair[0] is not None]
-        if len(pairs) < 3 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
-            return "–"
-        return f"{spearmanr(*zip(*pairs, strict=True)).statistic:.2f}"
-
-    def by(name: str) -> Callable[[Mapping], float | None]:
-        return lambda row: row["figures"].get(name)
-
-    named = {name.replace("_", " "): by(name) for name in FIGURES if any(name in row["figures"] for row in rows)}
-    ranked = sorted(named.items(), key=lambda item: correlated(rows, item[1]).lstrip("-"), reverse=True)
-    for title, value in ranked:
-        lines.append(f"| {title} | {correlated(rows, value)} | {correlated(protected, value)} |")
+    ((commonest, _),) = Counter(row["arm"] for row in protected).most_common(1) or [("none", 0)]
+    sets = (rows, protected, [row for row in protected if row["arm"] == commonest])
+    lines = [
+        f"| figure | all {len(rows)} rows | the {len(protected)} of protections | {commonest} alone |",
+        "|---|---|---|---|",
+    ]
+    found = {}
+    for name in FIGURES:
+        values = [correlation(of, lambda row, name=name: row["figures"].get(name)) for of in sets]
+        if values[0] is not None:
+            found[name.replace("_", " ")] = values
+    for title, values in sorted(found.items(), key=lambda item: -abs(item[1][0])):
+        lines.append(f"| {title} | {' | '.join('–' if value is None else f'{value:.2f}' for value in values)} |")
     return "\n".join(lines)
 
 
-def judges_agree(rows: Sequence[Mapping]) -> str:
-    """In how many rows the judges say the same of usable, and how alike they order the rows; "" with one judge."""
+def passes_agree(rows: Sequence[Mapping]) -> str:
+    """In how many rows all ratings say the same of usable, and how alike the first two order the rows; "" with one."""
     if len(rows[0]["ratings"]) < 2:
         return ""
     same = sum(len({rating["usable"] for rating in row["ratings"]}) == 1 for row in rows)
     first, second = ([row["ratings"][judge]["subject"] for row in rows] for judge in (0, 1))
-    return f"The judges agree on usable in {same} of {len(rows)} rows; rank correlation {spearmanr(first, second).statistic:.2f}."
+    alike = spearmanr(first, second).statistic if min(len(set(first)), len(set(second))) > 1 else math.nan
+    return f"The ratings agree on usable in {same} of {len(rows)} rows; rank correlation of the first two {alike:.2f}."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -266,8 +330,11 @@ def main(arguments: list[str] | None = None) -> int:
     making = commands.add_parser("sheets")
     making.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photos, or folders of such")
     making.add_argument("--pictures", type=Path, nargs="+", required=True, help="what benchmarks kept")
-    making.add_argument("--out", type=Path, required=True, help="folder for the sheets")
-    making.add_argument("--seed", type=int, default=0, help="of their order")
+    making.add_argument("--out", type=Path, required=True, help="a new folder for the sheets")
+    making.add_argument(
+        "--only", nargs="+", metavar="TEXT", help="of the arms, those whose name begins so (default: all)"
+    )
+    making.add_argument("--seed", type=int, help="of their order (default: drawn)")
     scoring = commands.add_parser("score")
     scoring.add_argument("--key", type=Path, required=True)
     scoring.add_argument("--ratings", type=Path, nargs="+", required=True, help="one file a judge")
@@ -277,15 +344,20 @@ def main(arguments: list[str] | None = None) -> int:
 
     def sheets() -> str:
         rows = [row for folder in options.pictures for row in rows_of(folder)]
-        place = write_sheets(rows, options.photos, options.out, options.seed)
+        rows = [row for row in rows if row.arm.startswith(tuple(options.only or [""]))]
+        if not rows:
+            raise InvalidInput(f"expected arms whose names begin with {' or '.join(options.only)}, got none")
+        seed = secrets.randbelow(2**31) if options.seed is None else options.seed
+        place = write_sheets(rows, options.photos, options.out, seed)
         return f"{len(rows)} sheets in {options.out}; the key, not for the judge: {place}"
 
     def score() -> str:
-        key = json.loads(options.key.read_text(encoding="utf-8"))
-        rows = scored(key, [read_ratings(path, [*key]) for path in options.ratings])
-        facts = {"date": datetime.date.today().isoformat(), "judge": options.judge, "judges": len(options.ratings)}
+        key = read_key(options.key)
+        rows = scored(key, [read_ratings(path, key) for path in options.ratings])
+        facts = {"date": datetime.date.today().isoformat(), "judge": options.judge, "ratings": len(options.ratings)}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(options.out, json.dumps({**facts, "rows": rows}, indent=1) + "\n")
-        return "\n\n".join(filter(None, (table(rows), agreement(rows), judges_agree(rows))))
+        return "\n\n".join(filter(None, (table(rows), agreement(rows), passes_agree(rows))))
 
     return ended({"sheets": sheets, "score": score}[options.command])
 

@@ -70,7 +70,7 @@ def patient() -> str:
 def seen() -> str:
     """What blind judges said of each arm's pictures."""
     facts = record("docs/judged.json")
-    return f"{judged.table(facts['rows'])}\n\n{judged.judges_agree(facts['rows'])} {facts['date']}, {facts['judge']}."
+    return f"{judged.table(facts['rows'])}\n\n{judged.passes_agree(facts['rows'])} {facts['date']}, {facts['judge']}."
 
 
 def eyes() -> str:

@@ -63,6 +63,9 @@ def test_subjects_with_and_without_a_second_budget(
     made = []
     ran = subjects.run_subject
     monkeypatch.setattr(subjects, "run_subject", lambda name, *rest: made.append(name) or ran(name, *rest))
+    old = json.loads((keep / "ball.json").read_text())  # kept before the verdict's rule changed
+    old["row"] |= {"word": "of yore", "verdict": "of yore", "stronger": {**old["row"]["stronger"], "word": "of yore"}}
+    (keep / "ball.json").write_text(json.dumps(old))
     subjects.main()
     assert not made and {file: (out / file).read_bytes() for file in written} == written
     (keep / "cup.json").unlink()

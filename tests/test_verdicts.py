@@ -9,7 +9,7 @@ import pytest
 
 from udp.evaluation.interval import Figures, Interval
 from udp.evaluation.verdict import RULE, Verdict, VerdictId, after_patience, judge, learned
-from udp.language import ENGLISH
+from udp.language import CHINESE, ENGLISH
 
 
 def runs(*losses: float, texture: float = 4.0) -> list[Figures]:
@@ -127,28 +127,33 @@ def test_likeness_seen_by_another_pair_of_eyes_counts(key: str, loss: float, lik
     verdict = judge(seen([1.0], [0.1], key), trial)
     assert verdict.id == word
     assert verdict.likeness.mean == pytest.approx((likeness - 0.1) / 0.6)
-    assert f"likeness to the photos {verdict.likeness.mean:.0%}" in sentence(verdict)
+    assert f"{verdict.likeness.mean:.0%} of the worse control's" in sentence(verdict)
     assert verdict.likeness_by == verdict.describe()["likeness_by"] == key
 
 
+@pytest.mark.parametrize("key", ["shape_similarity", "structure_similarity", "dinov2_image_similarity"])
 @pytest.mark.parametrize(
     ("share", "texture", "word"),
     [
-        (0.72, 12.0, VerdictId.DEGRADED),  # a strange texture on a subject that is all there
-        (0.68, 3.0, VerdictId.COLLAPSED),  # shards whose texture is the photos'
+        (0.9, 7.5, VerdictId.COLLAPSED),  # by its texture alone
+        (0.65, 3.0, VerdictId.DEGRADED),
+        (0.55, 3.0, VerdictId.COLLAPSED),  # by likeness alone
     ],
 )
-def test_where_structure_judges_texture_has_no_say(share: float, texture: float, word: str) -> None:
+def test_texture_has_no_say_where_structure_decides(key: str, share: float, texture: float, word: str) -> None:
     def pictures(loss: float, near: float, texture: float = 4.0) -> list[Figures]:
-        return [{"clean_loss": loss, "texture_distance": texture, "structure_similarity": near}]
+        return [{"clean_loss": loss, "texture_distance": texture, key: near}]
 
+    alone = key == "structure_similarity"
     known = pictures(0.5, 0.8)
     trial = {"clean": known, "random": known, "protected": pictures(1.0, 0.2 + share * 0.6, texture)}
     verdict = judge(pictures(1.0, 0.2), trial)
-    assert verdict.id == word and "texture had no say" in ENGLISH.say(verdict.judge_of_likeness)
-    assert "70% by structure" in ENGLISH.say(RULE)
+    assert verdict.id == (VerdictId.DEGRADED if alone and share > 0.6 else word)
+    assert ("texture had no say" in ENGLISH.say(verdict.judge_of_likeness)) == alone
+    assert ("texture" in sentence(verdict)) == ("纹理" in CHINESE.say(verdict.sentence)) == (not alone)
+    assert f"{share:.0%} of the worse control's." in sentence(verdict)
     alike = {**trial, "protected": pictures(0.5, 0.8, 12.0)}
-    assert judge(pictures(1.0, 0.2), alike).id == VerdictId.NO_EFFECT
+    assert judge(pictures(1.0, 0.2), alike).id == (VerdictId.NO_EFFECT if alone else VerdictId.DEGRADED)
 
 
 def test_seeds_are_sure_of_structure_without_texture() -> None:

@@ -72,7 +72,7 @@ class FolderStore:
         place = self._place(name)
         try:
             return self._read(json.loads(place.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(f"expected {str(place)!r} to be a finished cell, got {error!r}") from error
 
     def _read(self, content: dict[str, Any]) -> Arm:

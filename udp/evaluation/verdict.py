@@ -1,6 +1,6 @@
 """From figures to a verdict, by a rule that is shown with it.
 
-The thresholds are ours. But for structure's, which blind judges' ratings decided, they were fixed before the trials they judge. A verdict is an id with values; `udp.language` says it.
+The thresholds are ours and were fixed before the trials they judge. A verdict is an id with values; `udp.language` says it.
 The verdict is on the protected arm alone: the random-noise arm is what it is measured against.
 
 To add one: a `VerdictId`, its case in `CASES` (and what it is judged by in `Evidence`), and its two texts in every language,
@@ -25,12 +25,11 @@ LEAST_EFFECT = 0.1  # of the lesson, or 3 dB: below both, no effect
 LEAST_EXCESS_DB = 3.0
 # A collapse takes both the figures of learning and the pictures. A perturbation that moves every latent the same way makes the loss on
 # clean photos rise although the pictures still show the subject, so learning alone must not call a collapse.
-COLLAPSE_LEARNED = 0.2  # with pictures that look worse: texture by `LEAST_EXCESS_DB`, or likeness by `Likeness.unlike`
+COLLAPSE_LEARNED = 0.2  # with pictures that look worse: texture by `LEAST_EXCESS_DB`, or likeness by `UNLIKE`
 COLLAPSE_HALF = (
     0.5  # with pictures that show another thing: texture by `COLLAPSE_EXCESS_DB`, or likeness by `COLLAPSE_UNLIKE`
 )
 COLLAPSE_EXCESS_DB = 6.0
-COLLAPSE_UNLIKE = 0.3
 DINOV2 = "dinov2_image_similarity"
 STRUCTURE = "structure_similarity"
 
@@ -40,24 +39,23 @@ class Likeness:
     """Likeness to the photos as something sees it that no attack was made against.
 
     What decides is the share that the protected arm reaches of what the worse control gains by its fine-tune. Below a gain
-    of `least` there is nothing to keep a share of; at a share of `unlike` or less pictures look worse. With `alone` texture has no
-    say beside it.
+    of `least` there is nothing to keep a share of. With `alone` texture has no say beside it.
     """
 
     least: float
-    unlike: float
     alone: bool = False
 
 
 # The first that every arm has decides: DINOv2 where it is at hand, else the photos' structure where both controls repeat them,
-# else outlines and colours. Structure follows what blind judges said of 40 rows of pictures and texture does not
-# (docs/judged.json, 2026-11-30: rank correlation .8 and 0). Its `unlike` lies between the rows that they found broken, at most
-# .66 of the controls' gain, and those that they found damaged, from .79 on.
+# else outlines and colours. Beside structure texture has no say: over 40 rows of pictures it had nothing to do with what a judge
+# saw who did not know the arms (docs/judged.json).
 LIKENESSES = {
-    DINOV2: Likeness(0.05, 0.6),
-    STRUCTURE: Likeness(0.2, 0.7, alone=True),
-    "shape_similarity": Likeness(0.05, 0.6),
+    DINOV2: Likeness(0.05),
+    STRUCTURE: Likeness(0.2, alone=True),
+    "shape_similarity": Likeness(0.05),
 }
+UNLIKE = 0.6  # of the worse control's gain, or less: the pictures look worse
+COLLAPSE_UNLIKE = 0.3
 
 RULE = text(
     "verdict.rule",
@@ -67,8 +65,7 @@ RULE = text(
     collapse_learned=COLLAPSE_LEARNED,
     collapse_half=COLLAPSE_HALF,
     collapse_excess=COLLAPSE_EXCESS_DB,
-    unlike=LIKENESSES[DINOV2].unlike,
-    unlike_structure=LIKENESSES[STRUCTURE].unlike,
+    unlike=UNLIKE,
     collapse_unlike=COLLAPSE_UNLIKE,
     structure=LIKENESSES[STRUCTURE].least,
 )
@@ -84,6 +81,11 @@ class VerdictId(enum.StrEnum):
     SEEDS_DISAGREE = "seeds_disagree"
     NOT_LEARNED = "not_learned"
     NO_CONTROL = "no_control"
+
+
+def texture_counts_beside(likeness_by: str) -> bool:
+    """Whether texture has a say where that of `LIKENESSES` decides, "" for none."""
+    return not (likeness_by and LIKENESSES[likeness_by].alone)
 
 
 @dataclass(frozen=True)
@@ -107,20 +109,14 @@ class Evidence:
         return self.effect.mean >= LEAST_EFFECT
 
     @property
-    def judge_of_looks(self) -> Likeness | None:
-        """What decides on likeness, None where nothing does."""
-        return LIKENESSES.get(self.likeness_by) if self.likeness is not None else None
-
-    @property
     def texture_counts(self) -> bool:
-        """Whether texture has a say."""
-        return self.judge_of_looks is None or not self.judge_of_looks.alone
+        """See `texture_counts_beside`."""
+        return texture_counts_beside(self.likeness_by)
 
     @property
     def looks_worse(self) -> bool:
         """Whether the pictures are worse than the controls'."""
-        by = self.judge_of_looks
-        return self.texture_worse(LEAST_EXCESS_DB) or (by is not None and self.unlike(by.unlike))
+        return self.texture_worse(LEAST_EXCESS_DB) or self.unlike(UNLIKE)
 
     def texture_worse(self, decibels: float) -> bool:
         """Whether texture has a say, and is that much worse."""
@@ -197,7 +193,7 @@ class Verdict:
             claim=self.claim,
             learned=self.learned[ArmName.PROTECTED],
             random=self.learned[ArmName.RANDOM],
-            excess=self.excess_db,
+            excess=self.excess_db if texture_counts_beside(self.likeness_by) else None,
             likeness=self.likeness,
             seeds=self.seeds,
         )

@@ -31,6 +31,12 @@ def _distance(decibels: float) -> str:
     return f"{'离真实照片远' if decibels > 0 else '离真实照片近'} {abs(decibels):.1f} dB"
 
 
+def _pictures(excess: Any, likeness: Any) -> str:
+    """How the pictures look beside the worse control's, by texture, by likeness or by both."""
+    texture = [f"纹理{_texture(excess)}"] if excess else []
+    return "，".join([*texture, *([f"与照片的相似程度为其 {_lesson(likeness)}"] if likeness else [])])
+
+
 TEXTS: dict[str, Entry] = {
     # the page
     "page.welcome": """<h1>不可学习的照片</h1>
@@ -279,9 +285,7 @@ TEXTS: dict[str, Entry] = {
     "verdict.no_control.word": "无法判定：需要原图、随机噪声和受保护三组",
     "verdict.sentence": lambda claim, learned, random, excess, likeness, seeds: (
         f"{claim}。以原图所教的为 100%，模仿者从受保护的照片学到 {_lesson(learned)}，从加随机噪声的照片学到 {_lesson(random)}；"
-        f"与两个对照组中较差的一个相比，其图片纹理{_texture(excess)}"
-        + (f"，与照片的相似程度为其 {_lesson(likeness)}" if likeness else "")
-        + "。"
+        f"与两个对照组中较差的一个相比，其图片{_pictures(excess, likeness)}。"
         + ("仅一个随机种子：这是例子，不是证据。" if seeds < 2 else f"{seeds} 个随机种子。")
     ),
     "verdict.likeness.dinov2_image_similarity": "相似程度按 DINOv2 判定。",
@@ -294,9 +298,9 @@ TEXTS: dict[str, Entry] = {
     "verdict.rule": (
         "“学到”指原图上去噪损失的下降幅度与原图组下降幅度之比。无法判定：原图组的损失下降不足 {lesson:.0%}、缺少对照组，"
         "或各随机种子的结果不一致。崩溃：学到不足 {collapse_learned:.0%}，且图片纹理与真实照片的差距比两个对照组中较差的一个至少大 "
-        "{excess:g} dB 或相似程度至多为其 {unlike:.0%}（按结构时为 {unlike_structure:.0%}）；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB "
+        "{excess:g} dB 或相似程度至多为其 {unlike:.0%}；或学到不足 {collapse_half:.0%} 且至少大 {collapse_excess:g} dB "
         "或至多为 {collapse_unlike:.0%}：必须从图片上也看得出来，而不只是损失。相似程度指微调后与照片相似度的提高，有 DINOv2 时用 "
-        "DINOv2；否则，若两个对照组的结构相似度（与最接近照片的 SSIM）都至少提高 {structure:g}，则按结构，此时不看纹理；其余按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
+        "DINOv2；否则，若两个对照组的结构相似度（与最接近照片的 SSIM）都至少提高 {structure:g}，则按结构（此时不看纹理）；其余按轮廓和颜色。削弱：比相同上限的随机噪声至少少学到 {effect:.0%}，或纹理至少差 {excess:g} dB，或相似程度低于上述比例。其余为无效。有多个随机种子时，"
         "它们的 95% 区间（学生 t 分布）须大于零。这些阈值是本工具的约定。"
     ),
     # 报告的注意事项

@@ -35,6 +35,16 @@ def _texture(excess: Any) -> str:
     return f"{words} (from {low} to {high})"
 
 
+def _pictures(excess: Any, likeness: Any) -> str:
+    """How the pictures look beside the worse control's, by texture, by likeness or by both."""
+    if not excess:
+        return f"its pictures' likeness to the photos is {_lesson(likeness)} of the worse control's"
+    texture = f"the texture of its pictures is {_texture(excess)}"
+    return (
+        f"{texture}, their likeness to the photos {_lesson(likeness)} of the worse control's" if likeness else texture
+    )
+
+
 TEXTS: dict[str, Entry] = {
     # the page
     "page.welcome": """<h1>Unlearnable photos</h1>
@@ -322,8 +332,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "verdict.no_control.word": "inconclusive: a clean, a random-noise and a protected arm are needed",
     "verdict.sentence": lambda claim, learned, random, excess, likeness, seeds: (
         f"{claim}. The imitator learned {_lesson(learned)} of what the clean photos teach, with random noise "
-        f"{_lesson(random)}; the texture of its pictures is {_texture(excess)}"
-        + (f", their likeness to the photos {_lesson(likeness)} of the worse control's" if likeness else "")
+        f"{_lesson(random)}; {_pictures(excess, likeness)}"
         + ". "
         + ("One seed: an example, not evidence." if seeds < 2 else f"{seeds} seeds.")
     ),
@@ -339,14 +348,14 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "Learned is the drop of the denoising loss on the clean photos over the drop that the clean arm reaches. "
         "Inconclusive: the clean arm's loss fell by less than {lesson:.0%}, a control is missing, or the seeds disagree. "
         "Collapsed: learned below {collapse_learned:.0%} and the pictures' texture at least {excess:g} dB further from the "
-        "real photos than the worse control's or their likeness at most {unlike:.0%} of its ({unlike_structure:.0%} by "
-        "structure), or below {collapse_half:.0%} and {collapse_excess:g} dB or {collapse_unlike:.0%}: the pictures must show "
-        "it, not only the loss. Likeness is what a fine-tune gains in similarity to the photos, by DINOv2 where it is at "
-        "hand, else by structure (SSIM to the nearest photo) where it rises by at least {structure:g} in both controls, and "
-        "then texture has no say, else by outlines and colours. Degraded: learned at least {effect:.0%} of the lesson less "
-        "than from random noise of the same budget, or a texture at least {excess:g} dB or a likeness that much worse. "
-        "Otherwise: no effect. With several seeds, a 95% "
-        "interval over them (Student's t) has to lie beyond zero. The thresholds are conventions of this tool."
+        "real photos than the worse control's or their likeness at most {unlike:.0%} of its, or below {collapse_half:.0%} and "
+        "{collapse_excess:g} dB or {collapse_unlike:.0%}: the pictures must show it, not only the loss. Likeness is what a "
+        "fine-tune gains in similarity to the photos, by DINOv2 where it is at hand, else by structure (SSIM to the nearest "
+        "photo) where it rises by at least {structure:g} in both controls, else by outlines and colours; where structure "
+        "decides, texture has no say. Degraded: learned at least {effect:.0%} of the lesson less than from random noise of "
+        "the same budget, or a texture at least {excess:g} dB or a likeness that much worse. Otherwise: no effect. With "
+        "several seeds, a 95% interval over them (Student's t) has to lie beyond zero. The thresholds are conventions of "
+        "this tool."
     ),
     # what a reader of the lab's report has to know before believing the figures
     "lab.one_seed": "One seed: an example, not evidence. Repeat with --seeds 3 or more.",

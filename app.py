@@ -1,5 +1,6 @@
 """Starts the app: `python app.py`, locally or on a Hugging Face Space."""
 
+import argparse
 import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -9,9 +10,10 @@ try:
 except ImportError:
     spaces = None
 
+from udp.cli.app import add_flags, serve
 from udp.errors import UDPError
 from udp.models.loading import load_model
-from udp.ui.page import build, launch_options
+from udp.ui.page import build
 from udp.ui.state.gpu import LentGpu, is_lent
 from udp.ui.state.owner import owner_from
 from udp.ui.state.work import run_here
@@ -27,4 +29,9 @@ except UDPError as error:
     raise SystemExit(f"error: {error}") from None
 
 if __name__ == "__main__":
-    demo.launch(server_name=os.environ.get("GRADIO_SERVER_NAME"), **launch_options())
+    parser = argparse.ArgumentParser(prog="app.py", description="The app; docs/owners.md lists its variables.")
+    add_flags(parser)
+    try:
+        serve(demo, parser.parse_args().port)
+    except UDPError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -163,6 +163,58 @@ def test_settings_are_checked_before_a_model_is_loaded(
         assert "error: expected" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["protect", "x", "--out", "y", "--metod", "eudp"], "udp protect: error: unrecognized arguments: --metod eudp; did you mean --method?"),
+        (["attack", "--instance", "x", "--out", "y", "--sed=3"], "udp attack: error: unrecognized arguments: --sed=3; did you mean --seed?"),
+        (["app", "--quiet", "now"], "udp app: error: unrecognized arguments: --quiet now\nsee udp app --help"),
+        (["protect", "x", "--out", "y", "--method", "glaze"], "udp protect: error: argument --method: invalid choice: 'glaze'"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_answered_by_the_command_they_were_made_in(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    shown = capsys.readouterr().err
+    assert ended.value.code == 2 and shown.startswith(said) and "usage" not in shown
+
+
+def test_a_misspelt_model_is_no_matter_for_the_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, photo_files: list[Path], tmp_path: Path
+) -> None:
+    def never(*arguments: object, **named: object) -> None:
+        raise AssertionError("asked the Hub")
+
+    monkeypatch.setattr("udp.models.loading.DiffusionPipeline.load_config", never)
+    assert main(["protect", str(photo_files[0]), "--out", str(tmp_path / "out"), "--model", "sd-15"]) == 2
+    shown = capsys.readouterr().err
+    assert "expected a model among mini, " in shown and "got 'sd-15'; did you mean sd15" in shown
+
+
+def test_no_comparison_is_announced_for_a_folder_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["attack", "--instance", str(tmp_path / "missing"), "--out", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr().err
+    assert "which does not exist" in shown and "no controls" not in shown
+
+
+def test_the_app_listens_where_it_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    asked: list[int | None] = []
+
+    class Demo:
+        def launch(self, server_name: str | None, server_port: int | None, **options: object) -> None:
+            asked.append(server_port)
+            if server_port == 7:
+                raise OSError("Cannot find empty port in range: 7-7.")
+
+    monkeypatch.setattr("udp.ui.page.build", lambda owner: Demo())
+    assert (main(["app"]), main(["app", "--port", "7899"]), main(["app", "--port", "7"])) == (0, 0, 2)
+    assert asked == [None, 7899, 7] and "expected a port that is free, got 7: " in capsys.readouterr().err
+
+
 def test_help_gives_the_default_of_the_method_at_hand(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         build_parser(["protect"]).parse_args(["protect", "--help"])
@@ -170,3 +222,4 @@ def test_help_gives_the_default_of_the_method_at_hand(capsys: pytest.CaptureFixt
     assert "raise the denoising loss, or lower it (default ascend for advdm, descend for sds)" in text
     assert "PGD steps in a round (default 5 for eudp eudp-target, 10 for udp, 100 for advdm" in text
     assert "how to protect (default eudp)" in text
+    assert "must move too (default off, 512 with mini for eudp eudp-target; off for udp advdm" in text

@@ -87,6 +87,16 @@ def test_a_killed_run_continues_and_repeats_nothing(
     assert len(saved) == 5 and same(resumed, again)
 
 
+def test_progress_goes_by_steps_and_not_by_cells(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+    """The base model's pictures take as many steps as one arm's pictures: 2 of 50 in all, and not one cell of five."""
+    seen: list[Progress] = []
+    small_lab(photos, tiny_model).run(on_progress=seen.append)
+    ends = {p.stage.partition(":")[0]: p.overall for p in seen}
+    assert ends == {"base model": pytest.approx(2 / 50), "lora, none": pytest.approx(26 / 50), "lora, half": 1.0}
+    trained = [p for p in seen if p.stage == "lora, none: fine-tuning" and p.arm == "clean" and p.done == 5]
+    assert [p.overall for p in trained] == [pytest.approx(7 / 50)]
+
+
 def test_more_seeds_keep_the_first_and_other_settings_do_not(
     tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
 ) -> None:

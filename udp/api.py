@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -171,7 +172,7 @@ def method_of(name: str, settings: dict[str, Any]) -> ProtectionMethod:
 
 def with_settings(kind: type, settings: dict[str, Any]) -> Any:
     """`kind(**settings)`. Raises `InvalidInput` that lists the fields if one is unknown."""
-    fields = kind.__dataclass_fields__
+    fields = {item.name: item for item in dataclasses.fields(kind)}
     unknown = sorted(set(settings) - set(fields))
     if unknown:
         raise InvalidInput(f"expected settings among {', '.join(fields)}, got {', '.join(unknown)}")

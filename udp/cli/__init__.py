@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 from udp.cli.placeholders import placeholders
 from udp.errors import UDPError
 
 COMMANDS = {
-    "protect": "add an imperceptible perturbation to photos",
+    "protect": "add a small, bounded change to photos",
     "protect-many": "protect many sets by many processes, see docs/scale.md",
     "attack": "fine-tune on protected, clean and random-noise photos and compare",
     "evaluate": "protect, then try recipes x cleanings and write a report",
@@ -26,11 +29,34 @@ COMMANDS = {
 }
 
 
+class Command(argparse.ArgumentParser):
+    """One command's flags. What it does not know is its own mistake, not that of `udp`, and is said with what was meant perhaps."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """See `argparse.ArgumentParser`; nothing unknown is left over."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+        return found, unknown
+
+    def _meant(self, unknown: Sequence[str]) -> str:
+        flags = [text.partition("=")[0] for text in unknown if text.startswith("--")]
+        near = [difflib.get_close_matches(flag, self._option_string_actions, 1) for flag in flags]
+        meant = [found[0] for found in near if found]
+        return f"; did you mean {' or '.join(meant)}?" if meant else ""
+
+    def error(self, message: str) -> NoReturn:
+        """Without the usage, which fills a screen."""
+        self.exit(2, f"{self.prog}: error: {message}\nsee {self.prog} --help\n")
+
+
 def build_parser(arguments: list[str] | None = None) -> argparse.ArgumentParser:
     """The parser of the commands, with the flags of the one that `arguments` begin with; by default of all."""
     wanted = COMMANDS if arguments is None else arguments[:1]
     parser = argparse.ArgumentParser(prog="udp", description="Protect photos; then attack the protection.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=Command)
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help)
         if name in wanted:

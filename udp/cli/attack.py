@@ -72,14 +72,16 @@ def run(options: argparse.Namespace) -> None:
     # What was named must be there; the controls of a folder of somebody else's need not be.
     named = {"protected", *(name for name in ("clean", "random") if getattr(options, name))}
     arms = {name: place for name, place in places.items() if name in named or place.is_dir()}
-    if set(arms) == {"protected"}:
+    alone = set(arms) == {"protected"}
+    if alone:
         arms = {"clean": options.instance}  # a plain folder of photos: there is nothing to compare it with
-        print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
     learned = [options.out / "learned", *(options.out / "learned" / arm for arm in ArmName)]
     files = [options.out / name for name in (MANIFEST, "grid.png", "losses.csv")]
     check_places(options.out, options.instance, *arms.values(), folders=learned, files=files)
     check_attack_free(options.out)
     photos = {name: read_places([place]).photos for name, place in arms.items()}
+    if alone:
+        print("no controls in this folder: fine-tuning on its photos alone", file=sys.stderr)
     if options.captions:
         photos = {name: with_captions(found, options.captions) for name, found in photos.items()}
     recorded = recorded_originals(options.instance)

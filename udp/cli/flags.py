@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from udp.errors import InvalidInput
+from udp.models.registry import MODELS
 from udp.settings import blank, by_size, check_setting, check_settings, given, kind_of, parse_levels
 
 # field name -> the name of each class that has it -> the field there
@@ -46,9 +47,10 @@ def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, typ
     for owner, item in found.items():
         defaults.setdefault(shown_default(item), []).append(owner)
     differ = len(defaults) > 1
-    shown = ", ".join(f"{value} for {' '.join(of)}" if differ else value for value, of in defaults.items())
+    between = "; " if any("," in value for value in defaults) else ", "
+    shown = between.join(f"{value} for {' '.join(of)}" if differ else value for value, of in defaults.items())
     belongs = "" if differ or len(found) == len(registry) else f" [{', '.join(found)}]"
-    if by_size(item):
+    if by_size(item) and not differ and " / " in shown:
         return f"{meta['help']} (default for small / Stable Diffusion's size: {shown}){belongs}"
     return f"{meta['help']} (default {shown}){belongs}"
 
@@ -58,7 +60,9 @@ def shown_default(item: dataclasses.Field) -> str:
     meta, value = item.metadata, item.default
     if sizes := by_size(item):
         if meta["choices"]:
-            return f"{sizes.small} / {sizes.large}"
+            own = {row.name: row.usual[item.name] for row in MODELS.values() if item.name in row.usual}
+            shown = str(sizes.small) if sizes.small == sizes.large else f"{sizes.small} / {sizes.large}"
+            return ", ".join([shown, *(f"{choice} with {name}" for name, choice in own.items())])
         shown = f"{sizes.small:g} / {sizes.large:g}"
         if sizes.unless:
             name, choice, other = sizes.unless

@@ -45,6 +45,6 @@ def run(options: argparse.Namespace) -> None:
     if photos.skipped:
         say(f"not protected, see above: {len(photos.skipped)} of {len(photos.files) + len(photos.skipped)} files")
     print(
-        f"\n{len(photos.files)} photos in {time.monotonic() - ticker.start:.0f} s, largest difference "
+        f"\n{len(photos.files)} photo{'s' * (len(photos.files) != 1)} in {time.monotonic() - ticker.start:.0f} s, largest difference "
         f"{max(row['largest_difference_levels'] for row in manifest['photos'])}/255 -> {options.out}"
     )

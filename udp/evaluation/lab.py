@@ -88,8 +88,9 @@ class Lab:
 
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
         framings = set(map(framing_of, cleanings))
-        arms = len(cleanings) * len(self.recipes) * len(self.arms)
-        count = _Count((arms + len(framings)) * self.trial.seeds)
+        sampling = self.trial.sampling_steps
+        arms = len(cleanings) * len(self.arms) * sum(recipe.arm_steps + sampling for recipe in self.recipes)
+        count = _Count((arms + len(framings) * sampling) * self.trial.seeds)
         cells = Cells(self.arms, self.model, self.trial, store)
         started: dict[str, list[tuple[Bench, Arm]]] = {}  # one for all cleanings that cut nothing
         seen: dict[str, list[Reference]] = {}
@@ -102,7 +103,7 @@ class Lab:
                 seen[framing] = references(self.pretrained, self.faces, self.model, clean, framed, self.trial.prompt)
                 started[framing] = []
                 for run in range(self.trial.seeds):
-                    count.next()
+                    count.next(sampling)
                     started[framing].append(cells.bench(run, cleaning, count.listener("base model", on_progress)))
             benches, bases = zip(*started[framing], strict=True)
             basis = [benches[0].reference.basis(self.trial.pictures)]
@@ -110,7 +111,7 @@ class Lab:
                 runs: dict[str, list[Arm]] = {name: [] for name in self.arms}
                 for bench in benches:
                     for name in self.arms:
-                        count.next()
+                        count.next(recipe.arm_steps + sampling)
                         listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
                         runs[name].append(cells.arm(bench, name, photos.of, recipe, cleaning, listener))
                 trial = replace(self.trial, cleaning=cleaning)
@@ -159,18 +160,18 @@ class _Once:
 
 
 class _Count:
-    """Which of `total` cells is being run, for progress over all of them."""
+    """Where the cell that is being run lies in `total` units of work, a step of training or sampling each."""
 
     def __init__(self, total: int) -> None:
-        self._total, self._at = total, -1
+        self._total, self._start, self._end = total, 0, 0
 
-    def next(self) -> None:
-        """Go on to the next cell."""
-        self._at += 1
+    def next(self, units: int) -> None:
+        """Go on to the next cell, of so many units."""
+        self._start, self._end = self._end, self._end + units
 
     def listener(self, label: str, on_progress: OnProgress) -> OnProgress:
         """Passes on one cell's progress, named and as a part of the whole."""
-        part = span(on_progress, self._at / self._total, (self._at + 1) / self._total)
+        part = span(on_progress, self._start / self._total, self._end / self._total)
         return lambda p: part(replace(p, stage=f"{label}: {p.stage}"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import math
 from collections.abc import Mapping
@@ -83,6 +84,15 @@ def load_model(
     if not local.exists() and (local.is_absolute() or name.startswith(("./", "../", "~")) or (is_file and not row)):
         kind = "checkpoint file" if is_file else "diffusers folder"
         raise ModelUnavailable(f"expected a {kind} {local.name!r} for {name!r}, got no such {kind.split()[1]}")
+    if not (
+        row or stands_alone(name) or local.exists() or "/" in name
+    ):  # no Hub id: asking the network takes half a minute
+        known = available_models()
+        near = difflib.get_close_matches(name, known, 2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ModelUnavailable(
+            f"expected a model among {', '.join(known)}, a local diffusers folder or a Hub id OWNER/NAME, got {name!r}{hint}"
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if stands_alone(name):
         return AutoencoderAlone(name, load_autoencoder(name).to(device, memory_format=torch.channels_last))

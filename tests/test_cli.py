@@ -215,6 +215,25 @@ def test_the_app_listens_where_it_is_told(monkeypatch: pytest.MonkeyPatch, capsy
     assert asked == [None, 7899, 7] and "expected a port that is free, got 7: " in capsys.readouterr().err
 
 
+def test_the_terminal_shows_what_an_arm_learned_and_where_the_rest_is(
+    photo_files: list[Path], tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert protect(photo_files[0].parent, tmp_path / "a", tiny_model_folder) == 0
+    trial = [
+        "attack",
+        "--instance",
+        str(tmp_path / "a"),
+        "--out",
+        str(tmp_path / "b"),
+        "--model",
+        str(tiny_model_folder),
+    ]
+    assert main([*trial, "--steps", "20", "--pictures", "2", "--recipe", "dreambooth", "--learning-rate", "0.003"]) == 0
+    shown = capsys.readouterr().out
+    assert "    clean  learned 100%  structure 0." in shown and "protected  learned" in shown
+    assert str(tmp_path / "b" / "manifest.json") in shown and "kid" not in shown
+
+
 def test_help_gives_the_default_of_the_method_at_hand(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         build_parser(["protect"]).parse_args(["protect", "--help"])

@@ -232,7 +232,13 @@ def test_attack_command_writes_figures_extractors_and_counts(
     )
     for arm in ("base", "clean"):
         assert set(manifest["figures"][arm]) >= NAMES and set(manifest["intervals"][arm]) >= NAMES
-    assert "clip_prompt_agreement: tiny-clip, 2 pictures" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "clip_prompt_agreement: tiny-clip, 2 pictures" in shown
+    figures = manifest["figures"]["clean"]
+    assert (
+        f"     clean  structure {figures['structure_similarity']:.2f}  clip_image {figures['clip_image_similarity']:.2f}"
+        in shown
+    )
     assert str(folders[0].parent) not in (tmp_path / "manifest.json").read_text()
     assert offline == [] and "torchvision" not in sys.modules
 

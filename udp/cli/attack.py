@@ -21,6 +21,7 @@ from udp.cli.common import (
 from udp.cli.flags import add_setting_flags, from_flags, refuse_unused
 from udp.cli.trial import add_trial_flags, faces_from, pretrained_from, trial_from
 from udp.evaluation.arm_names import ArmName
+from udp.evaluation.arms import Report
 from udp.evaluation.bench import run_trial
 from udp.evaluation.pairs import pair_up, pair_warnings, recorded_originals
 from udp.files import MANIFEST, typed_path
@@ -96,11 +97,22 @@ def run(options: argparse.Namespace) -> None:
     with unwritable(options.out):
         write_attack(options.out, report, attack_manifest(report, options.model, warnings))
     print(f"\n{len(arms)} arm{'s' * (len(arms) != 1)} in {time.monotonic() - ticker.start:.0f} s -> {options.out}")
-    for arm in (report.base, *report.arms):
-        print(f"{arm.name:>10}  " + "  ".join(f"{key} {value:g}" for key, value in arm.metrics.items()))
+    for line in summary(report):
+        print(line)
     for name, extractor in report.extractors.items():
         print(f"{name}: {ENGLISH.say(extractor)}")
-    print(report.verdict)
+    print(f"{report.verdict}\nevery figure: {options.out / MANIFEST}, the pictures: {options.out / 'grid.png'}")
+
+
+def summary(report: Report) -> list[str]:
+    """A line an arm: what it learned, how near its pictures come to a photo, and the figures that were asked for."""
+    taught, names = report.judgement.learned, ("structure_similarity", *report.extractors)
+    lines = []
+    for arm in (report.base, *report.arms):
+        found = [f"learned {taught[arm.name].text()}"] if arm.name in taught else []
+        found += [f"{name.replace('_similarity', '')} {arm.metrics[name]:.2f}" for name in names if name in arm.metrics]
+        lines.append(f"{arm.name:>10}  {'  '.join(found)}")
+    return lines
 
 
 def warn_of_pairs(photos: Mapping[str, Sequence[Photo]]) -> list[Text]:

@@ -21,7 +21,7 @@ import math
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,7 @@ SHOWN = 4  # photos and pictures of a row, at most
 ENLARGED = 256  # pixels a side at least
 GAP = 30  # pixels between the rows
 CONTROLS = (CLEAN, "random")  # how the names of arms begin that are none of a protection
+PATIENT = "patient"  # what the second imitator of `benchmarks.subjects` is called
 TOP = 4.0  # of both scales
 USABLE = {"yes": True, "no": False}
 INSTRUCTIONS = """\
@@ -113,11 +114,12 @@ def of_subjects(folder: Path) -> Iterator[Row]:
                 continue
             row = content["row"]
             own = f"{255 * row['method']['budget']:g}/255"
-            tried = [("", row["figures"], "", own)]
+            recipe = row["recipe"]["name"]
+            tried = [(recipe, row["figures"], "", own)]
             if "stronger" in row:
-                tried.append(("", row["figures"], STRONGER, f"{row['stronger']['budget_levels']:g}/255"))
+                tried.append((recipe, row["figures"], STRONGER, f"{row['stronger']['budget_levels']:g}/255"))
             if row.get("patient"):
-                tried.append(("patient", row["patient"]["figures"], "", own))
+                tried.append((PATIENT, row["patient"]["figures"], "", own))
             for recipe, figures, prefix, budget in tried:
                 controls = [
                     figures[in_report(one, prefix)] if one != "base" else figures[one] for one in ("base", *ARMS[:2])
@@ -126,7 +128,7 @@ def of_subjects(folder: Path) -> Iterator[Row]:
                     if arm == CLEAN and prefix:
                         continue  # both budgets share it
                     name = in_report(arm, prefix)
-                    title = f"{recipe}-" if recipe else ""
+                    title = f"{PATIENT}-" if recipe == PATIENT else ""
                     yield Row(
                         row["subject"], arm if arm == CLEAN else f"{arm} {budget}",
                         cut(mark.with_name(f"{row['subject']}-{title}{name}.png")),
@@ -161,7 +163,8 @@ def of_kept(folder: Path) -> Iterator[Row]:
                 files = sorted(path.parent.glob(f"{arm}-*.jpg"))
                 title = arm if arm == CLEAN else f"{arm} {255 * run['settings']['protection']['budget']:g}/255"
                 pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-                yield Row(path.parent.resolve().name, title, pictures, beside_controls(*controls, run["figures"][arm]))
+                found = beside_controls(*controls, run["figures"][arm])
+                yield Row(path.parent.resolve().name, title, pictures, found, recipe=run["settings"]["recipe"]["name"])
 
 
 def rows_of(folder: Path) -> list[Row]:
@@ -282,9 +285,9 @@ def table(rows: Sequence[Mapping]) -> str:
     return "\n".join(lines)
 
 
-def correlation(rows: Sequence[Mapping], figure: Callable[[Mapping], float | None]) -> float | None:
+def correlation(rows: Sequence[Mapping], figure: str) -> float | None:
     """Spearman's rank correlation of a figure with how intact the subject is; None for fewer than three rows, or where all are alike."""
-    pairs = [(figure(row), mean_of(row, "subject")) for row in rows]
+    pairs = [(row["figures"].get(figure), mean_of(row, "subject")) for row in rows]
     pairs = [pair for pair in pairs if pair[0] is not None]
     if len(pairs) < 3 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
         return None
@@ -292,22 +295,25 @@ def correlation(rows: Sequence[Mapping], figure: Callable[[Mapping], float | Non
 
 
 def agreement(rows: Sequence[Mapping]) -> str:
-    """Markdown: how well each figure orders the rows as the eye does: all, those of protections, those of the commonest of these arms.
+    """Markdown: how well each figure orders the rows as the eye does: all; those of protections, of the commonest of these arms, of each set.
 
-    The first column is mostly what tells arms apart; the last says what a figure knows beyond that.
+    The first column is mostly what tells arms apart; the others say what a figure knows beyond that. The last is the mean over
+    sets with at least three such rows, in which the subject is the same.
     """
     protected = [row for row in rows if not row["arm"].startswith(CONTROLS)]
     ((commonest, _),) = Counter(row["arm"] for row in protected).most_common(1) or [("none", 0)]
-    sets = (rows, protected, [row for row in protected if row["arm"] == commonest])
+    groups = (rows, protected, [row for row in protected if row["arm"] == commonest])
+    sets = [[row for row in protected if row["set"] == name] for name in dict.fromkeys(row["set"] for row in protected)]
     lines = [
-        f"| figure | all {len(rows)} rows | the {len(protected)} of protections | {commonest} alone |",
-        "|---|---|---|---|",
+        f"| figure | all {len(rows)} rows | the {len(protected)} of protections | {commonest} alone | within a set |",
+        "|---|---|---|---|---|",
     ]
     found = {}
     for name in FIGURES:
-        values = [correlation(of, lambda row, name=name: row["figures"].get(name)) for of in sets]
+        values = [correlation(of, name) for of in groups]
+        within = [value for value in (correlation(of, name) for of in sets) if value is not None]
         if values[0] is not None:
-            found[name.replace("_", " ")] = values
+            found[name.replace("_", " ")] = [*values, float(np.mean(within)) if within else None]
     for title, values in sorted(found.items(), key=lambda item: -abs(item[1][0])):
         lines.append(f"| {title} | {' | '.join('–' if value is None else f'{value:.2f}' for value in values)} |")
     return "\n".join(lines)

@@ -21,11 +21,14 @@ import numpy as np
 
 from benchmarks import ablation, judged, paper, peers, robustness, speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
+from benchmarks.trials import values_of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", "udp/mini/README.md")
 BLOCK = re.compile(r"(?P<open><!-- table (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
 EXAMPLES = {"subject": "the rendered toy", "style": "the paper-cut landscapes"}
+JUDGED = ("judged", "judged-cleanings")
+CLEANED = ("cleanings-seeds",)  # records of several seeds
 
 
 def record(path: str) -> dict:
@@ -67,35 +70,45 @@ def patient() -> str:
     return "\n".join(lines)
 
 
-def seen() -> str:
-    """What blind judges said of each arm's pictures."""
-    facts = record("docs/judged.json")
+def seen(name: str) -> str:
+    """What a blind judge said of each arm's pictures."""
+    facts = record(f"docs/{name}.json")
     return f"{judged.table(facts['rows'])}\n\n{judged.passes_agree(facts['rows'])} {facts['date']}, {facts['judge']}."
 
 
-def eyes() -> str:
-    """How well each figure follows what blind judges said."""
-    return judged.agreement(record("docs/judged.json")["rows"])
+def eyes(name: str) -> str:
+    """How well each figure follows what a blind judge said."""
+    return judged.agreement(record(f"docs/{name}.json")["rows"])
 
 
 def short() -> str:
-    """The three arms of the subjects and the examples on one screen."""
+    """The three arms of the subjects and the examples on one screen, and what a cleaning leaves of the effect."""
     rows = record("docs/subjects.json")["rows"]
     lines = [
-        "| | learned, random noise | learned, protected | structure, clean / random / protected | verdicts |",
-        "|---|---|---|---|---|",
+        "| | learned, random noise | learned, protected | after the worst cleaning | structure, clean / random / protected | verdicts |",
+        "|---|---|---|---|---|---|",
     ]
     learned = [f"{np.mean([row['learned'][arm] for row in rows if row['learned']]):.0%}" for arm in ARMS[1:]]
     near = structure([row["figures"] for row in rows])
     verdicts = counted([row["word"] for row in rows])
     levels = ", ".join(sorted({f"{255 * row['method']['budget']:g}/255" for row in rows}))
-    lines.append(f"| {len(rows)} real subjects, {levels} | {learned[0]} | {learned[1]} | {near} | {verdicts} |")
+    lines.append(f"| {len(rows)} real subjects, {levels} | {learned[0]} | {learned[1]} | | {near} | {verdicts} |")
     for name, title in EXAMPLES.items():
         run = record(f"examples/kept/{name}/run.json")
         learned = " | ".join(f"{run['verdict']['learned'][arm]['mean']:.0%}" for arm in ARMS[1:])
         near = structure([run["figures"]])
         levels = f"{255 * run['settings']['protection']['budget']:g}/255"
-        lines.append(f"| {title}, {levels} | {learned} | {near} | {run['verdict']['id'].replace('_', ' ')} |")
+        lines.append(f"| {title}, {levels} | {learned} | | {near} | {run['verdict']['id'].replace('_', ' ')} |")
+    for name in CLEANED:
+        found = record(f"docs/{name}.json")["rows"]
+        whole = [row for row in found if row["cleaning"] == robustness.UNTOUCHED]
+        sets = ", ".join(EXAMPLES.get(row["set"], row["set"]) for row in whole if row["seed"] == 0)
+        arms = (robustness.CLEAN, robustness.RANDOM, robustness.PROTECTED)
+        learned = [f"{np.mean(values_of(whole, arm, 'learned')):.0%}" for arm in arms[1:]]
+        near = " / ".join(f"{np.mean(values_of(whole, arm, 'structure_similarity')):.2f}" for arm in arms)
+        seeds = len({row["seed"] for row in whole})
+        worst = f"{np.mean(robustness.worst_cases(found)):.0%}"
+        lines.append(f"| {sets}, {seeds} seeds | {learned[0]} | {learned[1]} | {worst} | {near} | |")
     return "\n".join(lines)
 
 
@@ -210,12 +223,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "subjects": subjects,
     "stronger": stronger,
     "patient": patient,
-    "judged": seen,
-    "eyes": eyes,
+    **{name: functools.partial(seen, name) for name in JUDGED},
+    **{f"eyes-{name}": functools.partial(eyes, name) for name in JUDGED},
     "short": short,
     **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm", "object", "style")},
     "countermeasures": functools.partial(imitators, "robustness"),
     "cleanings": functools.partial(imitators, "cleanings"),
+    **{name: functools.partial(imitators, name) for name in CLEANED},
     "ablation": parts,
     "crops": crops,
     "steps": steps,

@@ -43,6 +43,14 @@ def shares(rows: list[dict]) -> list[dict]:
     return found
 
 
+def worst_cases(rows: list[dict]) -> list[float]:
+    """Of each set and seed what the imitator learned who learned most; without those where clean photos taught nothing."""
+    cases: dict[tuple[str, int], list[float]] = {}
+    for row in shares(rows):
+        cases.setdefault((row["set"], row["seed"]), []).append(row["learned"][PROTECTED])
+    return [max(of) for of in cases.values() if not any(map(math.isnan, of))]
+
+
 def table(rows: list[dict]) -> str:
     """Markdown: a row an imitator, those first who learn most from protected photos; means over sets and seeds.
 
@@ -53,10 +61,8 @@ def table(rows: list[dict]) -> str:
         "|---|---|---|---|---|",
     ]
     found: dict[tuple[str, str], list[dict]] = {}
-    cases: dict[tuple[str, int], list[float]] = {}
     for row in shares(rows):
         found.setdefault((row["recipe"], row["cleaning"]), []).append(row)
-        cases.setdefault((row["set"], row["seed"]), []).append(row["learned"][PROTECTED])
 
     def taught(of: list[dict], arm: str) -> list[float]:
         return [row["learned"][arm] for row in of]
@@ -71,7 +77,7 @@ def table(rows: list[dict]) -> str:
         )
         known = " | ".join(spread(taught(of, arm), percent=True) for arm in (CLEAN, RANDOM, PROTECTED))
         lines.append(f"| {title}, {cleaning} | {known} | {near} |")
-    worst = spread([max(of) for of in cases.values() if not any(map(math.isnan, of))] or [math.nan], percent=True)
+    worst = spread(worst_cases(rows) or [math.nan], percent=True)
     return "\n".join([*lines, f"| **the worst of these for each** | | | {worst} | |"])
 
 

@@ -52,6 +52,7 @@ def kept(tmp_path: Path) -> Path:
     for name in ("ball", "cup"):
         arms = [arm for arm in ARMS if name == "ball" or not arm.startswith("stronger")]
         row = {"subject": name, "figures": {arm: figures(arm) for arm in arms}, "method": {"budget": 8 / 255}}
+        row["recipe"] = {"name": "lora"}
         files = {f"{name}-{arm}": shade for shade, arm in enumerate(arms)}
         if name == "ball":
             row["stronger"] = {"budget_levels": 16.0}
@@ -80,17 +81,18 @@ def made_key(photos: Path, kept: Path, out: Path, seed: int = 0) -> dict:
 def test_the_rows_of_kept_subjects(kept: Path) -> None:
     found = judged.rows_of(kept)
     assert [(row.set, row.arm, row.recipe) for row in found] == [
-        ("ball", "clean", ""), ("ball", "random 8/255", ""), ("ball", "protected 8/255", ""), ("ball", "random 16/255", ""),
-        ("ball", "protected 16/255", ""), ("ball", "clean", "patient"), ("ball", "random 8/255", "patient"),
-        ("ball", "protected 8/255", "patient"), ("cup", "clean", ""), ("cup", "random 8/255", ""), ("cup", "protected 8/255", ""),
+        ("ball", "clean", "lora"), ("ball", "random 8/255", "lora"), ("ball", "protected 8/255", "lora"),
+        ("ball", "random 16/255", "lora"), ("ball", "protected 16/255", "lora"), ("ball", "clean", "patient"),
+        ("ball", "random 8/255", "patient"), ("ball", "protected 8/255", "patient"), ("cup", "clean", "lora"),
+        ("cup", "random 8/255", "lora"), ("cup", "protected 8/255", "lora"),
     ]  # fmt: skip
     by = {(row.arm, row.recipe): row for row in found if row.set == "ball"}
     assert (
-        by["protected 16/255", ""].pictures[1][0, 0, 0] == 55
+        by["protected 16/255", "lora"].pictures[1][0, 0, 0] == 55
         and by["random 8/255", "patient"].pictures[0][0, 0, 0] == 110
     )
     # Beside the controls of its own budget, as the verdict has it.
-    small, large = (by[f"protected {budget}/255", ""].figures for budget in (8, 16))
+    small, large = (by[f"protected {budget}/255", "lora"].figures for budget in (8, 16))
     assert (small["likeness"], small["texture_excess"], small["learned"]) == (0.727, 0.5, 0.125)
     assert (large["likeness"], large["texture_excess"], large["learned"]) == (0.5, -0.5, -0.125)
     assert small["likeness_by"] == "structure_similarity"
@@ -165,14 +167,14 @@ def test_from_ratings_to_a_record(photos: Path, kept: Path, tmp_path: Path, caps
     scoring = ["score", "--key", str(tmp_path / "sheets.key.json"), "--judge", "two friends", "--out", str(record)]
     assert judged.main([*scoring, "--ratings", str(one), str(two)]) == 0
     said = capsys.readouterr().out
-    assert "| clean | 2 | 4 of 4 | 4 (4 to 4) | 1 (1 to 1) |" in said
+    assert "| clean, lora | 2 | 4 of 4 | 4 (4 to 4) | 1 (1 to 1) |" in said
     assert "| clean, patient | 1 | 2 of 2 | 4 | 1 |" in said
-    assert "| protected 16/255 | 1 | 0 of 2 | 2.25 | 1 |" in said
+    assert "| protected 16/255, lora | 1 | 0 of 2 | 2.25 | 1 |" in said
     lines = said.splitlines()
-    assert lines.index("| clean | 2 | 4 of 4 | 4 (4 to 4) | 1 (1 to 1) |") < lines.index(
-        "| protected 16/255 | 1 | 0 of 2 | 2.25 | 1 |"
+    assert lines.index("| clean, lora | 2 | 4 of 4 | 4 (4 to 4) | 1 (1 to 1) |") < lines.index(
+        "| protected 16/255, lora | 1 | 0 of 2 | 2.25 | 1 |"
     )
-    assert "| figure | all 11 rows | the 4 of protections | protected 8/255 alone |" in said
+    assert "| figure | all 11 rows | the 4 of protections | protected 8/255 alone | within a set |" in said
     assert "agree on usable in 11 of 11" in said and "first two 1.00" not in said
     content = json.loads(record.read_text())
     assert (content["judge"], content["ratings"], len(content["rows"])) == ("two friends", 2, 11)
@@ -187,7 +189,14 @@ def test_from_ratings_to_a_record(photos: Path, kept: Path, tmp_path: Path, caps
 def test_figures_are_ordered_by_how_well_they_follow_the_eye() -> None:
     def row(arm: str, eye: float, **values: float) -> dict:
         rating = {"subject": eye, "pattern": 0, "usable": True}
-        return {"arm": arm, "recipe": "", "cleaning": "none", "figures": values, "ratings": [rating]}
+        return {
+            "arm": arm,
+            "set": "cup" if eye > 1 else "ball",
+            "recipe": "",
+            "cleaning": "none",
+            "figures": values,
+            "ratings": [rating],
+        }
 
     arms = ["clean", "random 8/255", "protected 8/255", "protected 8/255", "protected 8/255", "protected 16/255"]
     rows = [
@@ -195,9 +204,9 @@ def test_figures_are_ordered_by_how_well_they_follow_the_eye() -> None:
         for arm, eye, like in zip(arms, (4, 3, 2.5, 2, 1.5, 1), (0.9, 0.8, 0.1, 0.2, 0.3, 0), strict=True)
     ]
     assert judged.agreement(rows).splitlines()[2:] == [
-        "| blur | -1.00 | -1.00 | -1.00 |",
-        "| kid | 1.00 | 1.00 | 1.00 |",
-        "| likeness | 0.77 | 0.20 | -1.00 |",
+        "| blur | -1.00 | -1.00 | -1.00 | -1.00 |",
+        "| kid | 1.00 | 1.00 | 1.00 | 1.00 |",
+        "| likeness | 0.77 | 0.20 | -1.00 | -1.00 |",
     ], "a figure that is the same everywhere orders nothing"
     assert judged.passes_agree(rows) == ""
 

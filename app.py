@@ -1,6 +1,5 @@
 """Starts the app: `python app.py`, locally or on a Hugging Face Space."""
 
-import argparse
 import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -10,6 +9,7 @@ try:
 except ImportError:
     spaces = None
 
+from udp.cli import Command
 from udp.cli.app import add_flags, serve
 from udp.errors import UDPError
 from udp.models.loading import load_model
@@ -17,6 +17,12 @@ from udp.ui.page import build
 from udp.ui.state.gpu import LentGpu, is_lent
 from udp.ui.state.owner import owner_from
 from udp.ui.state.work import run_here
+
+options = None
+if __name__ == "__main__":
+    parser = Command(prog="app.py", description="The app; docs/owners.md lists its variables.")
+    add_flags(parser)
+    options = parser.parse_args()
 
 try:
     owner, runner = owner_from(os.environ), run_here
@@ -29,9 +35,7 @@ except UDPError as error:
     raise SystemExit(f"error: {error}") from None
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="app.py", description="The app; docs/owners.md lists its variables.")
-    add_flags(parser)
     try:
-        serve(demo, parser.parse_args().port)
+        serve(demo, options.port)
     except UDPError as error:
         raise SystemExit(f"error: {error}") from None

@@ -247,7 +247,12 @@ def read_key(path: Path) -> dict:
     """What `write_sheets` wrote. Raises `InvalidInput`."""
     with reading(path):
         key = json.loads(path.read_text(encoding="utf-8"))
-        if not (key["rows"] and all({"set", "arm", "figures"} <= row.keys() for row in key["rows"].values())):
+        if not (
+            key["rows"]
+            and all(
+                {"set", "arm", "figures", "seed", "cleaning", "recipe"} <= row.keys() for row in key["rows"].values()
+            )
+        ):
             raise ValueError("no rows")
         return {"sheets": key["sheets"], "rows": key["rows"]}
 

@@ -166,9 +166,16 @@ def test_settings_are_checked_before_a_model_is_loaded(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["protect", "x", "--out", "y", "--metod", "eudp"], "udp protect: error: unrecognized arguments: --metod eudp; did you mean --method?"),
-        (["attack", "--instance", "x", "--out", "y", "--sed=3"], "udp attack: error: unrecognized arguments: --sed=3; did you mean --seed?"),
+        (["protect", "x", "--out", "y", "--metod", "eudp"],
+         "udp protect: error: unrecognized arguments: --metod eudp; did you mean --method by --metod?"),
+        (["attack", "--instance", "x", "--out", "y", "--sed=3"],
+         "udp attack: error: unrecognized arguments: --sed=3; did you mean --seed by --sed?"),
+        (["attack", "--instnce", "x", "--out", "y"],
+         "udp attack: error: the following arguments are required: --instance; did you mean --instance by --instnce?"),
+        (["protect", "x", "--out", "y", "--", "--oot"], "udp protect: error: unrecognized arguments: -- --oot\nsee"),
         (["app", "--quiet", "now"], "udp app: error: unrecognized arguments: --quiet now\nsee udp app --help"),
+        (["app", "--port", "0"], "udp app: error: argument --port: expected a port from 1 to 65535, got '0'"),
+        (["app", "--port", "65536"], "udp app: error: argument --port: expected a port from 1 to 65535, got '65536'"),
         (["protect", "x", "--out", "y", "--method", "glaze"], "udp protect: error: argument --method: invalid choice: 'glaze'"),
     ],
 )  # fmt: skip
@@ -179,6 +186,12 @@ def test_mistakes_are_answered_by_the_command_they_were_made_in(
         main(arguments)
     shown = capsys.readouterr().err
     assert ended.value.code == 2 and shown.startswith(said) and "usage" not in shown
+
+
+def test_a_mistake_before_the_command_is_not_the_commands(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["--foo", "protect", "x", "--out", "y"])
+    assert "udp: error: unrecognized arguments: --foo\n" in capsys.readouterr().err
 
 
 def test_a_misspelt_model_is_no_matter_for_the_network(
@@ -212,7 +225,7 @@ def test_the_app_listens_where_it_is_told(monkeypatch: pytest.MonkeyPatch, capsy
 
     monkeypatch.setattr("udp.ui.page.build", lambda owner: Demo())
     assert (main(["app"]), main(["app", "--port", "7899"]), main(["app", "--port", "7"])) == (0, 0, 2)
-    assert asked == [None, 7899, 7] and "expected a port that is free, got 7: " in capsys.readouterr().err
+    assert asked == [None, 7899, 7] and "listen on, got this machine, port 7: Cannot" in capsys.readouterr().err
 
 
 def test_the_terminal_shows_what_an_arm_learned_and_where_the_rest_is(
@@ -241,4 +254,5 @@ def test_help_gives_the_default_of_the_method_at_hand(capsys: pytest.CaptureFixt
     assert "raise the denoising loss, or lower it (default ascend for advdm, descend for sds)" in text
     assert "PGD steps in a round (default 5 for eudp eudp-target, 10 for udp, 100 for advdm" in text
     assert "how to protect (default eudp)" in text
+    assert "for small / Stable Diffusion's size: decoded / clean for eudp, pattern" in text
     assert "must move too (default off, 512 with mini for eudp eudp-target; off for udp advdm" in text

@@ -18,10 +18,10 @@ from udp.evaluation.cells import FolderStore
 from udp.evaluation.lab import Lab, LabReport, _row
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
-from udp.imitation.recipes import DreamBooth, LoRA
+from udp.imitation.recipes import CAT, DreamBooth, LoRA
 from udp.models.latent import LatentDiffusionModel
 from udp.photos import Photo
-from udp.progress import Progress
+from udp.progress import Progress, TimeLeft
 from udp.protection.folder import protect_once
 from udp.protection.methods import METHODS, RandomNoise
 
@@ -95,6 +95,31 @@ def test_progress_goes_by_steps_and_not_by_cells(tiny_model: LatentDiffusionMode
     assert ends == {"base model": pytest.approx(2 / 50), "lora, none": pytest.approx(26 / 50), "lora, half": 1.0}
     trained = [p for p in seen if p.stage == "lora, none: fine-tuning" and p.arm == "clean" and p.done == 5]
     assert [p.overall for p in trained] == [pytest.approx(7 / 50)]
+
+
+def test_progress_of_an_imitator_with_more_to_train_never_goes_back(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
+) -> None:
+    seen: list[Progress] = []
+    cat = CAT(steps=10, batch_size=2, autoencoder_steps=10, prior_preservation="yes", class_images=2)
+    lab = small_lab(photos, tiny_model, recipes=[cat], cleanings=["none"])
+    lab.run(Counting(tmp_path), seen.append)
+    assert [p.overall for p in seen] == sorted(p.overall for p in seen) and seen[-1].overall == 1
+    ends = {p.stage.partition(":")[0]: p.overall for p in seen}
+    assert ends["base model"] == pytest.approx(2 / (2 + 2 * (cat.arm_steps + 2)))
+    assert not any(p.kept for p in seen)
+    again: list[Progress] = []
+    lab.run(Counting(tmp_path), again.append)
+    assert len(again) == 3 and all(p.kept for p in again)
+
+
+def test_what_an_earlier_run_had_finished_tells_nothing_of_the_time_left() -> None:
+    left = TimeLeft()
+    for share, now, kept in ((0.1, 0.0, True), (0.8, 1.0, True), (0.82, 31.0, False), (0.85, 61.0, False)):
+        left.note(Progress("x", 1, 1, fraction=share, kept=kept), now)
+    assert left.seconds(0.85, 61.0) == pytest.approx(60 * 0.15 / 0.05)
+    left.note(Progress("x", 1, 1, fraction=0.95, kept=True), 62.0)
+    assert left.seconds(0.95, 62.0) == pytest.approx(60 * 0.05 / 0.05)
 
 
 def test_more_seeds_keep_the_first_and_other_settings_do_not(

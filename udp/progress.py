@@ -44,7 +44,7 @@ class Progress:
 
     `stage` is a `Stage`, or any words. `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is
     done / total. `images` are finished pictures worth showing already, `glimpse` is one (uint8, S x S x 3) of what an arm has
-    learned after `done` training steps. `count` is for work on photos in sets.
+    learned after `done` training steps. `count` is for work on photos in sets. `kept` is what an earlier run had finished.
     """
 
     stage: str
@@ -56,6 +56,7 @@ class Progress:
     images: tuple[np.ndarray, ...] = ()
     glimpse: np.ndarray | None = None
     count: Count | None = None
+    kept: bool = False
 
     @property
     def overall(self) -> float:
@@ -88,20 +89,25 @@ def counting(on_progress: OnProgress, done: Count, photos: int) -> OnProgress:
 
 
 class TimeLeft:
-    """Extrapolates from when work proper began: loading before it tells nothing. All times are in seconds."""
+    """Extrapolates from work proper: loading before it tells nothing, nor what an earlier run had finished. All times are in seconds."""
 
     def __init__(self) -> None:
-        self._began: tuple[float, float] | None = None
+        self._last: tuple[float, float] | None = None
+        self._spent = self._gained = 0.0
 
-    def note(self, share: float, now: float) -> None:
-        """The `share` of the work is done at the time `now`."""
-        if self._began is None and share > 0:
-            self._began = now, share
+    def note(self, progress: Progress, now: float) -> None:
+        """So much is done at the time `now`."""
+        share = progress.overall
+        if self._last is None:
+            self._last = (now, share) if share > 0 else None
+            return
+        then, before = self._last
+        if not progress.kept:
+            self._spent, self._gained = self._spent + now - then, self._gained + share - before
+        self._last = now, share
 
     def seconds(self, share: float, now: float) -> float | None:
         """How long the rest will take, None until there is something to extrapolate from."""
-        if self._began is None:
+        if self._last is None or not self._gained > LEAST_SHARE:
             return None
-        since, first = self._began
-        gained = share - first
-        return (now - since) * (1 - share) / gained if gained > LEAST_SHARE else None
+        return (self._spent + now - self._last[0]) * (1 - share) / self._gained

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import difflib
 import importlib
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -36,25 +37,26 @@ class Command(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """See `argparse.ArgumentParser`; nothing unknown is left over."""
+        self.given = [*(args or ())]
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown
 
-    def _meant(self, unknown: Sequence[str]) -> str:
-        flags = [text.partition("=")[0] for text in unknown if text.startswith("--")]
-        near = [difflib.get_close_matches(flag, self._option_string_actions, 1) for flag in flags]
-        meant = [found[0] for found in near if found]
-        return f"; did you mean {' or '.join(meant)}?" if meant else ""
-
     def error(self, message: str) -> NoReturn:
-        """Without the usage, which fills a screen."""
-        self.exit(2, f"{self.prog}: error: {message}\nsee {self.prog} --help\n")
+        """Without the usage, which fills a screen, and with the flags that mistyped ones look like."""
+        flags = itertools.takewhile(lambda text: text != "--", getattr(self, "given", ()))
+        known = [*self._option_string_actions]
+        typed = [text.partition("=")[0] for text in flags if text.startswith("--")]
+        strange = [text for text in typed if not any(flag.startswith(text) for flag in known)]
+        near = [(text, difflib.get_close_matches(text, known, 1)) for text in strange]
+        meant = "".join(f"; did you mean {found[0]} by {text}?" for text, found in near if found)
+        self.exit(2, f"{self.prog}: error: {message}{meant}\nsee {self.prog} --help\n")
 
 
 def build_parser(arguments: list[str] | None = None) -> argparse.ArgumentParser:
     """The parser of the commands, with the flags of the one that `arguments` begin with; by default of all."""
-    wanted = COMMANDS if arguments is None else arguments[:1]
+    wanted = COMMANDS if arguments is None else [text for text in arguments if text in COMMANDS][:1]
     parser = argparse.ArgumentParser(prog="udp", description="Protect photos; then attack the protection.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Command)
     for name, help in COMMANDS.items():

@@ -8,22 +8,35 @@ from typing import Any
 
 from udp.errors import InvalidInput
 
+PORTS = 1, 65535
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The port; the owner's variables say the rest (docs/owners.md)."""
     parser.add_argument(
-        "--port", type=int, help="to listen on (default: GRADIO_SERVER_PORT, or else the first free one from 7860 on)"
+        "--port",
+        type=port,
+        help="to listen on (default: the first free one from GRADIO_SERVER_PORT on, or else from 7860 on)",
     )
 
 
+def port(text: str) -> int:
+    """A port as a flag's value."""
+    if not (text.isdecimal() and PORTS[0] <= int(text) <= PORTS[1]):
+        raise argparse.ArgumentTypeError(f"expected a port from {PORTS[0]} to {PORTS[1]}, got {text!r}")
+    return int(text)
+
+
 def serve(demo: Any, port: int | None) -> None:
-    """Launch the app `demo` until it is interrupted. Raises `InvalidInput` if `port` is taken."""
+    """Launch the app `demo` until it is interrupted. Raises `InvalidInput` if nobody can listen there."""
     from udp.ui.page import launch_options
 
+    name = os.environ.get("GRADIO_SERVER_NAME")
     try:
-        demo.launch(server_name=os.environ.get("GRADIO_SERVER_NAME"), server_port=port, **launch_options())
-    except (OSError, OverflowError) as error:
-        raise InvalidInput(f"expected a port that is free, got {port or 'the default'}: {error}") from error
+        demo.launch(server_name=name, server_port=port, **launch_options())
+    except OSError as error:
+        where = f"{name or 'this machine'}, port {port or 'any from the default on'}"
+        raise InvalidInput(f"expected an address and a port to listen on, got {where}: {error}") from error
 
 
 def run(options: argparse.Namespace) -> None:

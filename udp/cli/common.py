@@ -93,7 +93,7 @@ class Ticker:
         if not self.shown:
             return
         now = time.monotonic()
-        self.time_left.note(progress.overall, now)
+        self.time_left.note(progress, now)
         bar = self._bar = self._bar or tqdm(total=1.0, bar_format="{percentage:3.0f}% {bar} {desc}", dynamic_ncols=True)
         words = [*self._pace.words(progress, now)]
         if (seconds := self.time_left.seconds(progress.overall, now)) is not None:

@@ -50,7 +50,7 @@ def flag_help(found: Mapping[str, dataclasses.Field], registry: Mapping[str, typ
     between = "; " if any("," in value for value in defaults) else ", "
     shown = between.join(f"{value} for {' '.join(of)}" if differ else value for value, of in defaults.items())
     belongs = "" if differ or len(found) == len(registry) else f" [{', '.join(found)}]"
-    if by_size(item) and not differ and " / " in shown:
+    if " / " in shown:
         return f"{meta['help']} (default for small / Stable Diffusion's size: {shown}){belongs}"
     return f"{meta['help']} (default {shown}){belongs}"
 

@@ -175,7 +175,7 @@ class Cells:
         key = digest({**self._fingerprint, **self._cut(cleaning), "arm": "base", "run": run}) if self.store else ""
         kept = self.store.load(name, key) if self.store else None
         if kept:
-            on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", 1.0, kept.images))
+            on_progress(Progress(Stage.FINISHED, 1, 1, None, "base", 1.0, kept.images, kept=True))
             return Bench.resume(self.model, photos, self.trial, run, kept.images), kept
         bench = Bench.start(self.model, photos, self.trial, run, on_progress)
         base = bench.base()
@@ -197,7 +197,7 @@ class Cells:
         key = self._key(bench, name, recipe, cleaning) if self.store else ""
         cell = cell_name(recipe.name, cleaning, name, bench.run)
         if self.store and (kept := self.store.load(cell, key)):
-            on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, kept.images))
+            on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, kept.images, kept=True))
             return kept
         arm = bench.train(name, cleaned(name), recipe, on_progress, keep, self.filmstrip)
         if self.store:

@@ -47,8 +47,9 @@ class Likeness:
 
 
 # The first that every arm has decides: DINOv2 where it is at hand, else the photos' structure where both controls repeat them,
-# else outlines and colours. Beside structure texture has no say: over 40 rows of pictures it had nothing to do with what a judge
-# saw who did not know the arms (docs/judged.json).
+# else outlines and colours. Beside structure texture has no say: over ten subjects it had nothing to do with what a judge saw
+# who did not know the arms (docs/judged.json), and within three of them, with more seeds, it went now with that and now against
+# it (docs/judged-cleanings.json).
 LIKENESSES = {
     DINOV2: Likeness(0.05),
     STRUCTURE: Likeness(0.2, alone=True),

@@ -28,7 +28,7 @@ from udp.models.checkpoint import (
     kind_of_file,
     read_object,
 )
-from udp.models.encoders import load_autoencoder
+from udp.models.encoders import PUBLISHED, load_autoencoder
 from udp.models.fitting import check_fits
 from udp.models.flux import Flux
 from udp.models.latent import StableDiffusion
@@ -88,7 +88,7 @@ def load_model(
         row or stands_alone(name) or local.exists() or "/" in name
     ):  # no Hub id: asking the network takes half a minute
         known = available_models()
-        near = difflib.get_close_matches(name, known, 2)
+        near = difflib.get_close_matches(name, [*known, *PUBLISHED], 2)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ModelUnavailable(
             f"expected a model among {', '.join(known)}, a local diffusers folder or a Hub id OWNER/NAME, got {name!r}{hint}"

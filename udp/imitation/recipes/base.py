@@ -168,7 +168,7 @@ class Recipe(abc.ABC):
         with torch.no_grad():
             latents = torch.cat([model.encode(each) for each in squares.split(len(photos))])
         network, words = self.trainable(model, seed), self.words(model, prompt, seed)
-        prior = self.prior(base, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, 0.0)))
+        prior = self.prior(base, seed, lambda p: on_progress(Progress(p.stage, p.done, p.total, None, arm, before)))
         if prior and model is not base:  # the same class images for every arm, seen as this one sees photos
             with torch.no_grad():
                 prior = replace(prior, latents=model.encode(base.decode(prior.latents)))

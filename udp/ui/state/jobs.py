@@ -115,7 +115,7 @@ class Job(Generic[Result]):
         if progress.glimpse is not None:
             self.glimpses.setdefault(progress.arm, []).append((progress.done, progress.glimpse))
             progress = replace(progress, glimpse=None)
-        self._time_left.note(progress.overall, time.monotonic())
+        self._time_left.note(progress, time.monotonic())
         self.history.append(progress)
 
 

@@ -82,7 +82,7 @@ def limited(on_progress: OnProgress, most_minutes: float | None) -> OnProgress:
 
     def report(progress: Progress) -> None:
         now = time.monotonic()
-        time_left.note(progress.overall, now)
+        time_left.note(progress, now)
         expected = now - start + (time_left.seconds(progress.overall, now) or 0.0)
         if most_minutes is not None and expected > 1.5 * 60 * most_minutes:
             raise InvalidInput(

@@ -91,7 +91,7 @@ def load_model(
         near = difflib.get_close_matches(name, [*known, *PUBLISHED], 2)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ModelUnavailable(
-            f"expected a model among {', '.join(known)}, a local diffusers folder or a Hub id OWNER/NAME, got {name!r}{hint}"
+            f"expected one of {', '.join(known)}, a local diffusers folder or a Hub id OWNER/NAME, got {name!r}{hint}"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if stands_alone(name):

@@ -28,7 +28,7 @@ DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", "udp/mini/README.md")
 BLOCK = re.compile(r"(?P<open><!-- table (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
 EXAMPLES = {"subject": "the rendered toy", "style": "the paper-cut landscapes"}
 JUDGED = ("judged", "judged-cleanings")
-CLEANED = ("cleanings-seeds",)  # records of several seeds
+CLEANED = ("cleanings-seeds", "cleanings-style")  # records of several seeds
 
 
 def record(path: str) -> dict:

@@ -175,10 +175,11 @@ def with_verdict(row: dict) -> dict:
     """A row with what the verdict's rule says of its figures, at either budget; a row that was kept may be older than the rule."""
     figures = row["figures"]
     hasty = judged(figures)
-    whole = after_patience(hasty, judged(row["patient"]["figures"])) if row["patient"] else hasty
+    patient = judged(row["patient"]["figures"]) if row["patient"] else None
+    whole = after_patience(hasty, patient) if patient else hasty
     found = {**row, **shares(hasty), "verdict": ENGLISH.say(whole.sentence), "word": ENGLISH.say(whole.word)}
-    if row["patient"]:
-        found["patient"] = {**row["patient"], **shares(judged(row["patient"]["figures"]))}
+    if patient:
+        found["patient"] = {**row["patient"], **shares(patient)}
     if "stronger" in row:
         second = judged(figures, STRONGER)
         found["stronger"] = {**row["stronger"], **shares(second), "word": ENGLISH.say(second.word)}

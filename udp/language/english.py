@@ -78,6 +78,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     ),
     "kept.enlarge": "Enlarge: {alt}",
     "kept.close": "Close",
+    "kept.style_stays": "To the eye the style can be told in every picture: what is learned falls, the style stays.",
     "kept.made": "One run of {made} on this page's small model: an example, not evidence.",
     "kept.live": "Run it yourself, live",
     "kept.own": "Protect my own photos",
@@ -133,6 +134,10 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "reach.encoders": "Also against the published autoencoders of {names}.",
     "reach.others": "Not made against {models}: there it may do no more than random noise.",
     "reach.rest": "Not made against any other model: there it may do no more than random noise.",
+    "reach.style": (
+        "A style is not hidden by it: in our trials the style was known in every imitation, and after a round trip through the "
+        "autoencoder they were as good as from clean pictures."
+    ),
     "reach.keep": "JPEG and resizing weaken it: the tab Robustness shows how far. Keep the PNGs as they are.",
     # the tab Attack
     "attack.photos": "1. Photos",
@@ -411,6 +416,10 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "trial on the embedded model JPEG, half size and blur took next to nothing from the default protection; <b>cutting the photos a "
         "little, or a round trip through the autoencoder, left the imitator a damaged but recognisable subject</b>. The tab "
         "Robustness measures it for your photos."
+    ),
+    "about.limit.style": (
+        "<b>A style stays known.</b> What is learned of our paper-cut landscapes falls by more than half, and anybody would still know "
+        "the style; after a round trip through the autoencoder the imitations are as good as from the clean pictures."
     ),
     "about.limit.copies": (
         "<b>Unprotected copies undo it.</b> An imitator who also has your clean photos, from before or from "

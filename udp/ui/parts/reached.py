@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from udp.imitation.prompts import PRESETS
 from udp.language import Text, text
 from udp.models.encoders import PUBLISHED, parse_encoders
 from udp.models.registry import MODELS
@@ -39,4 +40,5 @@ def _said(saved: SavedProtection) -> list[Text]:
     known = {*names, *([STUDIED] if studied and sides != OFF else [])}
     left = [kind for name, (_, kind) in PUBLISHED.items() if name not in known] if ours else []
     others = text("reach.others", models=", ".join(left)) if left else text("reach.rest")
-    return [*said, others, text("reach.keep")]
+    shown = [text("reach.style")] if saved.prompt == PRESETS["style"].instance_prompt else []
+    return [*said, others, *shown, text("reach.keep")]

@@ -16,7 +16,7 @@ CITATION = """@article{zhao2023unlearnable,
   year    = {2023}
 }"""
 STEPS = ("photos", "learn", "adjust", "done")
-LIMITS = ("cost", "imitator", "cleaning", "copies", "png", "reading", "pixels", "trial")
+LIMITS = ("cost", "imitator", "cleaning", "style", "copies", "png", "reading", "pixels", "trial")
 
 
 class AboutTab(Tab):

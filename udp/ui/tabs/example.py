@@ -18,7 +18,7 @@ from udp.ui.parts.link import Values
 from udp.ui.parts.progress import message
 from udp.ui.say import speech, spoken, word
 from udp.ui.state.context import Context
-from udp.ui.state.kept import FINISHED, KeptRun, example_units, read_kept
+from udp.ui.state.kept import EXAMPLE_PRESETS, FINISHED, KeptRun, example_units, read_kept
 from udp.ui.tabs.base import Page, Tab
 
 # The large picture lies in a dialog beside the small ones: the browser brings the focus back, and Escape closes it.
@@ -112,11 +112,14 @@ def outcome(run: KeptRun) -> str:
     if learned:
         shares = {"protected": learned[ArmName.PROTECTED], "random": learned[ArmName.RANDOM]}
         grounds = text("kept.learned", made=run.made, **shares)
+    # What the figures of a style do not say.
+    looked = [text("kept.style_stays")] if EXAMPLE_PRESETS[run.name] == "style" else []
+    said = " ".join(map(spoken, [grounds, *looked]))
     return (
         f'<div class="kept-arms">{arms}<dialog onclick="this.close()"><img alt=""><button type="button" autofocus>'
         f"{spoken(text('kept.close'))}</button></dialog></div>"
         f'<div class="kept-verdict"><p>{spoken(run.verdict.claim)}</p>'
-        f"<small>{spoken(grounds)}</small></div>"
+        f"<small>{said}</small></div>"
     )
 
 

@@ -11,7 +11,7 @@ setup(
     packages=[*find_packages(include=["udp", "udp.*"]), *EXAMPLES],
     package_dir=EXAMPLES,
     package_data={
-        "udp": ["mini/*.md", "mini/*weights/**/*", "reports/*.jinja"],
+        "udp": ["mini/*.md", "mini/universal.png", "mini/*weights/**/*", "reports/*.jinja"],
         **{name: ["*.png"] for name in EXAMPLES},
     },
 )

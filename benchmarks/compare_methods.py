@@ -20,6 +20,7 @@ from udp.imitation.prompts import PRESETS
 from udp.protection.methods import EUDP, METHODS
 
 NOISE = "random"
+VARIANTS = ("eudp:start=universal",)  # what no other table has
 
 
 def table(rows: list[dict]) -> str:
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run, print the table; bad input ends with a message and exit code 2."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
-    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != NOISE])
+    parser.add_argument("--methods", nargs="+", default=[*(name for name in METHODS if name != NOISE), *VARIANTS])
     parser.add_argument("--budgets", nargs="+", type=int, default=[4, 8, 16], help="in levels of 255")
     parser.add_argument("--gradients", type=int, default=gradients_of(EUDP()), help="PGD steps times draws, a photo")
     parser.add_argument("--recipe", default="dreambooth", help="as dreambooth, or dreambooth:batch_size=16")

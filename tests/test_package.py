@@ -26,6 +26,7 @@ import udp
 from tests.conftest import free_port
 from udp.cli import COMMANDS, build_parser, main
 from udp.cli.deploy import ROOT
+from udp.protection.start import SQUARE
 
 BUILT_FROM = (
     "pyproject.toml",
@@ -62,6 +63,7 @@ def test_the_wheel_has_what_the_app_needs_and_nothing_else(installed: Path) -> N
     for weights in ("weights", "pixel_weights"):
         files = [p for p in (ROOT / "udp" / "mini" / weights).rglob("*") if p.is_file()]
         assert files and all((installed / p.relative_to(ROOT)).stat().st_size == p.stat().st_size for p in files)
+    assert (installed / "udp" / "mini" / "universal.png").read_bytes() == SQUARE.read_bytes()
     for example in ("subject", "style"):
         assert len(list((installed / "udp" / "examples" / example).glob("*.png"))) == 6
 

@@ -22,6 +22,7 @@ from udp.protection.augment import AUGMENTATIONS, draw_transformation
 from udp.protection.base import ProtectionMethod
 from udp.protection.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
 from udp.protection.reach import OFF, REACHES, SIDES, Kept, Reach, parse_sides
+from udp.protection.start import STARTS, UNIVERSAL, universal_start
 from udp.settings import setting
 
 # A look turns photos (each (1, 3, H, W) in [0, 1]) into latents or squares of pixels, one crop and transformation a photo.
@@ -83,6 +84,8 @@ class PGDMethod(ProtectionMethod):
     step_size: float = setting(1 / 255, "PGD step size", 0.1 / 255, 8 / 255, 0.1 / 255, levels=True)
     step_schedule: str = setting("constant", "step size over the run: constant, or falling to zero", choices=SCHEDULES)
     momentum: float = setting(0.0, "memory of past gradients (MI-FGSM's mu); 0 is plain PGD", 0, 2, 0.05)
+    start: str = setting("random", "where PGD starts: at random, or at what disturbs the embedded autoencoder on most photos",
+                         choices=STARTS)  # fmt: skip
     augment: str = setting("none", "what the perturbation should survive (EOT)", choices=tuple(AUGMENTATIONS))
     reach: str | None = setting(OFF, "resolutions of imitators beyond the model's own at which latents must move too",
                                 choices=REACHES)  # fmt: skip
@@ -100,6 +103,12 @@ class PGDMethod(ProtectionMethod):
     def direction(self) -> Direction:
         """See `ProtectionMethod.direction`."""
         return "ascend"
+
+    def check_model(self, model: DiffusionModel | None, prompt: str) -> None:
+        """See `ProtectionMethod.check_model`."""
+        super().check_model(model, prompt)
+        if self.start == UNIVERSAL and not model.has_encoder:
+            raise InvalidInput("expected start=random for a model of pixels, which has no autoencoder, got universal")
 
     @abc.abstractmethod
     def objective(self, run: Run) -> Objective:
@@ -204,13 +213,7 @@ class PGDMethod(ProtectionMethod):
             limit * (1 - self.reach_share) if index in (*apart, *together) else limit
             for index, limit in enumerate(limits)
         ]
-        # A random start: at zero the gradient's sign is no better than a coin's.
-        scale = 1.0 if self.random_start else 0.0
-        start = [
-            (torch.rand(image.shape, generator=generator) * 2 - 1) * limit * scale
-            for image, limit in zip(images, first, strict=True)
-        ]
-        attack = PGD(images, start, first, settings)
+        attack = PGD(images, self.started(images, first, model, generator), first, settings)
         last = (
             self.reach_steps * len(reach.sides) if reach else 0
         )  # fewer than `reach_units` if the model has some of them
@@ -237,6 +240,21 @@ class PGDMethod(ProtectionMethod):
             for index, perturbation in zip(moved, found, strict=True):
                 attack.perturbations[index] = perturbation
         return attack.perturbations
+
+    def started(
+        self,
+        images: Sequence[torch.Tensor],
+        limits: Sequence[torch.Tensor],
+        model: DiffusionModel,
+        generator: torch.Generator,
+    ) -> list[torch.Tensor]:
+        """A perturbation for each image, within its limit, for PGD to begin with."""
+        pairs = zip(images, limits, strict=True)
+        if self.start == UNIVERSAL:
+            return [universal_start(image, limit, model.resolution, generator) for image, limit in pairs]
+        # A random start: at zero the gradient's sign is no better than a coin's.
+        scale = 1.0 if self.random_start else 0.0
+        return [(torch.rand(image.shape, generator=generator) * 2 - 1) * limit * scale for image, limit in pairs]
 
     def moved_by(
         self, reach: Reach | None, images: Sequence[torch.Tensor], model: DiffusionModel

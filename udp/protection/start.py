@@ -1,0 +1,54 @@
+"""Where PGD starts: at random, or at a perturbation that already works on most photos.
+
+What leads the embedded autoencoder astray on one photo does so on others: a square of 64 pixels, repeated without seams and moved
+by any number of pixels, takes what a photo decodes to as far from it as ten PGD steps from a random start do. It was learned once
+(`recipe.universal`), in the manner of universal adversarial perturbations (Moosavi-Dezfooli et al. 2017, arXiv 1610.08401).
+Whoever knows the square can look for it: see `benchmarks/RESULTS.md`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+UNIVERSAL = "universal"
+STARTS = ("random", UNIVERSAL)
+SQUARE = Path(__file__).parents[1] / "mini" / "universal.png"
+
+
+@functools.cache
+def square() -> torch.Tensor:
+    """The square, (3, P, P) in [-1, 1], in shares of the budget."""
+    levels = np.asarray(Image.open(SQUARE).convert("RGB"), dtype=np.float32)
+    return torch.from_numpy((levels - 128) / 127).permute(2, 0, 1).clamp(-1, 1)
+
+
+def laid(tile: torch.Tensor, size: tuple[int, int], moved: tuple[int, int]) -> torch.Tensor:
+    """`tile` (3, P, P) repeated over (3, height, width), moved down and right by so many pixels; differentiable."""
+    rows, columns = (
+        (torch.arange(length) - by) % side for length, by, side in zip(size, moved, tile.shape[-2:], strict=True)
+    )
+    return tile[:, rows][:, :, columns]
+
+
+def universal_start(
+    image: torch.Tensor, limit: torch.Tensor, resolution: int, generator: torch.Generator
+) -> torch.Tensor:
+    """The square over a photo (1, 3, H, W) at the limit, each of its pixels as large as one that the model sees.
+
+    `limit` broadcasts to the photo, in pixel units; `resolution` is the side in pixels of what the model sees. Where the square
+    begins is drawn from `generator`.
+    """
+    tile = square()
+    height, width = image.shape[-2:]
+    scale = max(1.0, min(height, width) / resolution)
+    seen = math.ceil(height / scale), math.ceil(width / scale)
+    down, right = torch.randint(tile.shape[-1], (2,), generator=generator).tolist()
+    over = laid(tile, seen, (down, right))[None]
+    enlarged = torch.nn.functional.interpolate(over, size=(height, width), mode="nearest-exact")
+    return enlarged * limit

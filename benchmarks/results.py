@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ablation, judged, paper, peers, robustness, speed, transfer, visibility
+from benchmarks import ablation, compare_methods, judged, paper, peers, robustness, speed, transfer, visibility
 from benchmarks.subjects import ARMS, means, structure, table
 from benchmarks.trials import values_of
 
@@ -139,6 +139,12 @@ def parts() -> str:
     return f"{ablation.table(facts['rows'])}\n\n{tried(facts)}"
 
 
+def compared() -> str:
+    """All methods at equal cost, at each budget."""
+    facts = record("docs/methods.json")
+    return f"{compare_methods.table(facts['rows'])}\n\n{tried(facts)}"
+
+
 def crops() -> str:
     """What an imitator who cuts the photos learns, with EUDP made through crops as by default, and for whole photos alone."""
     facts, before = record("docs/crops.json"), record("docs/crops-whole.json")
@@ -231,6 +237,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "cleanings": functools.partial(imitators, "cleanings"),
     **{name: functools.partial(imitators, name) for name in CLEANED},
     "ablation": parts,
+    "methods": compared,
     "crops": crops,
     "steps": steps,
     "reach": reach,

@@ -5,8 +5,8 @@
 
 One square of `PERIOD` pixels, repeated without seams: each step lays it, moved by a few pixels of its own, over a batch of other
 pictures and takes a sign-gradient step for all of them together (Moosavi-Dezfooli et al. 2017, arXiv 1610.08401, with PGD in place of
-DeepFool), up the distance of what the embedded autoencoder makes of them (`udp.protection.decoded`), half of them cut first. Renders
-are welcome among `--data`, and not needed. Writes it as a picture, 255 for the budget and 1 for minus that.
+DeepFool), up the distance of what the embedded autoencoder makes of them (`udp.protection.decoded`); every second step sees them mirrored
+or not, through random windows. Renders are welcome among `--data`, and not needed. Writes it as a picture, 255 for the budget and 1 for minus that.
 """
 
 from __future__ import annotations

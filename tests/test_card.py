@@ -58,6 +58,9 @@ def test_what_a_set_was_made_against_is_said_beside_it(tmp_path: Path) -> None:
     own = reached(replace(saved, model="/srv/models/mine", method=EUDP(reach="1024")))
     assert "/srv" not in own and "Also at 1024 px." in own and "small copy" not in own and "any other model" in own
     assert "style" not in said and "风格" not in said
-    painted = reached(replace(saved, prompt="a painting in the style of sks"))
-    assert "A style is not hidden by it" in painted and "它遮不住风格" in painted
+    painted = reached(replace(saved, prompt="A drawing in the Style of zwx"))
+    assert "It does not hide a style" in painted and "它遮不住风格" in painted
+    assert "hide a style" not in reached(
+        replace(saved, prompt="a drawing in the style of zwx", model="/srv/models/mine")
+    )
     assert "made against no model" in reached(replace(saved, method=RandomNoise()))

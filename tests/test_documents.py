@@ -46,6 +46,11 @@ def test_links_paths_and_commands_lead_somewhere(document: Path) -> None:
     text = document.read_text()
     links = [link.partition("#")[0] for link in LINK.findall(text) if not re.match(r"[a-z]+:|#", link)]
     assert all((document.parent / link).exists() for link in links), links
+    for link in LINK.findall(text):
+        place, _, anchor = link.partition("#")
+        target = document.parent / place if place else document
+        if anchor and not re.match(r"[a-z]+:", link) and target.suffix == ".md":
+            assert anchor in headings(target), f"{document.name} links to {link}, which is no heading there"
     paths = [
         name.rstrip("/") for name in quoted(text) if re.fullmatch(r"[\w./*-]+", name) and name.split("/")[0] in TOPS
     ]
@@ -59,6 +64,12 @@ def test_links_paths_and_commands_lead_somewhere(document: Path) -> None:
             assert place.with_suffix(".py").is_file(), f"{document.name} runs {module}, which is not there"
     for script in SCRIPT.findall(text):
         assert (ROOT / script).exists(), f"{document.name} names {script}, which is not there"
+
+
+def headings(document: Path) -> set[str]:
+    """The names by which GitHub lets links lead to the headings of a document."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_every_picture_and_record_has_its_command() -> None:

@@ -47,7 +47,7 @@ def test_sds_steps_along_its_gradient_or_against_it(tiny_model: LatentDiffusionM
 def test_native_size_aspect_and_alpha_are_kept(method: ProtectionMethod, tiny_model: LatentDiffusionModel) -> None:
     alpha = np.full((150, 431), 200, np.uint8)
     photo = Photo("wide", picture(0, width=431, height=150), alpha)
-    if not getattr(method, "random_start", True):
+    if getattr(method, "start", "") == "zero":
         method = dataclasses.replace(method, pgd_steps=20)  # time for the crop to come by both ends
     (protected,) = method([photo], tiny_model)
     assert protected.size == (431, 150) and np.array_equal(protected.alpha, alpha)

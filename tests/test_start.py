@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from recipe import universal
 from tests.conftest import picture
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo, list_photos, read_photos
 from udp.protection.decoded import DecodedDistance
-from udp.protection.methods import EUDP, AdvDM
+from udp.protection.methods import EUDP, METHODS, AdvDM
 from udp.protection.pgd import PGD
+from udp.protection.pgd_method import PGDMethod
 from udp.protection.start import laid, square, universal_start
 from udp.tensors import fit_square, resize, to_tensor
 
@@ -42,7 +44,7 @@ def test_it_covers_a_photo_of_any_size_within_its_limit(height: int, width: int)
     start = universal_start(image, limit, 128, drawn(0))
     assert start.shape == image.shape and start.dtype == image.dtype
     assert start[..., : height // 2, :].abs().max() == 0 and start.abs().max() <= BUDGET
-    assert start[..., height // 2 :, :].abs().mean() > BUDGET / 2
+    assert start[..., height // 2 :, :].abs().mean() > 0.8 * BUDGET  # at random it would be half
     assert torch.equal(start, universal_start(image, limit, 128, drawn(0)))
     assert not torch.equal(start, universal_start(image, limit, 128, drawn(1)))
 
@@ -55,6 +57,21 @@ def test_the_model_sees_the_square_whatever_the_size_of_the_photo() -> None:
     assert float(torch.corrcoef(torch.stack(seen))[0, 1]) > 0.9
     # Not what a float or an edit left of it: the file holds eight bits and uses nearly all of the budget.
     assert square().shape[0] == 3 and square().abs().mean() > 0.7
+
+
+def test_the_recipe_learns_a_square_that_does_more_than_its_start() -> None:
+    images = np.stack([picture(seed, 128, 128) for seed in range(3)])
+    few, more = (universal.learn(images, steps, 2, seed=0) for steps in (1, 8))
+    assert few.shape == more.shape == (3, universal.PERIOD, universal.PERIOD) and more.abs().max() <= 1
+    assert torch.equal(more, universal.learn(images, 8, 2, seed=0)) and not more.requires_grad
+    model, clean = load_model("mini"), torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    distance = DecodedDistance(model)
+    with torch.no_grad():
+        far = [
+            float(distance(model.encode((clean + BUDGET * laid(tile, (128, 128), (5, 9))).clamp(0, 1)), clean))
+            for tile in (few, more)
+        ]
+    assert far[1] > 1.05 * far[0]
 
 
 @torch.no_grad()
@@ -88,10 +105,16 @@ def test_pgd_begins_there(
     method = replace(method, start="universal", reach="off")
     made = method(photos, tiny_model)
     assert len(made) == len(photos) == len(begun)
+    random = drawn(0)  # the seed that a call has unless told otherwise
     for photo, start in zip(photos, begun, strict=True):
-        signs = start.sign().unique().numel()
-        assert signs <= 3 and start.abs().max() <= BUDGET and start.abs().mean() > BUDGET / 2
-        assert start.shape[-2:] == photo.pixels.shape[:2]
+        image = to_tensor(photo.pixels)[None]
+        assert torch.equal(start, universal_start(image, torch.tensor(BUDGET), tiny_model.resolution, random))
+
+
+def test_who_published_without_a_random_start_begins_at_the_photos() -> None:
+    starts = {name: kind().start for name, kind in METHODS.items() if issubclass(kind, PGDMethod)}
+    assert {name for name, start in starts.items() if start == "zero"} == {"fsmg", "aspl", "simac", "sds"}
+    assert set(starts.values()) == {"zero", "random"}
 
 
 def test_a_model_of_pixels_has_no_such_start() -> None:

@@ -22,7 +22,7 @@ from udp.protection.augment import AUGMENTATIONS, draw_transformation
 from udp.protection.base import ProtectionMethod
 from udp.protection.pgd import PGD, SCHEDULES, Direction, Objective, PGDSettings
 from udp.protection.reach import OFF, REACHES, SIDES, Kept, Reach, parse_sides
-from udp.protection.start import STARTS, UNIVERSAL, universal_start
+from udp.protection.start import RANDOM, STARTS, UNIVERSAL, universal_start
 from udp.settings import setting
 
 # A look turns photos (each (1, 3, H, W) in [0, 1]) into latents or squares of pixels, one crop and transformation a photo.
@@ -84,8 +84,8 @@ class PGDMethod(ProtectionMethod):
     step_size: float = setting(1 / 255, "PGD step size", 0.1 / 255, 8 / 255, 0.1 / 255, levels=True)
     step_schedule: str = setting("constant", "step size over the run: constant, or falling to zero", choices=SCHEDULES)
     momentum: float = setting(0.0, "memory of past gradients (MI-FGSM's mu); 0 is plain PGD", 0, 2, 0.05)
-    start: str = setting("random", "where PGD starts: at random, or at what disturbs the embedded autoencoder on most photos",
-                         choices=STARTS)  # fmt: skip
+    start: str = setting(RANDOM, "where PGD starts: at random, at the photos (zero), or at what disturbs the embedded autoencoder "
+                         "on most photos (universal)", choices=STARTS)  # fmt: skip
     augment: str = setting("none", "what the perturbation should survive (EOT)", choices=tuple(AUGMENTATIONS))
     reach: str | None = setting(OFF, "resolutions of imitators beyond the model's own at which latents must move too",
                                 choices=REACHES)  # fmt: skip
@@ -97,7 +97,6 @@ class PGDMethod(ProtectionMethod):
     )  # fmt: skip
 
     rounds: ClassVar[int] = 1
-    random_start: ClassVar[bool] = True
 
     @property
     def direction(self) -> Direction:
@@ -252,8 +251,7 @@ class PGDMethod(ProtectionMethod):
         pairs = zip(images, limits, strict=True)
         if self.start == UNIVERSAL:
             return [universal_start(image, limit, model.resolution, generator) for image, limit in pairs]
-        # A random start: at zero the gradient's sign is no better than a coin's.
-        scale = 1.0 if self.random_start else 0.0
+        scale = 1.0 if self.start == RANDOM else 0.0
         return [(torch.rand(image.shape, generator=generator) * 2 - 1) * limit * scale for image, limit in pairs]
 
     def moved_by(

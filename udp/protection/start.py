@@ -1,23 +1,23 @@
-"""Where PGD starts: at random, or at a perturbation that already works on most photos.
+"""Where PGD starts: at random, at the photos themselves, or at a perturbation that already works on most photos.
 
 What leads the embedded autoencoder astray on one photo does so on others: a square of 64 pixels, repeated without seams and moved
-by any number of pixels, takes what a photo decodes to as far from it as ten PGD steps from a random start do. It was learned once
-(`recipe.universal`), in the manner of universal adversarial perturbations (Moosavi-Dezfooli et al. 2017, arXiv 1610.08401).
-Whoever knows the square can look for it: see `benchmarks/RESULTS.md`.
+by any number of pixels, saves some of the PGD steps, more of them where photos are cut. It was learned once (`recipe.universal`), in
+the manner of universal adversarial perturbations (Moosavi-Dezfooli et al. 2017, arXiv 1610.08401). By itself it is no protection:
+everybody has it, and could find where it lies and take it out again.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-UNIVERSAL = "universal"
-STARTS = ("random", UNIVERSAL)
+# At zero the gradient's sign may be no better than a coin's, but some published methods start there.
+RANDOM, ZERO, UNIVERSAL = "random", "zero", "universal"
+STARTS = (RANDOM, ZERO, UNIVERSAL)
 SQUARE = Path(__file__).parents[1] / "mini" / "universal.png"
 
 
@@ -39,7 +39,7 @@ def laid(tile: torch.Tensor, size: tuple[int, int], moved: tuple[int, int]) -> t
 def universal_start(
     image: torch.Tensor, limit: torch.Tensor, resolution: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """The square over a photo (1, 3, H, W) at the limit, each of its pixels as large as one that the model sees.
+    """The square over a photo (1, 3, H, W) at the limit, each of its pixels as large as one that the model sees, or as one of the photo's.
 
     `limit` broadcasts to the photo, in pixel units; `resolution` is the side in pixels of what the model sees. Where the square
     begins is drawn from `generator`.
@@ -47,7 +47,7 @@ def universal_start(
     tile = square()
     height, width = image.shape[-2:]
     scale = max(1.0, min(height, width) / resolution)
-    seen = math.ceil(height / scale), math.ceil(width / scale)
+    seen = round(height / scale), round(width / scale)
     down, right = torch.randint(tile.shape[-1], (2,), generator=generator).tolist()
     over = laid(tile, seen, (down, right))[None]
     enlarged = torch.nn.functional.interpolate(over, size=(height, width), mode="nearest-exact")

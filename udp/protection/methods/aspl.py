@@ -18,6 +18,7 @@ from udp.protection.methods.fsmg import PUBLISHED_STEP
 from udp.protection.methods.udp import UDP
 from udp.protection.pgd import PGD
 from udp.protection.pgd_method import Reporter, Run
+from udp.protection.start import ZERO
 from udp.protection.surrogate import ON_ADAPTERS, SurrogateMethod
 from udp.settings import BySize, preset
 
@@ -36,6 +37,7 @@ class ASPL(SurrogateMethod):
     surrogate_steps: int = preset(UDP, "surrogate_steps", 3)
     pgd_steps: int = preset(UDP, "pgd_steps", 6)
     step_size: float = preset(SurrogateMethod, "step_size", PUBLISHED_STEP)
+    start: str = preset(SurrogateMethod, "start", ZERO)
     surrogate_learning_rate: float | None = preset(
         SurrogateMethod, "surrogate_learning_rate", BySize(1e-4, 5e-7, (*ON_ADAPTERS, BySize(4e-3, 1e-5)))
     )
@@ -43,7 +45,6 @@ class ASPL(SurrogateMethod):
     name: ClassVar[str] = "aspl"
     title: ClassVar[str] = "ASPL (Anti-DreamBooth)"
     reference: ClassVar[str] = "arXiv 2303.15433"
-    random_start: ClassVar[bool] = False
 
     @property
     def loop_steps(self) -> int:

@@ -13,6 +13,7 @@ from udp.models.loss import DenoisingLoss
 from udp.models.timesteps import timestep_distribution
 from udp.protection.pgd import PGD
 from udp.protection.pgd_method import Reporter, Run
+from udp.protection.start import ZERO
 from udp.protection.surrogate import SurrogateMethod
 from udp.settings import preset
 
@@ -29,12 +30,12 @@ class FSMG(SurrogateMethod):
     """
 
     step_size: float = preset(SurrogateMethod, "step_size", PUBLISHED_STEP)
+    start: str = preset(SurrogateMethod, "start", ZERO)
     surrogate_steps: int = preset(SurrogateMethod, "surrogate_steps", 100)
 
     name: ClassVar[str] = "fsmg"
     title: ClassVar[str] = "FSMG (surrogate trained on the clean photos)"
     reference: ClassVar[str] = "arXiv 2303.15433"
-    random_start: ClassVar[bool] = False
 
     def surrogate_phase(self, run: Run, attack: PGD, report: Reporter) -> Callable[[], None]:
         """The surrogate learns the clean photos, with uniform timesteps as an imitator would."""

@@ -16,6 +16,7 @@ from udp.protection.denoising_method import TimestepMethod
 from udp.protection.methods.advdm import AdvDM
 from udp.protection.pgd import Direction, Objective
 from udp.protection.pgd_method import Run
+from udp.protection.start import ZERO
 from udp.settings import preset
 
 
@@ -23,12 +24,12 @@ from udp.settings import preset
 class SDS(TimestepMethod):
     """Published (configs/attack/base.yaml): 100 steps of 1/255 inside 16/255, descending, no random start."""
 
+    start: str = preset(TimestepMethod, "start", ZERO)
     sign: str = preset(AdvDM, "sign", "descend")
 
     name: ClassVar[str] = "sds"
     title: ClassVar[str] = "SDS (score distillation, no U-Net gradient)"
     reference: ClassVar[str] = "arXiv 2311.12832"
-    random_start: ClassVar[bool] = False
 
     @property
     def direction(self) -> Direction:

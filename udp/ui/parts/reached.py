@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from udp.imitation.prompts import PRESETS
 from udp.language import Text, text
 from udp.models.encoders import PUBLISHED, parse_encoders
 from udp.models.registry import MODELS
@@ -14,6 +13,7 @@ from udp.ui.say import spoken
 from udp.ui.state.owner import title
 from udp.ui.state.results import SavedProtection
 
+STYLE = "style of"  # what a prompt says that calls pictures by their style
 STUDIED = "taesd"  # whose latents the embedded model's encoder has learned
 
 
@@ -40,5 +40,6 @@ def _said(saved: SavedProtection) -> list[Text]:
     known = {*names, *([STUDIED] if studied and sides != OFF else [])}
     left = [kind for name, (_, kind) in PUBLISHED.items() if name not in known] if ours else []
     others = text("reach.others", models=", ".join(left)) if left else text("reach.rest")
-    shown = [text("reach.style")] if saved.prompt == PRESETS["style"].instance_prompt else []
+    painted = ours and STYLE in saved.prompt.casefold()
+    shown = [text("reach.style")] if painted else []
     return [*said, others, *shown, text("reach.keep")]

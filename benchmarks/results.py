@@ -235,7 +235,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm", "object", "style")},
     "countermeasures": functools.partial(imitators, "robustness"),
     "cleanings": functools.partial(imitators, "cleanings"),
-    **{name: functools.partial(imitators, name) for name in CLEANED},
+    **{name: functools.partial(imitators, name) for name in (*CLEANED, "cleanings-mild")},
     "ablation": parts,
     "methods": compared,
     "crops": crops,

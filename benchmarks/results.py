@@ -139,9 +139,9 @@ def parts() -> str:
     return f"{ablation.table(facts['rows'])}\n\n{tried(facts)}"
 
 
-def compared() -> str:
-    """All methods at equal cost, at each budget."""
-    facts = record("docs/methods.json")
+def compared(name: str) -> str:
+    """Methods at equal gradients, at each budget."""
+    facts = record(f"docs/{name}.json")
     return f"{compare_methods.table(facts['rows'])}\n\n{tried(facts)}"
 
 
@@ -237,7 +237,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "cleanings": functools.partial(imitators, "cleanings"),
     **{name: functools.partial(imitators, name) for name in (*CLEANED, "cleanings-mild")},
     "ablation": parts,
-    "methods": compared,
+    **{name: functools.partial(compared, name) for name in ("methods", "methods-few")},
     "crops": crops,
     "steps": steps,
     "reach": reach,

@@ -1,4 +1,4 @@
-"""Every protection method at several budgets, at equal cost, against the same patient imitator.
+"""Every protection method at several budgets, at equal gradients, against the same patient imitator.
 
     python -m benchmarks.compare_methods --photos SUBJECTS/dog SUBJECTS/can --out OUT --workers 2
     python -m benchmarks.compare_methods --photos SUBJECTS/dog --out OUT --methods eudp eudp:momentum=1 advdm --budgets 8
@@ -20,7 +20,7 @@ from udp.imitation.prompts import PRESETS
 from udp.protection.methods import EUDP, METHODS
 
 NOISE = "random"
-VARIANTS = ("eudp:start=universal",)  # what no other table has
+VARIANTS = ("eudp:start=universal",)  # beside every method as it is
 
 
 def table(rows: list[dict]) -> str:

@@ -119,5 +119,5 @@ def test_who_published_without_a_random_start_begins_at_the_photos() -> None:
 
 def test_a_model_of_pixels_has_no_such_start() -> None:
     photo = Photo("a", np.asarray(picture(0, 32, 32)))
-    with pytest.raises(InvalidInput, match="expected start=random for a model of pixels"):
+    with pytest.raises(InvalidInput, match="expected start=random or zero for a model of pixels"):
         AdvDM(pgd_steps=1, start="universal")([photo], load_model("mini-pixel"))

@@ -413,7 +413,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "<b>Cleaning can undo it.</b> JPEG, resizing, denoising and diffusion purification weaken perturbations of "
         "this kind; the first author of the method showed so later ("
         '<a href="https://arxiv.org/abs/2312.00084" target="_blank" rel="noopener">arXiv&nbsp;2312.00084</a>). In our '
-        "trial on the embedded model JPEG, half size and blur took next to nothing from the default protection; <b>cutting the photos a "
+        "trial on the embedded model JPEG, half size and blur took little from the default protection; <b>cutting the photos a "
         "little, or a round trip through the autoencoder, left the imitator a damaged but recognisable subject</b>. The tab "
         "Robustness measures it for your photos."
     ),

@@ -107,7 +107,9 @@ class PGDMethod(ProtectionMethod):
         """See `ProtectionMethod.check_model`."""
         super().check_model(model, prompt)
         if self.start == UNIVERSAL and not model.has_encoder:
-            raise InvalidInput("expected start=random for a model of pixels, which has no autoencoder, got universal")
+            raise InvalidInput(
+                "expected start=random or zero for a model of pixels, which has no autoencoder, got universal"
+            )
 
     @abc.abstractmethod
     def objective(self, run: Run) -> Objective:

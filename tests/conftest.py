@@ -100,6 +100,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine where arms are made one after the other."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 def free_port() -> int:
     """One of this machine that nobody listens at."""
     with socket.socket() as free:

@@ -173,10 +173,9 @@ def test_a_filmstrip_shows_what_is_learned_and_changes_nothing(
         assert one.losses == other.losses and one.metrics == other.metrics
         assert all(np.array_equal(a, b) for a, b in zip(one.images, other.images, strict=True))
     glimpses = [progress for progress in film if progress.glimpse is not None]
-    assert [(p.arm, p.done, p.total) for p in glimpses] == [
-        (arm, at, 12) for arm in ("clean", "random") for at in (4, 8)
-    ]
-    early, late, *_ = (progress.glimpse for progress in glimpses)
+    for arm in ("clean", "random"):  # at the same time, on a machine with several cores
+        assert [(p.done, p.total) for p in glimpses if p.arm == arm] == [(4, 12), (8, 12)]
+    early, late = (progress.glimpse for progress in glimpses if progress.arm == "clean")
     assert early.dtype == np.uint8 and early.shape == plain.arms[0].images[0].shape and not np.array_equal(early, late)
     assert not any(progress.glimpse is not None for progress in seen)
     shares = [progress.overall for progress in film]

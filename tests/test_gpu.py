@@ -6,7 +6,7 @@ import runpy
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 
 from tests.lent import Lender
 from udp.errors import InvalidInput, NothingLearned, OutOfTime, Stopped
@@ -39,6 +40,15 @@ ARMS = ("clean", "random", "protected")
 TRIAL = Trial(pictures=2, sampling_steps=2)
 HASTY = EUDP(rounds=1, surrogate_steps=1, pgd_steps=2, draws=1)
 RECIPE = LoRA(steps=10, batch_size=2, rank=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Arms one after the other, with the rounding that a single core gives."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def same(a: LabReport, b: LabReport) -> bool:
 
 
 def test_a_killed_run_continues_and_repeats_nothing(
-    tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path
+    tiny_model: LatentDiffusionModel, photos: list[Photo], tmp_path: Path, one_core: None
 ) -> None:
     lab = small_lab(photos, tiny_model)
 
@@ -87,7 +87,9 @@ def test_a_killed_run_continues_and_repeats_nothing(
     assert len(saved) == 5 and same(resumed, again)
 
 
-def test_progress_goes_by_steps_and_not_by_cells(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_progress_goes_by_steps_and_not_by_cells(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], one_core: None
+) -> None:
     """The base model's pictures take as many steps as one arm's pictures: 2 of 50 in all, and not one cell of five."""
     seen: list[Progress] = []
     small_lab(photos, tiny_model).run(on_progress=seen.append)

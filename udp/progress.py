@@ -44,7 +44,8 @@ class Progress:
 
     `stage` is a `Stage`, or any words. `fraction` is the share of the whole work that is done, in [0, 1]; left out, it is
     done / total. `images` are finished pictures worth showing already, `glimpse` is one (uint8, S x S x 3) of what an arm has
-    learned after `done` training steps. `count` is for work on photos in sets. `kept` is what an earlier run had finished.
+    learned after `done` training steps. `count` is for work on photos in sets. `kept` is what an earlier run had finished. `at_once`
+    is how many arms are at work.
     """
 
     stage: str
@@ -57,6 +58,7 @@ class Progress:
     glimpse: np.ndarray | None = None
     count: Count | None = None
     kept: bool = False
+    at_once: int = 1
 
     @property
     def overall(self) -> float:

@@ -119,6 +119,9 @@ class Pace:
         arm = f"[{progress.arm}] " if progress.arm else ""
         done, unit = (count.photos, "photos") if count else (progress.done, "steps")
         work = unit if count else (progress.stage, progress.arm)
+        if progress.at_once > 1:  # each report is of another arm
+            yield f"[{progress.at_once} arms at once] {progress.stage} {progress.done}/{progress.total}"
+            return
         if work != self._work:
             self._work, self._began = work, (now, done)
         if count:

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from PIL import Image
@@ -21,7 +21,12 @@ from udp.photos import write_picture
 
 
 class Store(Protocol):
-    """Where finished cells are kept, so that a run that was broken off repeats nothing."""
+    """Where finished cells are kept, so that a run that was broken off repeats nothing.
+
+    `in_turn` says that cells are to be made one after the other even where they could be at once.
+    """
+
+    in_turn: bool
 
     def load(self, name: str, key: str) -> Any | None:
         """The cell, if it was finished with exactly these settings (`key`)."""
@@ -46,6 +51,7 @@ class MemoryStore:
     """A `Store` for as long as the process lives: `cells` are (key, cell) by name, in the order they were finished."""
 
     cells: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    in_turn: ClassVar[bool] = False
 
     def load(self, name: str, key: str) -> Any | None:
         """See `Store.load`."""
@@ -62,6 +68,7 @@ class FolderStore:
     """A `Store`: one JSON a cell, with its pictures as PNGs beside it. The JSON comes last and appears whole."""
 
     folder: Path
+    in_turn: ClassVar[bool] = False
 
     def load(self, name: str, key: str) -> Arm | None:
         """See `Store.load`; a cell that is damaged or lacks a picture is as good as none, and is made again."""

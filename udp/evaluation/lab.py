@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -108,15 +109,14 @@ class Lab:
             benches, bases = zip(*started[framing], strict=True)
             basis = [benches[0].reference.basis(self.trial.pictures)]
             for recipe in self.recipes:
-                runs: dict[str, list[Arm]] = {name: [] for name in self.arms}
+                runs: list[list[Arm]] = []
                 for bench in benches:
-                    for name in self.arms:
-                        count.next(recipe.arm_steps + sampling)
-                        listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
-                        runs[name].append(cells.arm(bench, name, photos.of, recipe, cleaning, listener))
+                    count.next(len(self.arms) * (recipe.arm_steps + sampling))
+                    listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
+                    runs.append(cells.arms_of(bench, photos.of, recipe, cleaning, listener))
                 trial = replace(self.trial, cleaning=cleaning)
                 reports[recipe.name, cleaning] = make_report(
-                    bases, list(runs.values()), basis, seen[framing], recipe, trial
+                    bases, [*zip(*runs, strict=True)], basis, seen[framing], recipe, trial
                 )
         rows = [
             _row(recipe.name, cleaning, reports[recipe.name, cleaning], reports[recipe.name, "none"])
@@ -151,11 +151,13 @@ class _Once:
     def __init__(self, lab: Lab, cleaning: str) -> None:
         self._lab, self._trial = lab, replace(lab.trial, cleaning=cleaning)
         self._found: dict[str, list[Photo]] | None = None
+        self._lock = threading.Lock()  # arms that run at the same time ask at the same time
 
     def of(self, arm: str) -> list[Photo]:
         """What the imitator trains on in this arm."""
-        if self._found is None:
-            self._found = imitator_photos(self._lab.arms, self._lab.model, self._trial)
+        with self._lock:
+            if self._found is None:
+                self._found = imitator_photos(self._lab.arms, self._lab.model, self._trial)
         return self._found[arm]
 
 

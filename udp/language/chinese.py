@@ -177,6 +177,7 @@ TEXTS: dict[str, Entry] = {
     "job.before": "前面还有 {count} 个任务",
     "job.stage": "{stage}",
     "job.stage.of": "{arm}：{stage}",
+    "job.stage.arms": "同时进行 {count} 组：{stage}",
     "stage.loading_the_model": "正在加载模型",
     "stage.training_the_surrogate": "正在训练代理模型",
     "stage.perturbing_the_photos": "正在优化扰动",

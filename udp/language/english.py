@@ -203,6 +203,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "job.before": lambda count: f"{count} run{_s(count)} before yours",
     "job.stage": lambda stage: stage[:1].upper() + stage[1:],
     "job.stage.of": "{arm}: {stage}",
+    "job.stage.arms": "{count} arms at once: {stage}",
     "stage.loading_the_model": "loading the model",
     "stage.training_the_surrogate": "training the surrogate",
     "stage.perturbing_the_photos": "perturbing the photos",

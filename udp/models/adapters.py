@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from udp.errors import InvalidInput
+from udp.models.seeded import seeded
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # The embedded model has little attention, so its adapters reach the convolutions and feed-forward layers too.
@@ -40,10 +41,7 @@ def add_adapters(module: torch.nn.Module, targets: Sequence[str], rank: int, see
     from peft import LoraConfig, inject_adapter_in_model  # seconds to import, and few runs need it
 
     config = LoraConfig(r=rank, lora_alpha=alpha or rank, init_lora_weights="gaussian", target_modules=list(targets))
-    # peft draws the adapters' start from torch's global state: fork it, so that the seed decides and nobody else
-    # sees the change.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         try:
             inject_adapter_in_model(config, module)
         except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,7 +39,7 @@ class AutoencoderAlone(LatentDiffusionModel):
     def __init__(self, name: str, vae: AutoencoderTiny | AutoencoderKL) -> None:
         self.name, self.vae, self.modules = name, vae, (vae,)
         self.pipeline = self.network = self.schedule = None
-        self.autocast, self.usual, self._prompts, self._lock = False, {}, {}, threading.Lock()
+        self.autocast, self.usual, self._prompts = False, {}, {}
 
     @property
     def resolution(self) -> int:

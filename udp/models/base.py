@@ -10,7 +10,6 @@ import abc
 import contextlib
 import copy
 import functools
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +18,7 @@ import torch
 from udp.digests import weights_digest
 from udp.errors import InvalidInput
 from udp.models.adapters import ATTENTION, LINEAR, WIDE
+from udp.models.layers import HOOKS
 from udp.models.recent import recall
 from udp.models.schedule import Schedule, schedule_of
 from udp.settings import Settings, for_model
@@ -73,7 +73,6 @@ class DiffusionModel(abc.ABC):
         self.autocast = False
         self.usual: Mapping[str, Any] = {}
         self._prompts: dict[str, Conditioning] = {}
-        self._lock = threading.Lock()
 
     @property
     @abc.abstractmethod
@@ -191,7 +190,7 @@ class DiffusionModel(abc.ABC):
         and arms of a trial would differ by chance.
         """
         shared = () if trainable else (*self.network.parameters(), *self.network.buffers())
-        with self._lock:
+        with HOOKS:
             network = copy.deepcopy(self.network, {id(tensor): tensor for tensor in shared}).eval()
         return network.float().requires_grad_(True) if trainable else network
 

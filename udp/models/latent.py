@@ -13,6 +13,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DiffusionPipeline
 
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
+from udp.models.layers import outputs_of
 from udp.models.precision import computes_in_bfloat16, encode_large, encode_tiny
 from udp.settings import check_text
 
@@ -76,16 +77,8 @@ class LatentDiffusionModel(DiffusionModel):
 
     def encoder_features(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """What the encoder makes of (N, 3, S, S) in [0, 1] at every resolution below the pixels' own, differentiable."""
-        found: list[torch.Tensor] = []
-        hooks = [
-            layer.register_forward_hook(lambda module, inputs, output: found.append(output))
-            for layer in _ends_of_resolutions(self.vae.encoder)
-        ]
-        try:
+        with outputs_of(_ends_of_resolutions(self.vae.encoder)) as found:
             self.encode(pixels)
-        finally:
-            for hook in hooks:
-                hook.remove()
         return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from udp.models.base import DiffusionModel
+from udp.models.layers import outputs_of
 from udp.models.loss import DenoisingLoss
 from udp.models.timesteps import timestep_distribution
 from udp.photos import Photo
@@ -38,16 +39,12 @@ def features(model: DiffusionModel, images: Sequence[np.ndarray]) -> torch.Tenso
     Activations of the base U-Net's middle block at a little noise (t = 100), as in DIFT (Tang et al. 2023,
     arXiv 2306.03881), pooled to 2 x 2 so that they keep a coarse layout.
     """
-    captured: list[torch.Tensor] = []
-    hook = model.feature_layer.register_forward_hook(lambda module, inputs, output: captured.append(output))
-    try:
+    with outputs_of([model.feature_layer]) as captured:
         latents = model.encode(model.prepare([to_tensor(image)[None] for image in images]))
         timesteps = torch.full((len(latents),), 100)
         noise = torch.randn(latents[:1].shape, generator=torch.Generator().manual_seed(0)).to(latents.device)
         noisy = model.schedule.add_noise(latents, noise.expand_as(latents), timesteps.to(latents.device))
         model.denoise(model.network, noisy, model.schedule.times[timesteps], model.embed_nothing())
-    finally:
-        hook.remove()
     pooled = torch.nn.functional.adaptive_avg_pool2d(model.feature_map(captured[0]).float(), 2).flatten(1)
     return torch.nn.functional.normalize(pooled, dim=1)
 

@@ -10,6 +10,7 @@ import torch
 from udp.imitation.recipes.base import Prior, relative_change
 from udp.imitation.recipes.subject import SubjectRecipe
 from udp.models.base import DiffusionModel
+from udp.models.seeded import seeded
 from udp.progress import OnProgress
 from udp.settings import setting
 
@@ -32,9 +33,7 @@ class DreamBooth(SubjectRecipe):
         """See `Recipe.trainable`."""
         if not self.from_scratch:
             return model.copy_network()
-        # Layers draw their start from torch's global state: fork it, so that the seed decides.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             network = type(model.network).from_config(model.network.config)
         return network.to(model.device).eval()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import threading
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ CLASS_SAMPLING = 20, 1.0
 CLASS_BATCH = 16  # as many of them at a time
 # Class images depend on the base model, the prompt and the seed alone: every arm of a trial uses the same ones.
 MOST_KEPT = 4
+_MAKING = threading.Lock()
 _KEPT: WeakKeyDictionary[DiffusionModel, dict[tuple, torch.Tensor]] = WeakKeyDictionary()
 
 
@@ -74,9 +76,10 @@ class SubjectRecipe(Recipe):
         if self.prior_preservation != "yes" or not model.takes_prompts:
             return None
         key = (self.class_prompt, self.class_images, seed)
-        latents = recall(
-            _KEPT.setdefault(model, {}), key, lambda: self._class_latents(model, seed, on_progress), MOST_KEPT
-        )
+        with _MAKING:  # arms that run at the same time wait for the first one's
+            latents = recall(
+                _KEPT.setdefault(model, {}), key, lambda: self._class_latents(model, seed, on_progress), MOST_KEPT
+            )
         return Prior(latents, self.class_prompt, self.prior_weight, self.class_batch_size)
 
     def sampling_before(self, small: bool, steps: int) -> int:

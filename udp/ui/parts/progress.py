@@ -65,7 +65,9 @@ def bar(update: Update) -> str:
     """The progress bar of a running job, as HTML."""
     progress = update.progress
     stage = text("job.stage", stage=stage_title(progress.stage))
-    if progress.arm:
+    if progress.at_once > 1:
+        stage = text("job.stage.arms", count=progress.at_once, stage=stage_title(progress.stage))
+    elif progress.arm:
         stage = text("job.stage.of", arm=arm_title(progress.arm), stage=stage_title(progress.stage))
     return _panel(stage, progress.overall, time_left(update.seconds_left))
 

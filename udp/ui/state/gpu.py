@@ -60,6 +60,8 @@ class _Enough(Exception):
 class _OneMore(MemoryStore):
     """A store that passes on what is saved in it, and unless `last` ends the work there."""
 
+    in_turn = True
+
     def __init__(self, cells: dict[str, tuple[str, Any]], on_kept: Callable[[Kept], None], last: bool) -> None:
         super().__init__(cells)
         self._on_kept, self._last = on_kept, last

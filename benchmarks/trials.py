@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.models.base import DiffusionModel
 from udp.models.loading import load_model
+from udp.models.memory import default_options
 from udp.photo_files import with_captions
 from udp.photos import Photo, list_photos, read_photos, write_png
 from udp.protection.base import ProtectionMethod
@@ -54,7 +55,12 @@ MEASURED = "framed"
 
 SHOWN = 8  # pictures of an arm, in the picture of all arms
 
-loaded = functools.cache(load_model)
+
+@functools.cache
+def loaded(name: str, as_embedded: bool = False) -> DiffusionModel:
+    """A model by its name or folder; `as_embedded` computes as the embedded one does, for others of its size."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return load_model(name, options=default_options(device, embedded=True)) if as_embedded else load_model(name)
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,11 @@ class Part:
     arm: str
     method: ProtectionMethod | None = None
     recipe: Recipe | None = None
+    as_embedded: bool = False
 
     def __call__(self) -> None:
         """Do it, unless it is done."""
-        model, trial = loaded(self.model), self.trial
+        model, trial = loaded(self.model, self.as_embedded), self.trial
         if self.recipe is None:
             place = photos_of(self.folder, self.arm)
             protected(self.arms[CLEAN], self.method, model, trial.instance_prompt, trial.seed, place)
@@ -171,7 +178,11 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run on each set: `methods` by arm, `recipes` by title, `cleanings`, and `seeds` of perturbation and imitation alike."""
+    """What is run on each set: `methods` by arm, `recipes` by title, `cleanings`, and `seeds` of perturbation and imitation alike.
+
+    Photos are protected against `model`. Imitators have it too, but for those whose title has another in `others`: small ones,
+    which compute as the embedded one does.
+    """
 
     model: str
     methods: Mapping[str, ProtectionMethod]
@@ -180,6 +191,7 @@ class Plan:
     cleanings: Sequence[str] = ("none",)
     seeds: int = 1
     photos: int = 0
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, source: Path) -> list[Photo]:
         """The set's photos, the first `photos` of them unless that is 0."""
@@ -193,28 +205,49 @@ class Imitator:
     title: str
     recipe: Recipe
     cleaning: str
+    model_name: str
+    as_embedded: bool = False
 
-    def settings(self, model: DiffusionModel) -> dict[str, Any]:
+    @property
+    def model(self) -> DiffusionModel:
+        """What is fine-tuned."""
+        return loaded(self.model_name, self.as_embedded)
+
+    @property
+    def settings(self) -> dict[str, Any]:
         """The recipe's, those filled in that depend on the model's size."""
-        return describe_settings(model.suited(self.recipe))
+        return describe_settings(self.model.suited(self.recipe))
+
+    @property
+    def other(self) -> list[Any]:
+        """What tells another model: its weights, and the schedule, which they do not tell."""
+        schedule = self.model.pipeline.scheduler.config
+        return [self.model.fingerprint, {key: repr(value) for key, value in schedule.items()}]
 
     def of(self, trial: Trial) -> Trial:
         """The trial with these photos' cleaning."""
         return replace(trial, cleaning=self.cleaning)
 
-    def place(self, out: Path, model: DiffusionModel) -> Path:
-        """Where its arms lie; two recipes of one name differ in their settings."""
-        return out / f"{self.recipe.name}-{digest(self.settings(model))[:8]}"
+    def place(self, out: Path) -> Path:
+        """Where its arms lie; two recipes of one name differ in their settings, or in the model."""
+        what = [self.settings, self.title, self.other] if self.as_embedded else self.settings
+        return out / f"{self.recipe.name}-{digest(what)[:8]}"
 
-    def parts(self, plan: Plan, trial: Trial, place: Path, arms: Mapping[str, list[Photo]]) -> list[Part]:
+    def parts(self, trial: Trial, place: Path, arms: Mapping[str, list[Photo]]) -> list[Part]:
         """What there is to do, an arm each."""
-        return [Part(plan.model, self.of(trial), place, arms, arm, recipe=self.recipe) for arm in arms]
+        return [
+            Part(self.model_name, self.of(trial), place, arms, arm, recipe=self.recipe, as_embedded=self.as_embedded)
+            for arm in arms
+        ]
 
-    def key(self, plan: Plan, model: DiffusionModel, name: str, photos: list[Photo], trial: Trial) -> str:
+    def key(self, plan: Plan, name: str, photos: list[Photo], trial: Trial) -> str:
         """What decides its row of the set `name`; a row of the same key need not be made again."""
+        model = loaded(plan.model)
         methods = {arm: [method.name, describe_settings(model.suited(method))] for arm, method in plan.methods.items()}
-        asked = [describe_settings(model.suited(self.of(trial))), repr(parse_cleaning(self.cleaning))]
-        recipe = [self.title, self.recipe.name, self.settings(model)]
+        asked = [describe_settings(self.model.suited(self.of(trial))), repr(parse_cleaning(self.cleaning))]
+        recipe = [self.title, self.recipe.name, self.settings]
+        if self.as_embedded:
+            recipe.append(self.other)
         return digest([name, methods, recipe, asked, photos_digest(photos), model.fingerprint, FIGURES, MEASURED])
 
 
@@ -242,9 +275,11 @@ def _set(
     # Far apart: pictures are drawn from the trial's seed and those after it.
     trial = replace(plan.trial, seed=1000 * seed)
     imitators = [
-        Imitator(title, recipe, cleaning) for title, recipe in plan.recipes.items() for cleaning in plan.cleanings
+        Imitator(title, recipe, cleaning, plan.others.get(title, plan.model), title in plan.others)
+        for title, recipe in plan.recipes.items()
+        for cleaning in plan.cleanings
     ]
-    keys = {one: one.key(plan, model, name, photos, trial) for one in imitators}
+    keys = {one: one.key(plan, name, photos, trial) for one in imitators}
     todo = [one for one in imitators if keys[one] not in known]
     if not todo:
         yield from (known[keys[one]] for one in imitators)
@@ -258,23 +293,23 @@ def _set(
     changed = {arm: changes(photos, arms[arm], method, photos_of(out, arm)) for arm, method in plan.methods.items()}
 
     def cells(one: Imitator) -> Cells:
-        return Cells(arms, model, model.suited(one.of(trial)), FolderStore(one.place(out, model)))
+        return Cells(arms, one.model, one.model.suited(one.of(trial)), FolderStore(one.place(out)))
 
     for one in todo:
         cells(one).bench(0, one.cleaning)  # once, for all processes
-    together([part for one in todo for part in one.parts(plan, trial, one.place(out, model), arms)], pool)
+    together([part for one in todo for part in one.parts(trial, one.place(out), arms)], pool)
     for one in imitators:
         if one not in todo:
             yield known[keys[one]]
             continue
-        kept, place = cells(one), one.place(out, model)
+        kept, place = cells(one), one.place(out)
         bench, base = kept.bench(0, one.cleaning)
-        found = [kept.arm(bench, arm, _unmade, model.suited(one.recipe), one.cleaning) for arm in arms]
+        found = [kept.arm(bench, arm, _unmade, one.model.suited(one.recipe), one.cleaning) for arm in arms]
         shown = {arm.name: arm.images[:SHOWN] for arm in found}
         grid(shown, 128).save(place.parent / f"{place.name}-{one.cleaning}.png")
         yield {
             "key": keys[one], "set": name, "photos": len(photos), "seed": seed, "recipe": one.title,
-            "settings": one.settings(model), "cleaning": one.cleaning,
+            "settings": one.settings, "cleaning": one.cleaning,
             "changes": changed, "arms": figures(base, found),
         }  # fmt: skip
 

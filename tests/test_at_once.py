@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from udp.errors import NothingLearned, Stopped
+from udp.cli.common import Pace
+from udp.errors import InvalidInput, NothingLearned, Stopped
 from udp.evaluation.at_once import at_once
-from udp.evaluation.bench import Bench, run_trial
+from udp.evaluation.bench import Bench, Cells, run_trial
 from udp.evaluation.cells import MemoryStore
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES, DreamBooth
@@ -22,6 +23,8 @@ from udp.models.layers import outputs_of
 from udp.photos import Photo
 from udp.progress import OnProgress, Progress
 from udp.protection.methods import RandomNoise
+from udp.ui.parts.progress import bar
+from udp.ui.state.jobs import Update
 
 SMALL = Trial(pictures=2, sampling_steps=2)
 Part = Callable[[OnProgress], str]
@@ -99,7 +102,7 @@ def test_what_one_raises_ends_all(place: int, tiny_model: LatentDiffusionModel, 
     parts: list[Part] = [waiting, waiting, waiting]
     parts[place] = lambda progress: waiting(progress, error)
     with pytest.raises(NothingLearned) as raised:
-        at_once(parts, tiny_model, lambda progress: None, 3)
+        at_once(parts, tiny_model, lambda progress: None)
     assert raised.value is error and not any(thread.name.startswith("udp-arm") for thread in threading.enumerate())
 
 
@@ -112,7 +115,7 @@ def test_whoever_listens_can_stop_it(tiny_model: LatentDiffusionModel, three_cor
             raise Stopped("stopped as asked")
 
     with pytest.raises(Stopped, match="as asked"):
-        at_once([waiting, waiting], tiny_model, stop, 2)
+        at_once([waiting, waiting], tiny_model, stop)
     assert len(seen) == 20, "nobody hears of it any more"
 
 
@@ -130,9 +133,9 @@ def test_reports_come_one_at_a_time(tiny_model: LatentDiffusionModel, three_core
             progress(Progress("fine-tuning", step + 1, 30))
         return threading.current_thread().name
 
-    names = at_once([part, part, part], tiny_model, listen, 3)
+    names = at_once([part, part, part], tiny_model, listen)
     assert len(set(names)) == 3
-    assert {*at_once([part, part, part], tiny_model, listen, 1)} == {threading.current_thread().name}
+    assert {*at_once([part, part, part], tiny_model, listen, in_turn=True)} == {threading.current_thread().name}
 
 
 def test_large_models_and_stores_that_ask_for_it_get_one_after_the_other(
@@ -156,6 +159,63 @@ def test_large_models_and_stores_that_ask_for_it_get_one_after_the_other(
     assert where == {here}
     run_trial(arms, tiny_model, recipe, SMALL, store=MemoryStore())
     assert len(where) == 4
+
+
+def test_a_stopped_run_goes_on_with_the_arms_that_are_not_done(
+    arms: dict[str, list[Photo]], tiny_model: LatentDiffusionModel, three_cores: None
+) -> None:
+    recipe, store = tiny_model.suited(DreamBooth(steps=20, batch_size=2)), MemoryStore()
+    whole = run_trial(arms, tiny_model, recipe, SMALL)
+    cells = Cells(arms, tiny_model, tiny_model.suited(SMALL), store)
+    bench, _ = cells.bench(0, "none")
+    torch.set_num_threads(1)  # as an arm of three has on three cores
+    cells.arm(bench, "clean", arms.get, recipe, "none")
+    before = [*store.cells]
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "fine-tuning" and progress.done > 5:
+            raise Stopped("stopped as asked")
+
+    with pytest.raises(Stopped, match="as asked"):
+        run_trial(arms, tiny_model, recipe, SMALL, stop, store=store)
+    assert [*store.cells] == before
+    seen: list[Progress] = []
+    again = run_trial(arms, tiny_model, recipe, SMALL, seen.append, store=store)
+    assert {p.arm for p in seen if p.stage == "fine-tuning"} == {"random", "protected"}
+    assert {p.arm for p in seen if p.kept} == {"base", "clean"}
+    for one, other in zip(whole.arms, again.arms, strict=True):
+        assert one.losses == other.losses and one.metrics == other.metrics
+
+
+def test_threads_that_read_prompts_at_the_same_time_read_what_they_were_given(
+    tiny_model: LatentDiffusionModel,
+) -> None:
+    prompts = [f"a photo of a {word}" for word in ("toy", "red toy", "small red toy")]
+    wanted = {prompt: tiny_model.token_ids(tiny_model.tokenizers[0], prompt) for prompt in prompts}
+    wrong: list[str] = []
+
+    def read(prompt: str) -> None:
+        for _ in range(400):
+            try:
+                tiny_model.check_prompt(prompt)
+                if not torch.equal(tiny_model.token_ids(tiny_model.tokenizers[0], prompt), wanted[prompt]):
+                    wrong.append(prompt)
+            except InvalidInput as error:
+                wrong.append(str(error))
+
+    threads = [threading.Thread(target=read, args=(prompt,)) for prompt in prompts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_page_and_the_command_line_name_no_single_arm() -> None:
+    progress = Progress("fine-tuning", 5, 600, 0.1, "clean", 0.2, at_once=3)
+    shown = bar(Update(progress, 1.0, None))
+    assert "3 arms at once" in shown and "同时进行 3 组" in shown
+    assert [*Pace().words(progress, 1.0)] == ["[3 arms at once] fine-tuning"]
 
 
 def test_a_thread_hears_of_its_own_layers_alone(tiny_model: LatentDiffusionModel) -> None:

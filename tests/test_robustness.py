@@ -198,18 +198,23 @@ def test_a_run_that_is_broken_off_loses_no_row_of_its_record(tmp_path: Path, mon
     assert json.loads(record.read_text())["rows"] == kept[2:], "what is not asked for goes at the end"
 
 
-def test_what_decides_a_row_decides_its_key(tiny_model: LatentDiffusionModel, photos: list[Photo]) -> None:
+def test_what_decides_a_row_decides_its_key(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tiny_model.with_network(tiny_model.copy_network())
+    next(other.network.parameters()).data += 1
+    monkeypatch.setattr(trials, "loaded", lambda name, as_embedded=False: other if name == "other" else tiny_model)
     plan = Plan("tiny", {PROTECTED: RandomNoise()}, {}, Trial())
-    one = trials.Imitator("a", DreamBooth(steps=10), "crop")
+    one = trials.Imitator("a", DreamBooth(steps=10), "crop", "tiny")
 
     def key(imitator=one, plan=plan, name="set", photos=photos, trial=plan.trial) -> str:
-        return imitator.key(plan, tiny_model, name, photos, trial)
+        return imitator.key(plan, name, photos, trial)
 
     transparent = [dataclasses.replace(photo, alpha=np.zeros(photo.pixels.shape[:2], np.uint8)) for photo in photos]
     others = [
         key(dataclasses.replace(one, title="b")), key(dataclasses.replace(one, recipe=DreamBooth(steps=11))),
         key(dataclasses.replace(one, cleaning="none")), key(name="other"), key(photos=photos[:1]),
-        key(photos=transparent), key(trial=Trial(seed=1)),
+        key(photos=transparent), key(trial=Trial(seed=1)), key(dataclasses.replace(one, model_name="other", as_embedded=True)),
         key(plan=dataclasses.replace(plan, methods={PROTECTED: RandomNoise(budget=16 / 255)})),
     ]  # fmt: skip
     assert key() == key() and len({key(), *others}) == len(others) + 1
@@ -218,7 +223,8 @@ def test_what_decides_a_row_decides_its_key(tiny_model: LatentDiffusionModel, ph
 def test_another_strength_of_a_cleaning_is_another_row(
     tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, one = Plan("tiny", {}, {}, Trial()), trials.Imitator("a", DreamBooth(steps=10), "crop")
-    before = one.key(plan, tiny_model, "set", photos, plan.trial)
+    monkeypatch.setattr(trials, "loaded", lambda name, as_embedded=False: tiny_model)
+    plan, one = Plan("tiny", {}, {}, Trial()), trials.Imitator("a", DreamBooth(steps=10), "crop", "tiny")
+    before = one.key(plan, "set", photos, plan.trial)
     monkeypatch.setitem(CLEANINGS, "crop", Crop(margin=0.1))
-    assert one.key(plan, tiny_model, "set", photos, plan.trial) != before
+    assert one.key(plan, "set", photos, plan.trial) != before

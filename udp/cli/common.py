@@ -98,7 +98,7 @@ class Ticker:
         words = [*self._pace.words(progress, now)]
         if (seconds := self.time_left.seconds(progress.overall, now)) is not None:
             words.append(f"{tqdm.format_interval(seconds)} left")
-        if progress.loss is not None:
+        if progress.loss is not None and progress.at_once == 1:
             words.append(f"loss {progress.loss:.4f}")
         bar.set_description_str(", ".join(words), refresh=False)
         bar.update(progress.overall - bar.n)
@@ -120,7 +120,7 @@ class Pace:
         done, unit = (count.photos, "photos") if count else (progress.done, "steps")
         work = unit if count else (progress.stage, progress.arm)
         if progress.at_once > 1:  # each report is of another arm
-            yield f"[{progress.at_once} arms at once] {progress.stage} {progress.done}/{progress.total}"
+            yield f"[{progress.at_once} arms at once] {progress.stage}"
             return
         if work != self._work:
             self._work, self._began = work, (now, done)

@@ -1,14 +1,13 @@
 """Arms at the same time, where that is faster: small fine-tunes on a processor with several cores.
 
-A step of the embedded model is hundreds of small operations, of which two cores on one do in two thirds of the time what one core does; a
-core for each arm wastes nothing.
+A step of the embedded model is hundreds of small operations, too small to be shared: two cores take two thirds of the time of one. With
+a thread for each arm they are busy all the time.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -22,39 +21,44 @@ Made = TypeVar("Made")
 
 
 def at_once(
-    parts: Sequence[Callable[[OnProgress], Made]], model: DiffusionModel, on_progress: OnProgress, most: int
+    parts: Sequence[Callable[[OnProgress], Made]], model: DiffusionModel, on_progress: OnProgress, in_turn: bool = False
 ) -> list[Made]:
-    """What each of `parts` makes, in their order; all of them are about as much work, done with `model`, `most` at a time.
+    """What each of `parts` makes, in their order; all of them are about as much work, done with `model`.
 
-    On a processor the parts of a small model run at the same time, with an equal share of the cores each: what they give does not
-    depend on that but for rounding. Elsewhere, and with one core, one after the other. Reports come one at a time, whoever makes them, and
-    say how many parts are at work. Raises what `on_progress` or a part raises; the others then end at their next report.
+    On a processor the parts of a small model run at the same time, in threads with an equal share of the cores: what they give does not
+    depend on that but for rounding. Elsewhere, with one core and where they are to be made `in_turn`, one after the other. Reports come one
+    at a time, whoever makes them, and say how many parts are at work. Raises what `on_progress` or a part raises; the others then end at
+    their next report. A thread from elsewhere that computes for the first time in the meantime keeps the arms' number of cores.
     """
     cores = torch.get_num_threads()
-    if min(len(parts), most, cores) < 2 or not model.small or model.device.type != "cpu":
+    if in_turn or min(len(parts), cores) < 2 or not model.small or model.device.type != "cpu":
         count = len(parts)
         return [part(span(on_progress, index / count, (index + 1) / count)) for index, part in enumerate(parts)]
-    together = _Together(len(parts), on_progress)
-    threads = max(1, cores // min(most, len(parts)))
+    together, found = _Together(len(parts), on_progress), dict[int, Made]()
+    threads = max(1, cores // len(parts))
 
-    def run(index: int) -> Made:
-        torch.set_num_threads(threads)  # of this thread, and of threads that have not computed yet
+    def run(index: int) -> None:
+        torch.set_num_threads(threads)
         try:
-            return parts[index](lambda progress: together.report(index, progress))
+            found[index] = parts[index](lambda progress: together.report(index, progress))
         except BaseException as error:
             together.end(error)
-            raise
 
+    # Not a pool's: the interpreter waits for those when it ends.
+    running = [threading.Thread(target=run, args=(i,), name=f"udp-arm-{i}", daemon=True) for i in range(len(parts))]
     try:
-        with ThreadPoolExecutor(min(most, len(parts)), "udp-arm") as pool:
-            futures = [pool.submit(run, index) for index in range(len(parts))]
-            try:
-                return [future.result() for future in futures]
-            except BaseException as error:  # a key pressed as well: the threads would go on to their end
-                together.end(error)
-                raise together.error from None
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    except BaseException as error:  # a key was pressed: the threads end at their next report
+        together.end(error)
+        raise
     finally:
         torch.set_num_threads(cores)
+    if together.error is not None:
+        raise together.error
+    return [found[index] for index in range(len(parts))]
 
 
 class _Together:
@@ -78,4 +82,8 @@ class _Together:
             self._shares[index] = min(1.0, max(self._shares[index], progress.overall))
             running = sum(share < 1 for share in self._shares)
             fraction = sum(self._shares) / len(self._shares)
-            self._on_progress(replace(progress, fraction=fraction, at_once=max(1, running)))
+            try:
+                self._on_progress(replace(progress, fraction=fraction, at_once=max(1, running)))
+            except BaseException as error:
+                self.end(error)
+                raise

@@ -195,15 +195,9 @@ class Cells:
         keep: bool = False,
     ) -> Arm:
         """One arm of the run of `bench`, on what `cleaned` makes of its photos by `cleaning`; see `Bench.train`."""
-        key = self._key(bench, name, recipe, cleaning) if self.store else ""
-        cell = cell_name(recipe.name, cleaning, name, bench.run)
-        if self.store and (kept := self.store.load(cell, key)):
-            on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, kept.images, kept=True))
-            return kept
-        arm = bench.train(name, cleaned(name), recipe, on_progress, keep, self.filmstrip)
-        if self.store:
-            self.store.save(cell, key, arm)
-        return arm
+        if kept := self._kept(bench, name, recipe, cleaning):
+            return _shown(kept, on_progress)
+        return self._made(bench, name, cleaned(name), recipe, cleaning, on_progress, keep)
 
     def arms_of(
         self,
@@ -215,12 +209,40 @@ class Cells:
         keep: bool = False,
     ) -> list[Arm]:
         """All arms of the run of `bench`, at the same time where that is faster and the store allows it; see `arm`."""
+        in_turn = bool(self.store and self.store.in_turn)
+        if in_turn:
+            photos: dict[str, Sequence[Photo]] = {}
+        else:  # cleaned in this thread, with all its cores
+            missing = [name for name in self.arms if not self._kept(bench, name, recipe, cleaning)]
+            photos = {name: cleaned(name) for name in missing}
 
         def part(name: str) -> Callable[[OnProgress], Arm]:
-            return lambda listener: self.arm(bench, name, cleaned, recipe, cleaning, listener, keep)
+            of = photos.get if name in photos else cleaned
+            return lambda listener: self.arm(bench, name, of, recipe, cleaning, listener, keep)
 
-        most = 1 if self.store and self.store.in_turn else len(self.arms)
-        return at_once([part(name) for name in self.arms], self.model, on_progress, most)
+        return at_once([part(name) for name in self.arms], self.model, on_progress, in_turn)
+
+    def _kept(self, bench: Bench, name: str, recipe: Recipe, cleaning: str) -> Arm | None:
+        if not self.store:
+            return None
+        cell = cell_name(recipe.name, cleaning, name, bench.run)
+        return self.store.load(cell, self._key(bench, name, recipe, cleaning))
+
+    def _made(
+        self,
+        bench: Bench,
+        name: str,
+        photos: Sequence[Photo],
+        recipe: Recipe,
+        cleaning: str,
+        on_progress: OnProgress,
+        keep: bool,
+    ) -> Arm:
+        arm = bench.train(name, photos, recipe, on_progress, keep, self.filmstrip)
+        if self.store:
+            key = self._key(bench, name, recipe, cleaning)
+            self.store.save(cell_name(recipe.name, cleaning, name, bench.run), key, arm)
+        return arm
 
     def _key(self, bench: Bench, name: str, recipe: Recipe, cleaning: str) -> str:
         # Other arms' photos must not make this cell stale; the reference's decide its figures and may stand in for some.
@@ -233,6 +255,11 @@ class Cells:
     def _cut(self, cleaning: str) -> dict[str, str]:
         # All that cut nothing share their base.
         return {"framing": repr(parse_cleaning(cleaning))} if framing_of(cleaning) else {}
+
+
+def _shown(kept: Arm, on_progress: OnProgress) -> Arm:
+    on_progress(Progress(Stage.FINISHED, 1, 1, None, kept.name, 1.0, kept.images, kept=True))
+    return kept
 
 
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -151,13 +150,11 @@ class _Once:
     def __init__(self, lab: Lab, cleaning: str) -> None:
         self._lab, self._trial = lab, replace(lab.trial, cleaning=cleaning)
         self._found: dict[str, list[Photo]] | None = None
-        self._lock = threading.Lock()  # arms that run at the same time ask at the same time
 
     def of(self, arm: str) -> list[Photo]:
         """What the imitator trains on in this arm."""
-        with self._lock:
-            if self._found is None:
-                self._found = imitator_photos(self._lab.arms, self._lab.model, self._trial)
+        if self._found is None:
+            self._found = imitator_photos(self._lab.arms, self._lab.model, self._trial)
         return self._found[arm]
 
 

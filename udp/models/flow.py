@@ -20,6 +20,7 @@ from udp.models.latent import StableDiffusion, check_length, check_letters, chec
 from udp.models.memory import room_for
 from udp.models.recent import recall
 from udp.models.schedule import RectifiedFlow, Schedule
+from udp.models.tokens import tokenized
 from udp.settings import check_text
 
 # Of the text, beside those of the picture: diffusers' trainers for SD3 and FLUX.1 adapt them alike.
@@ -94,8 +95,13 @@ class FlowTransformer(StableDiffusion):
 
     @torch.no_grad()
     def _read(self, prompt: str) -> torch.Tensor:
-        tokens = self.read_tokenizer(
-            prompt, padding="max_length", max_length=self.most_words, truncation=True, return_tensors="pt"
+        tokens = tokenized(
+            self.read_tokenizer,
+            prompt,
+            padding="max_length",
+            max_length=self.most_words,
+            truncation=True,
+            return_tensors="pt",
         )
         return self.ask(self.read_encoder, lambda encoder: encoder(tokens.input_ids.to(encoder.device))[0])
 

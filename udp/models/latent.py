@@ -15,6 +15,7 @@ from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.layers import outputs_of
 from udp.models.precision import computes_in_bfloat16, encode_large, encode_tiny
+from udp.models.tokens import tokenized
 from udp.settings import check_text
 
 
@@ -108,7 +109,7 @@ def check_read(tokenizers: Sequence[Any], prompt: str) -> None:
 
 def check_length(tokenizer: Any, length: int, prompt: str) -> None:
     """Raise `InvalidInput` if `prompt` has more tokens than `length`, the marks of a text among them."""
-    ids, marks = tokenizer(prompt, verbose=False).input_ids, tokenizer.num_special_tokens_to_add()
+    ids, marks = tokenized(tokenizer, prompt, verbose=False).input_ids, tokenizer.num_special_tokens_to_add()
     if len(ids) > length:
         # The last of them is the mark of the end, where there is one.
         kept = tokenizer.decode(ids[: length - min(marks, 1)], skip_special_tokens=True)
@@ -130,7 +131,7 @@ def check_letters(tokenizers: Sequence[Any], prompt: str) -> None:
 
 
 def _knows(tokenizer: Any, letter: str) -> bool:
-    ids = tokenizer(letter, add_special_tokens=False).input_ids
+    ids = tokenized(tokenizer, letter, add_special_tokens=False).input_ids
     # A tokenizer for which an unknown letter is the end of the text has no other token for it.
     return bool(ids) and not {tokenizer.unk_token_id, tokenizer.eos_token_id}.intersection(ids)
 
@@ -163,7 +164,8 @@ class StableDiffusion(LatentDiffusionModel):
         """One prompt as int64 (1, L), padded or cut to the text encoder's length; `check_prompt` tells before."""
         encoder = self.text_encoders[self.tokenizers.index(tokenizer)]
         length = most_tokens(tokenizer, encoder)
-        tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        options = {"padding": "max_length", "max_length": length, "truncation": True, "return_tensors": "pt"}
+        tokens = tokenized(tokenizer, prompt, **options)
         return tokens.input_ids.to(encoder.device)
 
     def encode_prompt(self, prompt: str) -> torch.Tensor:

@@ -10,6 +10,7 @@ from diffusers import DiffusionPipeline
 from udp.errors import InvalidInput
 from udp.models.adapters import ATTENTION
 from udp.models.flow import PATCH, PatchedFlow
+from udp.models.tokens import tokenized
 
 GATED = ("feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
 # Steps and guidance of the model cards, and by how much the base's schedule is shifted; Turbo's, distilled to few steps, by half.
@@ -31,7 +32,7 @@ class ZImage(PatchedFlow):
 
     def __init__(self, name: str, pipeline: DiffusionPipeline) -> None:
         super().__init__(name, pipeline)
-        self.around = len(self.read_tokenizer(self._asked("")).input_ids)
+        self.around = len(tokenized(self.read_tokenizer, self._asked("")).input_ids)
 
     @property
     def sampling(self) -> tuple[int, float]:
@@ -67,8 +68,8 @@ class ZImage(PatchedFlow):
     @torch.no_grad()
     def _read(self, prompt: str) -> torch.Tensor:
         """Not filled up: no token of such a model sees those after it, so its states are the same, for less work."""
-        tokens = self.read_tokenizer(
-            self._asked(prompt), max_length=self.most_words, truncation=True, return_tensors="pt"
+        tokens = tokenized(
+            self.read_tokenizer, self._asked(prompt), max_length=self.most_words, truncation=True, return_tensors="pt"
         )
 
         def question(asked: torch.nn.Module) -> torch.Tensor:

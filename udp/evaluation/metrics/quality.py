@@ -6,8 +6,10 @@ and whether one frequency stands out.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pywt
@@ -17,6 +19,8 @@ from skimage.measure import blur_effect
 from skimage.restoration import estimate_sigma
 
 from udp.tensors import fit_square, to_pixels, to_tensor
+
+_WARNINGS = threading.Lock()
 
 LEVELS = 3
 # Half a level of 255: detail fainter than rounding counts as none, and a flat picture has a finite texture.
@@ -99,17 +103,23 @@ def pattern_excess(generated: np.ndarray, clean: np.ndarray) -> np.ndarray:
     return difference.reshape(len(difference), -1)[:, peak] - normal[peak]
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # What warnings are shown is the process's, not a thread's: one thread at a time changes it.
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
 def blur(images: Sequence[np.ndarray]) -> np.ndarray:
     """No-reference blur of uint8 pictures in [0, 1], (N,): 0 is sharp, 1 has no detail (Crete et al. 2007)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a flat picture divides zero by zero: no detail at all
+    with _quiet():  # a flat picture divides zero by zero: no detail at all
         values = [blur_effect(image, channel_axis=2) for image in images]
     return np.nan_to_num(np.array(values), nan=1.0)
 
 
 def noise_level(images: Sequence[np.ndarray]) -> float:
     """Mean estimated noise of uint8 pictures, standard deviation in levels of 255 (wavelet estimate; flat is 0)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a flat channel has no wavelet detail to take a median of
+    with _quiet():  # a flat channel has no wavelet detail to take a median of
         sigmas = [estimate_sigma(image, channel_axis=2) for image in images]
     return float(np.mean(np.nan_to_num(sigmas)))

@@ -14,6 +14,7 @@ from udp.errors import InvalidInput
 from udp.files import write_whole
 from udp.imitation.recipes.base import FineTuned, Recipe, relative_change
 from udp.models.base import DiffusionModel
+from udp.models.tokens import tokenized
 from udp.photos import Photo
 from udp.settings import BySize, check_text, preset, setting
 
@@ -109,7 +110,7 @@ class TextualInversion(Recipe):
         return [prompt] * len(photos)
 
     def _ids(self, tokenizer, word: str) -> list[int]:
-        ids = tokenizer(word, add_special_tokens=False).input_ids
+        ids = tokenized(tokenizer, word, add_special_tokens=False).input_ids
         if not ids:
             raise InvalidInput(f"expected a word, got {word!r}")
         return ids

@@ -3,7 +3,7 @@
     python -m benchmarks.kept
 
 writes `examples/kept/subject` and `examples/kept/style`: a protected photo, what the imitator got from each set of photos,
-and run.json with the verdict, every setting, the weights' digest and the date. Takes five to ten minutes for each on two
+and run.json with the verdict, every setting, the weights' digest and the date. Takes four to ten minutes for each on two
 processor cores. Run it again whenever the defaults or the embedded model change: `tests/test_kept.py` says when. `--steps`
 is for looking at the page while it is built: so few steps that nothing is learned, and the same test refuses the outcome.
 """

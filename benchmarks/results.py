@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ablation, compare_methods, judged, paper, peers, robustness, speed, transfer, visibility
+from benchmarks import ablation, compare_methods, judged, paper, peers, robustness, speed, start, transfer, visibility
+from benchmarks import imitators as other_imitators
 from benchmarks.subjects import ARMS, means, structure, table
 from benchmarks.trials import values_of
 
@@ -145,25 +146,24 @@ def compared(name: str) -> str:
     return f"{compare_methods.table(facts['rows'])}\n\n{tried(facts)}"
 
 
-def crops() -> str:
-    """What an imitator who cuts the photos learns, with EUDP made through crops as by default, and for whole photos alone."""
-    facts, before = record("docs/crops.json"), record("docs/crops-whole.json")
+def beside(before: str, after: str, titles: tuple[str, str]) -> str:
+    """What an imitator learns from whole and from cut photos, with one EUDP and with another; two records of the same imitators."""
+    found = [record(f"docs/{name}.json") for name in (before, after)]
     lines = [
-        "| subject, photos | learned: clean | learned: random noise | learned: EUDP for whole photos | learned: EUDP through crops |",
+        f"| subject, photos | learned: clean | learned: random noise | learned: {' | learned: '.join(titles)} |",
         "|---|---|---|---|---|",
     ]
-    now, then = (robustness.shares(of["rows"]) for of in (facts, before))
-    for row, other in zip(now, then, strict=True):
-        if (row["set"], row["cleaning"]) != (other["set"], other["cleaning"]):
+    for then, now in zip(*(robustness.shares(of["rows"]) for of in found), strict=True):
+        if (now["set"], now["cleaning"]) != (then["set"], then["cleaning"]):
             raise ValueError(
-                f"expected the same sets and cleanings in both records, got {row['set']} and {other['set']}"
+                f"expected the same sets and cleanings in both records, got {now['set']} and {then['set']}"
             )
-        arms = [row["learned"][arm] for arm in (robustness.CLEAN, robustness.RANDOM)]
-        arms += [of["learned"][robustness.PROTECTED] for of in (other, row)]
-        found = "whole" if row["cleaning"] == robustness.UNTOUCHED else "cut"
-        lines.append(f"| {row['set']}, {found} | {' | '.join(f'{share:.0%}' for share in arms)} |")
+        arms = [now["learned"][arm] for arm in (robustness.CLEAN, robustness.RANDOM)]
+        arms += [of["learned"][robustness.PROTECTED] for of in (then, now)]
+        photos = "whole" if now["cleaning"] == robustness.UNTOUCHED else "cut"
+        lines.append(f"| {now['set']}, {photos} | {' | '.join(f'{share:.0%}' for share in arms)} |")
     table = "\n".join(lines)
-    return f"{table}\n\n{tried(facts)}"
+    return f"{table}\n\n{tried(found[1])}"
 
 
 def steps() -> str:
@@ -214,7 +214,13 @@ def visible() -> str:
     )
 
 
-def beside() -> str:
+def starts() -> str:
+    """What the square does by itself, and what taking it out gives back."""
+    facts = record("docs/start.json")
+    return f"{start.table(facts['rows'])}\n\n{facts['date']}, {facts['budget_levels']:g}/255 at 128 px, without the steps at 512 px; {facts['machine']}."
+
+
+def peer_steps() -> str:
     """A PGD step of ours and of public code, at Stable Diffusion 1.5's size."""
     facts = record("docs/peers.json")
     return f"{peers.table(facts['rows'])}\n\n{facts['date']}, {facts['machine']}; {facts['settings']['rounds']} run of each."
@@ -223,6 +229,12 @@ def beside() -> str:
 def race() -> str:
     """How long a method takes for how much effect."""
     return visibility.race(record("docs/visibility.json")["rows"])
+
+
+def others() -> str:
+    """Imitators with other networks and schedules than the embedded model's."""
+    facts = record("docs/imitators.json")
+    return f"{other_imitators.table(facts['rows'])}\n\n{tried(facts)}"
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -238,13 +250,16 @@ TABLES: dict[str, Callable[[], str]] = {
     **{name: functools.partial(imitators, name) for name in (*CLEANED, "cleanings-mild")},
     "ablation": parts,
     **{name: functools.partial(compared, name) for name in ("methods", "methods-few")},
-    "crops": crops,
+    "imitators": others,
+    "crops": functools.partial(beside, "crops-whole", "crops", ("EUDP for whole photos", "EUDP through crops")),
+    "rounds": functools.partial(beside, "rounds-nine", "rounds", ("nine rounds", "thirteen rounds")),
     "steps": steps,
     "reach": reach,
     "fifth": fifth,
     "visible": visible,
     "race": race,
-    "peers": beside,
+    "start": starts,
+    "peers": peer_steps,
 }
 
 

@@ -196,8 +196,12 @@ class Cells:
     ) -> Arm:
         """One arm of the run of `bench`, on what `cleaned` makes of its photos by `cleaning`; see `Bench.train`."""
         if kept := self._kept(bench, name, recipe, cleaning):
-            return _shown(kept, on_progress)
-        return self._made(bench, name, cleaned(name), recipe, cleaning, on_progress, keep)
+            on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, kept.images, kept=True))
+            return kept
+        arm = bench.train(name, cleaned(name), recipe, on_progress, keep, self.filmstrip)
+        if self.store:
+            self.store.save(*self._place(bench, name, recipe, cleaning), arm)
+        return arm
 
     def arms_of(
         self,
@@ -223,26 +227,11 @@ class Cells:
         return at_once([part(name) for name in self.arms], self.model, on_progress, in_turn)
 
     def _kept(self, bench: Bench, name: str, recipe: Recipe, cleaning: str) -> Arm | None:
-        if not self.store:
-            return None
-        cell = cell_name(recipe.name, cleaning, name, bench.run)
-        return self.store.load(cell, self._key(bench, name, recipe, cleaning))
+        return self.store.load(*self._place(bench, name, recipe, cleaning)) if self.store else None
 
-    def _made(
-        self,
-        bench: Bench,
-        name: str,
-        photos: Sequence[Photo],
-        recipe: Recipe,
-        cleaning: str,
-        on_progress: OnProgress,
-        keep: bool,
-    ) -> Arm:
-        arm = bench.train(name, photos, recipe, on_progress, keep, self.filmstrip)
-        if self.store:
-            key = self._key(bench, name, recipe, cleaning)
-            self.store.save(cell_name(recipe.name, cleaning, name, bench.run), key, arm)
-        return arm
+    def _place(self, bench: Bench, name: str, recipe: Recipe, cleaning: str) -> tuple[str, str]:
+        """What the store calls an arm, and the key that it must have."""
+        return cell_name(recipe.name, cleaning, name, bench.run), self._key(bench, name, recipe, cleaning)
 
     def _key(self, bench: Bench, name: str, recipe: Recipe, cleaning: str) -> str:
         # Other arms' photos must not make this cell stale; the reference's decide its figures and may stand in for some.
@@ -255,11 +244,6 @@ class Cells:
     def _cut(self, cleaning: str) -> dict[str, str]:
         # All that cut nothing share their base.
         return {"framing": repr(parse_cleaning(cleaning))} if framing_of(cleaning) else {}
-
-
-def _shown(kept: Arm, on_progress: OnProgress) -> Arm:
-    on_progress(Progress(Stage.FINISHED, 1, 1, None, kept.name, 1.0, kept.images, kept=True))
-    return kept
 
 
 def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:

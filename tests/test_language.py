@@ -201,7 +201,7 @@ def test_what_the_figures_rest_on_is_said_in_chinese(tiny_model: DiffusionModel,
     assert CHINESE.say(said).startswith("每次运行每组 3 张图片，与 3 张原图比较")
 
 
-@pytest.mark.parametrize(("units_for_bfloat16", "said"), [(True, "5 min"), (False, "7 min")])
+@pytest.mark.parametrize(("units_for_bfloat16", "said"), [(True, "4 min"), (False, "6 min")])
 def test_the_first_guess_knows_what_the_processor_has(
     units_for_bfloat16: bool, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -117,6 +118,30 @@ def test_whoever_listens_can_stop_it(tiny_model: LatentDiffusionModel, three_cor
     with pytest.raises(Stopped, match="as asked"):
         at_once([waiting, waiting], tiny_model, stop)
     assert len(seen) == 20, "nobody hears of it any more"
+
+
+def test_a_key_pressed_ends_it_and_waits_for_the_step_that_is_being_made(
+    tiny_model: LatentDiffusionModel, three_cores: None
+) -> None:
+    begun, ended = threading.Event(), []
+
+    def part(progress: OnProgress) -> str:
+        try:
+            return waiting(progress)
+        finally:
+            time.sleep(0.2)
+            ended.append(True)
+
+    def press() -> None:
+        begun.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        at_once([part, part], tiny_model, lambda progress: begun.set())
+    presser.join()
+    assert len(ended) == 2
 
 
 def test_reports_come_one_at_a_time(tiny_model: LatentDiffusionModel, three_cores: None) -> None:

@@ -18,6 +18,7 @@ from udp.models.base import DiffusionModel
 from udp.progress import OnProgress, Progress, span
 
 Made = TypeVar("Made")
+MOST_SECONDS = 20.0  # for all that a thread may still do between two reports
 
 
 def at_once(
@@ -53,6 +54,9 @@ def at_once(
             thread.join()
     except BaseException as error:  # a key was pressed: the threads end at their next report
         together.end(error)
+        for thread in running:
+            if thread.ident is not None:  # torch ends the process with an error if it is in the middle of something
+                thread.join(MOST_SECONDS)
         raise
     finally:
         torch.set_num_threads(cores)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +22,8 @@ from udp.ui.state.jobs import Job, JobLine, State
 from udp.ui.state.pace import Pace, Stopwatch
 from udp.ui.state.sessions import MOST_JOBS, Sessions
 from udp.ui.state.work import AttackWork, RobustnessWork, limited
+
+ROOT = Path(__file__).parents[1]
 
 
 def slow(on_progress: OnProgress) -> str:
@@ -81,6 +85,49 @@ def test_stop_takes_less_than_two_seconds_and_frees_the_line() -> None:
     following = Job(lambda on_progress: 1)
     line.submit(following)
     assert following.result() == 1 and time.monotonic() - start < 2
+
+
+def test_a_line_that_is_closed_stops_all_and_waits_for_the_step_that_is_being_made() -> None:
+    over = []
+
+    def work(on_progress: OnProgress) -> str:
+        try:
+            return slow(on_progress)
+        finally:
+            time.sleep(0.2)
+            over.append(True)
+
+    line, jobs = JobLine(), [Job(work), Job(slow)]
+    for job in jobs:
+        line.submit(job)
+    until(lambda: jobs[0].history)
+    line.close()
+    assert over and jobs[0].state is State.STOPPED
+    until(lambda: jobs[1].state is State.STOPPED)
+    assert not jobs[1].history
+
+
+def test_a_python_that_ends_stops_its_jobs_first() -> None:
+    """A thread that is in the middle of torch when the interpreter ends would abort the process."""
+    program = """
+import time, torch
+from udp.progress import Progress
+from udp.ui.state.jobs import Job, JobLine
+
+def work(on_progress):
+    value = torch.randn(600, 600)
+    while True:
+        on_progress(Progress("working", 0, 1))
+        for _ in range(20):
+            value = (value @ value).tanh()
+
+line, job = JobLine(), Job(work)
+line.submit(job)
+while not job.history:
+    time.sleep(0.01)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_the_time_left_does_not_count_loading(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import contextvars
 import enum
@@ -90,6 +91,10 @@ class Job(Generic[Result]):
             raise self._error
         return self._result
 
+    def wait(self, seconds: float) -> bool:
+        """Whether the work is over, waiting at most so long for it, also where it was asked to stop."""
+        return self._ended.wait(seconds)
+
     def run(self) -> None:
         """Run to the end in the calling thread; for a `JobLine`."""
         self.state, self._started = State.RUNNING, time.monotonic()
@@ -142,7 +147,18 @@ class JobLine:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="udp-jobs", daemon=True)
                 self._thread.start()
+                atexit.register(self.close)
             self._changed.notify()
+
+    def close(self, seconds: float = 20.0) -> None:
+        """Stop all jobs and wait, at most so long, for the one that runs: torch ends the process with an error if it is in the
+        middle of something."""  # fmt: skip
+        with self._changed:
+            current = self._current
+            for job in (*self._waiting, *([current] if current else [])):
+                job.stop()
+        if current:
+            current.wait(seconds)
 
     def place(self, job: Job) -> int:
         """How many jobs run before this one; 0 if it is running or over."""

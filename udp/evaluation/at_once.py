@@ -44,19 +44,22 @@ def at_once(
             found[index] = parts[index](lambda progress: together.report(index, progress))
         except BaseException as error:
             together.end(error)
+        finally:
+            over[index].set()
 
+    over = [threading.Event() for _ in parts]  # a join that was interrupted takes its thread for ended
     # Not a pool's: the interpreter waits for those when it ends.
     running = [threading.Thread(target=run, args=(i,), name=f"udp-arm-{i}", daemon=True) for i in range(len(parts))]
     try:
         for thread in running:
             thread.start()
-        for thread in running:
-            thread.join()
+        for ended in over:
+            ended.wait()
     except BaseException as error:  # a key was pressed: the threads end at their next report
         together.end(error)
-        for thread in running:
+        for thread, ended in zip(running, over, strict=True):
             if thread.ident is not None:  # torch ends the process with an error if it is in the middle of something
-                thread.join(MOST_SECONDS)
+                ended.wait(MOST_SECONDS)
         raise
     finally:
         torch.set_num_threads(cores)

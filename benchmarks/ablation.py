@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from benchmarks.records import add_options, ended, run_and_record, spread, values_of
 from benchmarks.texts import parse_recipe
-from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
+from benchmarks.trials import CLEAN, Plan
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.protection.base import ProtectionMethod

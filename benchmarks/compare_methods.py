@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 
+from benchmarks.records import add_options, ended, run_and_record, spread, values_of
 from benchmarks.texts import gradients_of, parse_method, parse_recipe
-from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
+from benchmarks.trials import CLEAN, Plan
 from udp.evaluation.trial import Trial
 from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.prompts import PRESETS

@@ -25,8 +25,9 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
+from benchmarks.records import add_options, ended, run_and_record, spread, values_of
 from benchmarks.texts import parse_method, parse_recipe
-from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
+from benchmarks.trials import CLEAN, Plan
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS

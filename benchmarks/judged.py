@@ -29,9 +29,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.stats import spearmanr
 
+from benchmarks.records import ended, spread
 from benchmarks.robustness import RANDOM
 from benchmarks.subjects import ARMS, SIDE, STRONGER, cut, in_report
-from benchmarks.trials import CLEAN, ended, spread
+from benchmarks.trials import CLEAN
 from udp.digests import digest
 from udp.errors import InvalidInput
 from udp.evaluation.cells import FolderStore, base_name, cell_name

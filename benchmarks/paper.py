@@ -26,8 +26,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from benchmarks.records import add_options, ended, run_and_record, spread, values_of
 from benchmarks.texts import gradients_of, parse_method, parse_recipe
-from benchmarks.trials import Plan, add_options, ended, loaded, run_and_record, spread, values_of
+from benchmarks.trials import Plan, loaded
 from udp.evaluation.trial import Trial
 from udp.imitation.prompts import PRESETS
 from udp.protection.base import ProtectionMethod

@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks import ablation, compare_methods, judged, paper, peers, robustness, speed, start, transfer, visibility
 from benchmarks import imitators as other_imitators
+from benchmarks.records import values_of
 from benchmarks.subjects import ARMS, means, structure, table
-from benchmarks.trials import values_of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", "udp/mini/README.md")

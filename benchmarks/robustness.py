@@ -15,8 +15,9 @@ import math
 
 import numpy as np
 
+from benchmarks.records import add_options, ended, run_and_record, spread, values_of
 from benchmarks.texts import parse_method, parse_recipe
-from benchmarks.trials import CLEAN, Plan, add_options, ended, run_and_record, spread, values_of
+from benchmarks.trials import CLEAN, Plan
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import learned
 from udp.imitation.cleaning import parse_cleaning

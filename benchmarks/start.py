@@ -1,6 +1,6 @@
 """What the square that PGD can start from does by itself, beside random signs and PGD, and what taking it out gives back.
 
-    python -m benchmarks.start --photos SUBJECTS/dog SUBJECTS/cat SUBJECTS/can SUBJECTS/teapot --out docs
+    python -m benchmarks.start --photos SUBJECTS/dog SUBJECTS/cat SUBJECTS/can --out docs
 
 On the photos of each folder, at the size that the embedded model sees: the distance that EUDP's own term raises
 (`udp.protection.decoded`: how far what the autoencoder makes of the photo is from the photo; more is stronger). *Subtracted* is the
@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.records import ended
 from benchmarks.texts import parse_method
-from benchmarks.trials import ended
 from udp.files import write_whole
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model

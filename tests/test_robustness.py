@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import robustness, trials
+from benchmarks import records, robustness, trials
 from benchmarks.robustness import PROTECTED, RANDOM, table
 from benchmarks.trials import Plan
 from udp.digests import photos_digest
@@ -189,12 +189,12 @@ def test_a_run_that_is_broken_off_loses_no_row_of_its_record(tmp_path: Path, mon
         yield known["a"]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trials, "run", broken)
+    monkeypatch.setattr(records, "run", broken)
     with pytest.raises(KeyboardInterrupt):
-        trials.run_and_record(plan, options, record, {})
+        records.run_and_record(plan, options, record, {})
     assert json.loads(record.read_text())["rows"] == kept
-    monkeypatch.setattr(trials, "run", lambda plan, sets, out, workers, known: [known["c"]])
-    trials.run_and_record(plan, options, record, {})
+    monkeypatch.setattr(records, "run", lambda plan, sets, out, workers, known: [known["c"]])
+    records.run_and_record(plan, options, record, {})
     assert json.loads(record.read_text())["rows"] == kept[2:], "what is not asked for goes at the end"
 
 

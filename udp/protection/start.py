@@ -1,9 +1,9 @@
 """Where PGD starts: at random, at the photos themselves, or at a perturbation that already works on most photos.
 
 What leads the embedded autoencoder astray on one photo does so on others: a square of 64 pixels, repeated without seams and moved
-by any number of pixels, does what some rounds of PGD would, which counts where there are few, unless it is subtracted again (benchmarks/RESULTS.md). It was learned once (`recipe.universal`), in
-the manner of universal adversarial perturbations (Moosavi-Dezfooli et al. 2017, arXiv 1610.08401). By itself it is no protection:
-everybody has it, and could find where it lies and take it out again.
+by any number of pixels, does what some rounds of PGD would. That counts where there are few, unless it is subtracted again
+(benchmarks/RESULTS.md). It was learned once (`recipe.universal`), in the manner of universal adversarial perturbations (Moosavi-Dezfooli
+et al. 2017, arXiv 1610.08401). By itself it is no protection: everybody has it, and could find where it lies and take it out again.
 """
 
 from __future__ import annotations

@@ -136,11 +136,17 @@ def test_a_key_pressed_ends_it_and_waits_for_the_step_that_is_being_made(
         begun.wait()
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # whose wait it interrupts
 
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored where a shell started this in the background
     presser = threading.Thread(target=press)
     presser.start()
-    with pytest.raises(KeyboardInterrupt):
-        at_once([part, part], tiny_model, lambda progress: progress.done > 20 and begun.set())  # both have begun
-    presser.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            at_once([part, part], tiny_model, lambda progress: progress.done > 20 and begun.set())  # both have begun
+    finally:
+        signal.signal(signal.SIGINT, before)
+        presser.join()
     assert len(ended) == 2
 
 

@@ -19,7 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ablation, compare_methods, judged, paper, peers, robustness, speed, start, transfer, visibility
+from benchmarks import (
+    ablation,
+    compare_methods,
+    judged,
+    lessons,
+    paper,
+    peers,
+    robustness,
+    speed,
+    start,
+    transfer,
+    visibility,
+)
 from benchmarks import imitators as other_imitators
 from benchmarks.records import values_of
 from benchmarks.subjects import ARMS, means, structure, table
@@ -59,7 +71,7 @@ def stronger() -> str:
 
 
 def patient() -> str:
-    """The imitator who takes half as much time again."""
+    """The imitator who takes twice the time."""
     lines = [
         "| subject | learned: random | learned: protected | structure clean / random / protected |",
         "|---|---|---|---|",
@@ -237,6 +249,12 @@ def others() -> str:
     return f"{other_imitators.table(facts['rows'])}\n\n{tried(facts)}"
 
 
+def learned() -> str:
+    """What fine-tunes learned, and in which time."""
+    facts = record("docs/lessons.json")
+    return f"{lessons.table(facts['rows'])}\n\n{facts['date']}, {facts['machine']}."
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "subjects": subjects,
     "stronger": stronger,
@@ -259,6 +277,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "visible": visible,
     "race": race,
     "start": starts,
+    "lessons": learned,
     "peers": peer_steps,
 }
 

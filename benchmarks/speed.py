@@ -41,7 +41,6 @@ from udp.models.sampling import generate, own_sampling
 from udp.photos import Photo, list_photos, read_photos
 from udp.progress import Progress, Stage
 from udp.protection.methods import AdvDM
-from udp.settings import for_model
 from udp.tensors import to_tensor
 
 PROMPT = "a photo of sks"
@@ -84,7 +83,7 @@ def fine_tune(model: LatentDiffusionModel, photos: list[Photo], batch: int, cloc
 def plain_fine_tune(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
     """DreamBooth as the scripts have it."""
     network = plain_network(model)
-    rate = for_model(DreamBooth(), model.small).learning_rate
+    rate = model.suited(DreamBooth()).learning_rate
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
     for pixels in batches(model, photos, batch):
         with torch.no_grad():
@@ -333,7 +332,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mini", help=f"a latent diffusion model, or {RANDOM}")
     parser.add_argument("--count", type=int, default=4, help="photos that a PGD step moves")
-    parser.add_argument("--batch", type=int, default=8, help="photos in a fine-tuning step")
+    parser.add_argument("--batch", type=int, default=4, help="photos in a fine-tuning step")
     add_options(parser, WORK, steps=12, rounds=3)
     options = parser.parse_args(arguments)
     if options.one:

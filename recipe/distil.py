@@ -1,7 +1,7 @@
-"""Teach a smaller U-Net what the embedded model's knows: the same words, latents and schedule, a fraction of the weights.
+"""Teach a smaller U-Net what that of `recipe.train` knows: the same words, latents and schedule, a quarter of the weights.
 
-    python -m recipe.data --packages . --out data        # see recipe.train
-    python -m recipe.distil --data data --widths 64 64 128 --work work --minutes 90 --out FOLDER
+    python -m recipe.data --packages . --out data        # see recipe.train, which makes the teacher
+    python -m recipe.distil --data data --teacher TEACHER --work work --minutes 60 --out FOLDER
 
 Each step the teacher and the student look at the same noisy latents under the same words, and the student descends the squared
 difference of what they predict (Hinton et al. 2015, arXiv 1503.02531, for a denoiser): unlike the noise itself the teacher's
@@ -125,6 +125,37 @@ def build(teacher: UNet2DConditionModel, widths: tuple[int, ...], seed: int) -> 
     return student
 
 
+class Lesson:
+    """What the teacher `model` predicts of noisy `latents` float16 (N, C, h, w) under their N `captions`."""
+
+    def __init__(
+        self, model: LatentDiffusionModel, latents: torch.Tensor, captions: list[str], batch: int, seed: int
+    ) -> None:
+        self.model, self.latents, self.batch = model, latents, batch
+        known = list(dict.fromkeys([*captions, ""]))
+        with torch.no_grad():
+            self.words = torch.cat([embedded(model, text) for text in known])
+        place = {text: index for index, text in enumerate(known)}
+        self.called, self.nothing = torch.tensor([place[text] for text in captions]), place[""]
+        self.scheduler = DDPMScheduler.from_config(model.pipeline.scheduler.config)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def loss(self, student: torch.nn.Module) -> torch.Tensor:
+        """How far `student` is from the teacher on the next batch: mean squared difference of their predictions."""
+        generator, batch = self.generator, self.batch
+        chosen = torch.randint(len(self.latents), (batch,), generator=generator)
+        clean, named = self.latents[chosen].float(), self.called[chosen].clone()
+        named[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = self.nothing
+        places = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
+        timesteps = (places * len(self.scheduler.betas)).long()
+        noisy = self.scheduler.add_noise(clean, torch.randn(clean.shape, generator=generator), timesteps)
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16(self.model.device)):
+            with torch.no_grad():
+                wanted = self.model.network(noisy, timesteps, encoder_hidden_states=self.words[named]).sample
+            given = student(noisy, timesteps, encoder_hidden_states=self.words[named]).sample
+        return (given.float() - wanted.float()).square().mean()
+
+
 def train(options: argparse.Namespace) -> None:
     """Teach, and write the pipeline."""
     model = load_model(str(options.teacher))
@@ -145,34 +176,21 @@ def train(options: argparse.Namespace) -> None:
 
     spent = resume(checkpoint, trainer, load)
     latents, texts = material(model, options.data, options.views, options.pictures, work, seed)
-    known = list(dict.fromkeys([*texts, ""]))
-    with torch.no_grad():
-        words = torch.cat([embedded(model, text) for text in known])
-    place = {text: index for index, text in enumerate(known)}
-    called = torch.tensor([place[text] for text in texts])
-    scheduler = DDPMScheduler.from_config(model.pipeline.scheduler.config)
-    generator = torch.Generator().manual_seed(seed + trainer.step)
+    lesson = Lesson(model, latents, texts, batch, seed + trainer.step)
     print(f"{len(latents)} latents, {sum(p.numel() for p in student.parameters()) / 1e6:.1f} M weights", flush=True)
-
-    def loss(step: int) -> torch.Tensor:
-        chosen = torch.randint(len(latents), (batch,), generator=generator)
-        clean, named = latents[chosen].float(), called[chosen].clone()
-        named[torch.rand(batch, generator=generator) < CAPTION_DROPOUT] = place[""]
-        timesteps = (
-            (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch * len(scheduler.betas)
-        ).long()
-        noisy = scheduler.add_noise(clean, torch.randn(clean.shape, generator=generator), timesteps)
-        with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16(model.device)):
-            with torch.no_grad():
-                wanted = model.network(noisy, timesteps, encoder_hidden_states=words[named]).sample
-            given = student(noisy, timesteps, encoder_hidden_states=words[named]).sample
-        return (given.float() - wanted.float()).square().mean()
 
     def weights() -> dict[str, Any]:
         return {"modules": [module.state_dict() for module in modules]}
 
     train_by_clock(
-        trainer, loss, options.minutes, spent, REPORT_EVERY, checkpoint, weights, lambda step, share: ema.update(step)
+        trainer,
+        lambda step: lesson.loss(student),
+        options.minutes,
+        spent,
+        REPORT_EVERY,
+        checkpoint,
+        weights,
+        lambda step, share: ema.update(step),
     )
     pipeline = model.replaced(unet=ema.averages[0].eval()).pipeline
     save(pipeline, options.out)
@@ -191,7 +209,7 @@ def main() -> None:
     """Parse, teach, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of recipe.data and recipe.renders")
-    parser.add_argument("--teacher", default="mini", help="a name or folder of an embedded model")
+    parser.add_argument("--teacher", type=Path, required=True, help="the pipeline that recipe.train wrote")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 64, 128], help="channels of each level")
     parser.add_argument("--views", type=int, default=2, help="random views of each square")
     parser.add_argument("--pictures", type=int, default=4000, help="that the teacher draws")

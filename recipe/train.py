@@ -8,7 +8,9 @@
     python -m recipe.train encoder --teacher TAESD --data data renders cutouts --work work --minutes 60
     python -m recipe.train decoder --teacher TAESD --data data renders cutouts --work work --minutes 45
     python -m recipe.train unet    --data data renders cutouts --work work --minutes 60
-    python -m recipe.train export  --data data renders cutouts --work work --out udp/mini/weights
+    python -m recipe.train export  --data data renders cutouts --work work --out teacher
+    python -m recipe.distil  --data data --teacher teacher --work work --minutes 60 --out taught       # a quarter of the weights
+    python -m recipe.reptile --data data --teacher teacher --start taught --work work --minutes 40 --out udp/mini/weights
     python -m recipe.train pixel   --data data renders --work work --minutes 15
     python -m recipe.train pack    --data data renders --out packed     # one file, for a machine with a GPU
 
@@ -16,6 +18,8 @@ All resume from their checkpoint in `--work` when called again, and the learning
 `--minutes` is what they cost. `TAESD` is a folder with the published `madebyollin/taesd` or its Hub id. `decoder` and
 `unet` need the encoder of the same `--work`; `unet --start FOLDER` begins from an earlier pipeline's U-Net and words.
 `pixel`, the twin without autoencoder (`recipe.pixel`), stands alone and writes `udp/mini/pixel_weights` itself.
+
+The teacher of today's weights is in the history of this repository: `udp/mini/weights` until 2026-11-30.
 
 A GPU is taken where there is one by `unet` and `pixel`: `--batch 512 --views 16` fill it for `unet`, `--batch 256` for
 `pixel`; `pack` carries the squares there as one file, which `--data packed` then names. Two trainings at once on two
@@ -51,13 +55,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pictures.jsonl or part-*.npz")
     parser.add_argument("--work", type=Path, default=Path("work"), help="checkpoints")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "udp" / "mini" / "weights")
+    parser.add_argument("--out", type=Path, help="of export and pack")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="squares a step of unet and pixel")
     parser.add_argument("--views", type=int, default=2, help="random views of each square that the U-Net sees")
     parser.add_argument("--teacher", default="madebyollin/taesd", help="folder or Hub id")
     parser.add_argument("--start", type=Path, help="pipeline folder whose U-Net and words `unet` begins from")
     options = parser.parse_args()
+    if options.part in ("export", "pack") and options.out is None:
+        parser.error(f"expected --out FOLDER for {options.part}, got none")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if options.part == "pack":
         print(pack(options.data, options.seed, options.out))
@@ -65,7 +71,7 @@ def main() -> None:
     work, minutes, seed = options.work, options.minutes, options.seed
     work.mkdir(parents=True, exist_ok=True)
     if options.part == "pixel":
-        out = pixel.WEIGHTS if options.out == parser.get_default("out") else options.out
+        out = options.out or pixel.WEIGHTS
         pixel.save(pixel.train(options.data, work / "pixel.pt", minutes, seed, options.batch, device), out)
     elif options.part == "encoder":
         student.train_encoder(student.load_teacher(options.teacher), options.data, work / "encoder.pt", minutes, seed)

@@ -12,9 +12,10 @@ from diffusers import DiffusionPipeline
 from safetensors.torch import load_file
 
 from tests.families import SIDE, build
+from udp.cli.flags import shown_default
 from udp.errors import InvalidInput
 from udp.imitation.recipes import DreamBooth, LoRA, TextualInversion
-from udp.imitation.recipes.base import FineTuned, evenly_drawn
+from udp.imitation.recipes.base import FineTuned, Recipe, evenly_drawn
 from udp.imitation.recipes.lora import KOHYA_FILE
 from udp.models.base import DiffusionModel, side_by_side
 from udp.models.loading import load_model
@@ -22,8 +23,10 @@ from udp.models.loss import DenoisingLoss
 from udp.models.sampling import generate
 from udp.models.training import Trainer, TrainingSettings
 from udp.photos import Photo
-from udp.settings import check_settings, for_model
+from udp.protection.methods import AdvDM
+from udp.settings import check_settings, explain, for_model
 from udp.tensors import to_pixels
+from udp.ui.state.work import MINI_STEPS, protection_units
 
 PROMPT = "a photo of sks"
 
@@ -166,6 +169,43 @@ def test_without_prompts_or_a_base_there_is_no_prior_to_keep(folders: dict[str, 
     # Of a small model 16 at a time and 20 steps, of a large one as many as photos.
     assert for_model(kept, small=True).sampling_before(True, 50) == 60
     assert for_model(kept, small=False).sampling_before(False, 50) == 500
+
+
+@pytest.mark.parametrize(
+    ("recipe", "mini", "pixel"),
+    [
+        (DreamBooth(), (3e-3, 4), (1e-3, 8)),
+        (DreamBooth(from_scratch=True), (1e-3, 8), (1e-3, 8)),
+        (LoRA(), (4e-3, 4), (4e-3, 8)),
+        (TextualInversion(), (5e-3, 8), (5e-3, 8)),
+        (DreamBooth(learning_rate=1e-4, batch_size=2), (1e-4, 2), (1e-4, 2)),
+    ],
+    ids=["dreambooth", "from random weights", "lora", "textual inversion", "asked for"],
+)
+def test_the_embedded_model_learns_at_rates_of_its_own(
+    recipe: Recipe, mini: tuple[float, int], pixel: tuple[float, int]
+) -> None:
+    """Its weights were moved to where fine-tunes are quick; other small models, and random weights, begin elsewhere."""
+    model = load_model("mini")
+    copied = model.with_network(model.copy_network())
+    for one, expected in ((model, mini), (copied, mini), (load_model("mini-pixel"), pixel)):
+        suited = one.suited(recipe)
+        assert (suited.learning_rate, suited.batch_size) == expected
+
+
+def test_the_embedded_models_rate_is_in_what_people_read() -> None:
+    found = {item.name: item for item in dataclasses.fields(DreamBooth)}
+    assert "0.003 for the embedded one" in explain(found["learning_rate"])
+    assert shown_default(found["learning_rate"]).startswith("0.003 with mini, 0.001 / 5e-06")
+    assert shown_default(found["batch_size"]).startswith("4 with mini, 8 / 4")
+
+
+def test_a_step_of_protection_counts_for_more_where_fine_tunes_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    one = AdvDM(pgd_steps=100)
+    assert protection_units(one, 4, "mini") == pytest.approx(MINI_STEPS * protection_units(one, 4, "mini-pixel"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert protection_units(one, 4, "mini") == protection_units(one, 4, "mini-pixel")
 
 
 def test_a_prior_is_kept_when_asked_and_batches_follow_the_model() -> None:

@@ -32,14 +32,18 @@ class BySize:
 
     Small networks need learning rates a hundred times those published for Stable Diffusion, which theirs would wreck.
     `unless` is the name of another setting of the same dataclass, one of its choices, and the values that go with it.
+    `mini` is the embedded model's value, whose weights begin where fine-tunes are quick; where it is None, it is that of small ones.
     """
 
     small: Any
     large: Any
     unless: tuple[str, str, BySize] | None = None
+    mini: Any = None
 
-    def of(self, small: bool) -> Any:
+    def of(self, small: bool, mini: bool = False) -> Any:
         """The value; `small` is `DiffusionModel.small`."""
+        if mini and self.mini is not None:
+            return self.mini
         return self.small if small else self.large
 
 
@@ -125,7 +129,10 @@ def explain(item: dataclasses.Field) -> str:
             f"{help}; {blank(item)} is {sizes.small} for a small model such as the embedded one, {sizes.large} for Stable "
             "Diffusion's size"
         )
-    values = f"{sizes.small:g} for a small model such as the embedded one, {sizes.large:g} for Stable Diffusion's size"
+    small = "a small model such as the embedded one"
+    if sizes.mini is not None:
+        small = f"a small model ({sizes.mini:g} for the embedded one)"
+    values = f"{sizes.small:g} for {small}, {sizes.large:g} for Stable Diffusion's size"
     if sizes.unless:
         name, choice, other = sizes.unless
         values += f" ({other.small:g} and {other.large:g} with {name} {choice})"
@@ -135,16 +142,17 @@ def explain(item: dataclasses.Field) -> str:
 def for_model(settings: Settings, small: bool, usual: Mapping[str, Any] = MappingProxyType({})) -> Settings:
     """`settings` with what suits the model where a field is None; the same object if there is none.
 
-    `small` is `DiffusionModel.small`, and `usual` `DiffusionModel.usual`, which goes before what suits its size.
+    `small` is `DiffusionModel.small`, and `usual` `DiffusionModel.usual`, which goes before what suits its size; its "mini" says
+    whether it is the embedded model.
     """
-    found = {}
+    found, mini = {}, usual.get("mini", False)
     for item in dataclasses.fields(settings):
         sizes = by_size(item)
         if sizes is None or getattr(settings, item.name) is not None:
             continue
         if sizes.unless and found.get(sizes.unless[0], getattr(settings, sizes.unless[0])) == sizes.unless[1]:
             sizes = sizes.unless[2]
-        found[item.name] = usual.get(item.name, sizes.of(small))
+        found[item.name] = usual.get(item.name, sizes.of(small, mini))
     return dataclasses.replace(settings, **found) if found else settings
 
 

@@ -67,7 +67,7 @@ def shown_default(item: dataclasses.Field) -> str:
         if sizes.unless:
             name, choice, other = sizes.unless
             shown += f" (with {name} {choice} {other.small:g} / {other.large:g})"
-        return shown
+        return shown if sizes.mini is None else f"{sizes.mini:g} with mini, {shown}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if meta["levels"]:

@@ -405,7 +405,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "Another model, longer training or a later method may learn from it all the same."
     ),
     "about.limit.imitator": (
-        "<b>How the imitator trains decides a good deal.</b> By default it takes its time: 600 steps of eight photos, "
+        "<b>How the imitator trains decides a good deal.</b> By default it takes its time: 600 steps of four photos, "
         "without prior preservation. After far fewer every arm is soft, and there is little to compare. With prior preservation, "
         "guidance multiplies all that the photos taught, the change too. <b>One who first teaches the autoencoder your photos "
         "gets the subject back</b>: in our trial a dog that EUDP had broken was whole again. The recipe CAT tries it."

@@ -27,7 +27,7 @@ from udp.tensors import fit_square
 if TYPE_CHECKING:  # seconds to import: whoever has a pipeline has paid for it
     from diffusers import DiffusionPipeline, SchedulerMixin
 
-# Networks with fewer weights count as small. The embedded ones have 5 to 20 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
+# Networks with fewer weights count as small. The embedded ones have 4 million, CIFAR-10's DDPM 36, Stable Diffusion 860.
 SMALL_NETWORK = 100_000_000
 MOST_PROMPTS = 8  # kept encoded; a run needs four at most
 # What a network is told beside the noisy latents: a tensor, a tuple of tensors or None. Only its own family looks inside.

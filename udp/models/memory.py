@@ -39,8 +39,8 @@ class MemoryOptions:
 def default_options(device: str, embedded: bool = False) -> MemoryOptions:
     """Autocast and checkpointing on a GPU; on a CPU, where memory is plenty, autocast of the embedded models alone.
 
-    They are tried that way with real weights. A step of eight squares takes about three quarters of the time, where the
-    processor has units for bfloat16.
+    They are tried that way with real weights. Where the processor has units for bfloat16, the autoencoder gains most; a step of the small
+    U-Net takes nine tenths of the time with eight squares and as long with four.
     """
     if device == "cuda":
         return MemoryOptions(autocast=True, checkpointing=True)

@@ -53,9 +53,11 @@ class ModelRow:
 
     @property
     def usual(self) -> dict[str, Any]:
-        """Its own values of settings that are left to the model, by the name of the field."""
+        """Its own values of settings that are left to the model, by the name of the field; and "mini", see `for_model`."""
         sampling = dict(zip(("sampling_steps", "guidance"), self.sampling, strict=True)) if self.sampling else {}
-        return sampling | ({"reach": self.reach} if self.reach else {})
+        return (
+            sampling | ({"reach": self.reach} if self.reach else {}) | ({"mini": True} if self.name == "mini" else {})
+        )
 
     @property
     def embedded(self) -> bool:

@@ -60,7 +60,7 @@ class Recipe(abc.ABC):
 
     steps: int = setting(600, "training steps", 10, 4000, 10, advanced=False)
     learning_rate: float | None = setting(BySize(1e-3, 5e-6), "AdamW learning rate", 1e-7, 1e-2, 1e-7)
-    batch_size: int | None = setting(BySize(8, 4), "photos in a training step", 1, 16, 1)
+    batch_size: int | None = setting(BySize(8, 4, mini=4), "photos in a training step", 1, 16, 1)
     random_flip: bool = setting(False, "learn mirror images of the photos too, as some trainers can")
     first_timestep: float = setting(0.0, "train only on timesteps above this share of all (0 is all)", 0, 0.9, 0.1)
 

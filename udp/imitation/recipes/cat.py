@@ -23,8 +23,8 @@ from udp.models.training import Trainer, TrainingSettings
 from udp.progress import OnProgress, Progress, Stage
 from udp.settings import BySize, setting
 
-# Of one step of the autoencoder, in steps of the network: measured on the embedded model (.96 and .24 s of one core).
-SIGHT_STEP = 4
+# Of one step of the autoencoder, in steps of the network: measured on the embedded model (1.1 and .1 s of one core, busy).
+SIGHT_STEP = 11
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from udp.imitation.recipes.subject import SubjectRecipe
 from udp.models.base import DiffusionModel
 from udp.models.seeded import seeded
 from udp.progress import OnProgress
-from udp.settings import setting
+from udp.settings import BySize, preset, setting
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,12 @@ class DreamBooth(SubjectRecipe):
     from random weights a large model needs more. On a model without prompts this is continued training of a DDPM, and with `from_scratch` the paper's first setting.
     """
 
+    learning_rate: float | None = preset(
+        SubjectRecipe, "learning_rate", BySize(1e-3, 5e-6, ("from_scratch", True, BySize(1e-3, 5e-6)), mini=3e-3)
+    )
+    batch_size: int | None = preset(
+        SubjectRecipe, "batch_size", BySize(8, 4, ("from_scratch", True, BySize(8, 4)), mini=4)
+    )
     from_scratch: bool = setting(False, "start from random weights instead of the base model's")
 
     name: ClassVar[str] = "dreambooth"

@@ -52,6 +52,7 @@ class TextualInversion(Recipe):
     """
 
     random_flip: bool = preset(Recipe, "random_flip", True)
+    batch_size: int | None = preset(Recipe, "batch_size", BySize(8, 4))
     learning_rate: float | None = setting(BySize(5e-3, 5e-4), "AdamW learning rate", 1e-7, 1e-1, 1e-7)
     word: str = setting("sks", "the word that learns; the instance prompt must contain it")
     initial_word: str = setting("toy", "the word that it starts from")

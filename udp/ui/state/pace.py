@@ -11,9 +11,9 @@ from udp.language import Text, text
 from udp.models.precision import computes_in_bfloat16
 from udp.progress import Progress, Stage
 
-# For a first guess, by whether the processor has units for bfloat16. The page's example is about 2,200 units: with them it took 225 s
-# on two idle cores (2026-11-30), a fifth more beside other work; in float32 a fine-tuning step takes 1.3 times as long.
-CPU_SECONDS_A_UNIT = {True: 0.12, False: 0.17}
+# For a first guess, by whether the processor has units for bfloat16. The page's example is about 3,100 units: with them it took 94 s
+# on two idle cores (2026-11-30), and other work slows it down; in float32 the autoencoder is slower, the U-Net hardly.
+CPU_SECONDS_A_UNIT = {True: 0.035, False: 0.045}
 MEMORY = 5
 LEAST_UNITS = 10  # what takes less, as random noise does, is over in seconds that say nothing of a training step
 

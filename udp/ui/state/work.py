@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import torch
+
 from udp.digests import digest, photos_digest
 from udp.errors import InvalidInput
 from udp.evaluation.arm_names import TRAINED, ArmName
@@ -37,6 +39,9 @@ from udp.settings import describe_settings, for_model
 PROMPT = Trial().instance_prompt
 # A PGD step on ten photos differentiates through encoder and U-Net: about this many fine-tuning steps, measured on a CPU.
 PROTECTION_STEP_COST = 2.5
+# The embedded U-Net is so small that a fine-tuning step takes that much less of a PGD step, most of which is the autoencoder. Measured on
+# a processor, and for one: nothing is known of GPUs.
+MINI_STEPS = 3.7
 PROTECTION = "protection"  # what a store calls photos that were protected on the way
 
 
@@ -305,13 +310,15 @@ def class_sampling(recipe: Recipe, model_name: str, steps: int) -> int:
 
 def protection_units(method: ProtectionMethod, photos: int, model_name: str) -> float:
     """A method's cost in fine-tuning steps of the default batch; a guess from its fields."""
-    method = for_model(method, taken_for_small(model_name), usual_of(model_name))
+    usual = usual_of(model_name)
+    method = for_model(method, taken_for_small(model_name), usual)
+    step = PROTECTION_STEP_COST * (MINI_STEPS if usual.get("mini") and not torch.cuda.is_available() else 1.0)
     rounds = getattr(method, "rounds", 1)
     steps = getattr(method, "surrogate_steps", 0)
     # Through the decoder and LPIPS as well it takes nearly three times as long.
     looks = 2.8 if getattr(method, "encoder_weight", 0) and getattr(method, "encoder_target", "") == DECODED else 1.0
-    steps += looks * PROTECTION_STEP_COST * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
+    steps += looks * step * getattr(method, "pgd_steps", 0) * getattr(method, "draws", 1) * photos / 10
     # A window of 512 px through an encoder alone takes eight times a step of the embedded model's at 128 px.
     encoders = 1 + len(parse_encoders(getattr(method, "encoders", OFF)))
-    reaching = 8 * encoders * PROTECTION_STEP_COST * getattr(method, "reach_units", 0) * photos / 10
+    reaching = 8 * encoders * step * getattr(method, "reach_units", 0) * photos / 10
     return max(1.0, rounds * steps + reaching)

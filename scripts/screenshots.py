@@ -3,7 +3,7 @@
 Starts the app, clicks through the example subject in Chromium as a visitor would, and writes app-first.png (where
 runs are kept), app-protect.png and app-attack.png, and prints how long that took; with `--first` the first of them alone.
 Needs `pip install playwright` and Chromium on PATH (Debian: apt-get install chromium). With the embedded model on two
-processor cores it takes about ten minutes; `--settings` takes the query of a link, for a faster trial.
+processor cores it takes some minutes; `--settings` takes the query of a link, for a faster trial.
 """
 
 from __future__ import annotations

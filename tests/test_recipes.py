@@ -195,9 +195,9 @@ def test_the_embedded_model_learns_at_rates_of_its_own(
 
 def test_the_embedded_models_rate_is_in_what_people_read() -> None:
     found = {item.name: item for item in dataclasses.fields(DreamBooth)}
-    assert "0.003 for the embedded one" in explain(found["learning_rate"])
-    assert shown_default(found["learning_rate"]).startswith("0.003 with mini, 0.001 / 5e-06")
-    assert shown_default(found["batch_size"]).startswith("4 with mini, 8 / 4")
+    assert "(0.003 for the embedded one without from_scratch)" in explain(found["learning_rate"])
+    assert shown_default(found["learning_rate"]).startswith("0.003 with mini without from_scratch, 0.001 / 5e-06")
+    assert shown_default(found["batch_size"]).startswith("4 with mini without from_scratch, 8 / 4")
 
 
 def test_a_step_of_protection_counts_for_more_where_fine_tunes_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:

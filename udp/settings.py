@@ -129,13 +129,16 @@ def explain(item: dataclasses.Field) -> str:
             f"{help}; {blank(item)} is {sizes.small} for a small model such as the embedded one, {sizes.large} for Stable "
             "Diffusion's size"
         )
-    small = "a small model such as the embedded one"
-    if sizes.mini is not None:
-        small = f"a small model ({sizes.mini:g} for the embedded one)"
-    values = f"{sizes.small:g} for {small}, {sizes.large:g} for Stable Diffusion's size"
+    but = more = ""
     if sizes.unless:
         name, choice, other = sizes.unless
-        values += f" ({other.small:g} and {other.large:g} with {name} {choice})"
+        asked = name if choice is True else f"{name} {choice}"
+        if (other.small, other.large) == (sizes.small, sizes.large):  # so it is the embedded model's alone that differs
+            but = f" without {asked}"
+        else:
+            more = f" ({other.small:g} and {other.large:g} with {asked})"
+    embedded = " such as the embedded one" if sizes.mini is None else f" ({sizes.mini:g} for the embedded one{but})"
+    values = f"{sizes.small:g} for a small model{embedded}, {sizes.large:g} for Stable Diffusion's size{more}"
     return f"{help}; {blank(item):g} is the model's own, {values}"
 
 

@@ -63,11 +63,15 @@ def shown_default(item: dataclasses.Field) -> str:
             own = {row.name: row.usual[item.name] for row in MODELS.values() if item.name in row.usual}
             shown = str(sizes.small) if sizes.small == sizes.large else f"{sizes.small} / {sizes.large}"
             return ", ".join([shown, *(f"{choice} with {name}" for name, choice in own.items())])
-        shown = f"{sizes.small:g} / {sizes.large:g}"
+        shown, but = f"{sizes.small:g} / {sizes.large:g}", ""
         if sizes.unless:
             name, choice, other = sizes.unless
-            shown += f" (with {name} {choice} {other.small:g} / {other.large:g})"
-        return shown if sizes.mini is None else f"{sizes.mini:g} with mini, {shown}"
+            asked = name if choice is True else f"{name} {choice}"
+            if (other.small, other.large) == (sizes.small, sizes.large):
+                but = f" without {asked}"
+            else:
+                shown += f" (with {asked} {other.small:g} / {other.large:g})"
+        return shown if sizes.mini is None else f"{sizes.mini:g} with mini{but}, {shown}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if meta["levels"]:

@@ -1,6 +1,6 @@
 """Arms at the same time, where that is faster: small fine-tunes on a processor with several cores.
 
-A step of the embedded model is hundreds of small operations, too small to be shared: two cores take two thirds of the time of one. With
+A step of the embedded model is hundreds of small operations, too small to be shared: two cores take five sixths of the time of one. With
 a thread for each arm they are busy all the time.
 """
 

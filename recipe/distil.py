@@ -205,19 +205,24 @@ def embedded(model: LatentDiffusionModel, text: str) -> torch.Tensor:
     return encoder(tokens.input_ids)[0]
 
 
-def main() -> None:
-    """Parse, teach, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser, minutes: float) -> None:
+    """What this command and `recipe.reptile` have in common."""
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of recipe.data and recipe.renders")
     parser.add_argument("--teacher", type=Path, required=True, help="the pipeline that recipe.train wrote")
-    parser.add_argument("--widths", type=int, nargs="+", default=[64, 64, 128], help="channels of each level")
     parser.add_argument("--views", type=int, default=2, help="random views of each square")
     parser.add_argument("--pictures", type=int, default=4000, help="that the teacher draws")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--batch", type=int, default=16, help="of a step of distillation")
+    parser.add_argument("--minutes", type=float, default=minutes)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("work"), help="checkpoint and latents")
     parser.add_argument("--out", type=Path, required=True, help="the pipeline")
+
+
+def main() -> None:
+    """Parse, teach, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, minutes=60)
+    parser.add_argument("--widths", type=int, nargs="+", default=[64, 64, 128], help="channels of each level")
     train(parser.parse_args())
 
 

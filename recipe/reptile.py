@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from recipe.denoiser import save
-from recipe.distil import Lesson, material
+from recipe.distil import Lesson, add_options, material
 from udp.evaluation.at_once import at_once
 from udp.imitation.recipes.base import evenly_drawn
 from udp.models.base import side_by_side
@@ -132,19 +132,11 @@ def train(options: argparse.Namespace) -> None:
 def main() -> None:
     """Parse, move, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of recipe.data and recipe.renders")
+    add_options(parser, minutes=40)
     parser.add_argument("--start", type=Path, required=True, help="the pipeline to begin from")
-    parser.add_argument("--teacher", type=Path, required=True, help="whose words are rehearsed, as of recipe.distil")
     parser.add_argument("--steps", type=int, default=80, help="of a fine-tune")
     parser.add_argument("--rate", type=float, default=0.4, help="share of the way to where fine-tunes end, at first")
     parser.add_argument("--at-once", type=int, default=2, help="fine-tunes between two moves")
-    parser.add_argument("--views", type=int, default=2, help="as of recipe.distil")
-    parser.add_argument("--pictures", type=int, default=4000, help="as of recipe.distil")
-    parser.add_argument("--batch", type=int, default=16, help="of a step of distillation")
-    parser.add_argument("--minutes", type=float, default=40)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, default=Path("work"), help="checkpoint and latents")
-    parser.add_argument("--out", type=Path, required=True, help="the pipeline")
     train(parser.parse_args())
 
 

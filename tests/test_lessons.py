@@ -6,19 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from benchmarks import lessons
-from tests.conftest import picture
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "toy"
-    folder.mkdir()
-    for number in range(2):
-        Image.fromarray(picture(number)).save(folder / f"{number}.png")
-    return folder
+def photos(photo_files: list[Path]) -> Path:
+    return photo_files[0].parent
 
 
 def test_more_steps_end_lower_and_the_table_is_of_the_record(
@@ -29,7 +23,7 @@ def test_more_steps_end_lower_and_the_table_is_of_the_record(
     assert lessons.main(["--photos", str(photos), "--out", str(out), "--fine-tunes", *asked]) == 0
     record = json.loads(out.read_text(encoding="utf-8"))
     short, long = record["rows"]
-    assert (short["set"], short["steps"], short["batch_size"]) == ("toy", 10, 2)
+    assert (short["set"], short["steps"], short["batch_size"]) == (photos.name, 10, 2)
     assert long["loss"] < short["loss"] < short["loss_before"] == long["loss_before"]
     assert short["seconds"] > 0
     printed = capsys.readouterr().out

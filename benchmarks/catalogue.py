@@ -147,7 +147,11 @@ def kill(room: Path, options: argparse.Namespace) -> dict[str, object]:
     else:
         started.communicate()
     before = finished(out)
-    made = {path: path.stat().st_mtime_ns for path in out.rglob("*.png") if (path.parent / "manifest.json").exists()}
+    # Only of sets that have their note, the last that is written: one that was cut off just before it is made again, as it must.
+    done = {json.loads((out / NOTES / "sets" / name).read_text(encoding="utf-8"))["set"] for name in before}
+    made = {
+        path: path.stat().st_mtime_ns for path in out.rglob("*.png") if path.parent.relative_to(out).as_posix() in done
+    }
     run_two([*line, str(out)], options.forked)
     after = finished(out)
     repeated = [name for name, at in before.items() if after.get(name) != at]

@@ -46,6 +46,19 @@ class BySize:
             return self.mini
         return self.small if small else self.large
 
+    @property
+    def exception(self) -> str:
+        """What `unless` asks for, in words; empty without it."""
+        if not self.unless:
+            return ""
+        name, choice, _ = self.unless
+        return name if choice is True else f"{name} {choice}"
+
+    @property
+    def only_mini_differs(self) -> bool:
+        """Whether `unless` changes nothing but the embedded model's value."""
+        return bool(self.unless) and (self.unless[2].small, self.unless[2].large) == (self.small, self.large)
+
 
 def setting(
     default: Any,
@@ -130,13 +143,10 @@ def explain(item: dataclasses.Field) -> str:
             "Diffusion's size"
         )
     but = more = ""
-    if sizes.unless:
-        name, choice, other = sizes.unless
-        asked = name if choice is True else f"{name} {choice}"
-        if (other.small, other.large) == (sizes.small, sizes.large):  # so it is the embedded model's alone that differs
-            but = f" without {asked}"
-        else:
-            more = f" ({other.small:g} and {other.large:g} with {asked})"
+    if sizes.only_mini_differs:
+        but = f" without {sizes.exception}"
+    elif sizes.unless:
+        more = f" ({sizes.unless[2].small:g} and {sizes.unless[2].large:g} with {sizes.exception})"
     embedded = " such as the embedded one" if sizes.mini is None else f" ({sizes.mini:g} for the embedded one{but})"
     values = f"{sizes.small:g} for a small model{embedded}, {sizes.large:g} for Stable Diffusion's size{more}"
     return f"{help}; {blank(item):g} is the model's own, {values}"

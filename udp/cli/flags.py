@@ -64,13 +64,10 @@ def shown_default(item: dataclasses.Field) -> str:
             shown = str(sizes.small) if sizes.small == sizes.large else f"{sizes.small} / {sizes.large}"
             return ", ".join([shown, *(f"{choice} with {name}" for name, choice in own.items())])
         shown, but = f"{sizes.small:g} / {sizes.large:g}", ""
-        if sizes.unless:
-            name, choice, other = sizes.unless
-            asked = name if choice is True else f"{name} {choice}"
-            if (other.small, other.large) == (sizes.small, sizes.large):
-                but = f" without {asked}"
-            else:
-                shown += f" (with {asked} {other.small:g} / {other.large:g})"
+        if sizes.only_mini_differs:
+            but = f" without {sizes.exception}"
+        elif sizes.unless:
+            shown += f" (with {sizes.exception} {sizes.unless[2].small:g} / {sizes.unless[2].large:g})"
         return shown if sizes.mini is None else f"{sizes.mini:g} with mini{but}, {shown}"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -30,7 +30,8 @@ class ModelRow:
     measurement: 20 bytes a U-Net parameter (float32 base, copy, gradient and Adam's two moments) and 4 bytes a parameter
     of autoencoder and text encoders; activations come on top. With a `half` base, bfloat16 on a GPU, as the rectified flows
     are run, it is 18 bytes, and the text encoders lie beside the GPU. `needs_gpu` models are offered only where one is. `small`
-    is what `DiffusionModel.small` will say, to be known before loading. `gated` models want a licence accepted on the Hub.
+    is what `DiffusionModel.small` will say, to be known before loading; `mini` says that the values of `BySize.mini` are for it.
+    `gated` models want a licence accepted on the Hub.
     `sampling` are the steps and the guidance of the model's card, where they are not its family's; `reach` is EUDP's.
     `download_gb` is the size of its files where it is not two bytes a weight of a `half` base, else four.
     """
@@ -44,6 +45,7 @@ class ModelRow:
     revision: str | None = None
     needs_gpu: bool = True
     small: bool = False
+    mini: bool = False
     gated: bool = False
     half: bool = False
     sampling: tuple[int, float] | None = None
@@ -55,9 +57,7 @@ class ModelRow:
     def usual(self) -> dict[str, Any]:
         """Its own values of settings that are left to the model, by the name of the field; and "mini", see `for_model`."""
         sampling = dict(zip(("sampling_steps", "guidance"), self.sampling, strict=True)) if self.sampling else {}
-        return (
-            sampling | ({"reach": self.reach} if self.reach else {}) | ({"mini": True} if self.name == "mini" else {})
-        )
+        return sampling | ({"reach": self.reach} if self.reach else {}) | ({"mini": True} if self.mini else {})
 
     @property
     def embedded(self) -> bool:
@@ -75,7 +75,7 @@ MODELS = {
     for row in (
         ModelRow(
             "mini", str(EMBEDDED_WEIGHTS), "Embedded model, 128 px", "CC BY-SA 4.0", 128, 0.5, needs_gpu=False,
-            small=True, reach="512",
+            small=True, mini=True, reach="512",
         ),
         ModelRow(
             "mini-pixel", str(PIXEL_WEIGHTS), "Embedded pixel model, 32 px (no prompts)", "CC BY-SA 4.0", 32, 0.1,

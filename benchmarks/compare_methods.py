@@ -4,7 +4,7 @@
     python -m benchmarks.compare_methods --photos SUBJECTS/dog --out OUT --methods eudp eudp:momentum=1 advdm --budgets 8
 
 Every method gets as many gradients a photo (PGD steps times draws; surrogate steps and forward-only passes come on top, so
-seconds are given too) as EUDP has by default. Stop whenever you like: the same command goes on where it stopped. Writes
+seconds are given too) as EUDP has by default; with `--gradients 0` as many as it has itself. Stop whenever you like: the same command goes on where it stopped. Writes
 OUT/methods.json and prints a Markdown table.
 """
 
@@ -54,7 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     add_options(parser)
     parser.add_argument("--methods", nargs="+", default=[*(name for name in METHODS if name != NOISE), *VARIANTS])
     parser.add_argument("--budgets", nargs="+", type=int, default=[4, 8, 16], help="in levels of 255")
-    parser.add_argument("--gradients", type=int, default=gradients_of(EUDP()), help="PGD steps times draws, a photo")
+    parser.add_argument(
+        "--gradients", type=int, default=gradients_of(EUDP()), help="PGD steps times draws, a photo; 0: a method's own"
+    )
     parser.add_argument("--recipe", default="dreambooth", help="as dreambooth, or dreambooth:batch_size=16")
     parser.add_argument("--cleaning", default="none", help="what the imitator does to the photos first")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="object", help="what the photos show")
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> str:
         methods = {
-            f"{text} {levels}/255": parse_method(text, levels / 255, options.gradients)
+            f"{text} {levels}/255": parse_method(text, levels / 255, options.gradients or None)
             for levels in options.budgets
             for text in dict.fromkeys([NOISE, *options.methods])
         }

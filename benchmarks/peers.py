@@ -33,7 +33,8 @@ from unittest.mock import MagicMock
 import torch
 
 from benchmarks.memory import OPTIONS, RANDOM
-from benchmarks.speed import PROMPT, Clock, Enough, add_options, in_own_process, in_turn, load
+from benchmarks.speed import add_options, in_own_process, in_turn, load
+from benchmarks.steps import PROMPT, Clock, Enough
 from udp.models.latent import LatentDiffusionModel
 from udp.models.memory import default_options, peak_memory
 from udp.photos import Photo, list_photos, read_photos

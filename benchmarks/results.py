@@ -34,6 +34,7 @@ from benchmarks import (
 )
 from benchmarks import imitators as other_imitators
 from benchmarks.records import values_of
+from benchmarks.steps import PICTURES
 from benchmarks.subjects import ARMS, means, structure, table
 
 ROOT = Path(__file__).parents[1]
@@ -186,7 +187,8 @@ def steps() -> str:
     settings = facts["settings"]
     return (
         f"{speed.table(facts['rows'])}\n\n{facts['date']}, {facts['machine']}; {settings['batch']} photos a fine-tuning step, "
-        f"{settings['count']} a PGD step, {speed.PICTURES} pictures. Large matrices: {rates}. From the shell: {starts}."
+        f"{settings['count']} a PGD step, {PICTURES} pictures. Large matrices: {rates}. From the shell: {starts}. "
+        f"{speed.taught(facts['lesson'])}"
     )
 
 

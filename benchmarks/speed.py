@@ -9,14 +9,14 @@ made again in every step, PGD one photo at a time (as AdvDM's and Mist's do; Ant
 memory layout, the pipeline of diffusers. It is timed in float32 and in bfloat16 by autocast, because ours takes bfloat16 where the
 processor has units for it. Every measurement is a process of its own, the variants in turn, so a ratio is of one run; seconds are
 medians over steps and rounds, the first step of each process left out. *Floor* is how long the operations of ours take at the
-rate that this machine multiplies large matrices at. Start-up is measured as a user meets it, from the shell.
+rate that this machine multiplies large matrices at. `--lesson` fine-tunes once more with each variant, from the same weights by the same
+rate, and gives the loss on fixed noise after that many steps: what a step teaches. Start-up is measured as a user meets it, from the shell.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import datetime
 import functools
 import json
@@ -25,181 +25,50 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.memory import OPTIONS, RANDOM, random_sd15
-from udp.imitation.recipes import DreamBooth
-from udp.models.base import DiffusionModel
+from benchmarks.records import spread
+from benchmarks.steps import PICTURES, PROMPT, WORK, Clock, Enough
+from udp.evaluation.metrics.features import clean_loss
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model
 from udp.models.memory import MemoryOptions, peak_memory
-from udp.models.sampling import generate, own_sampling
-from udp.photos import Photo, list_photos, read_photos
-from udp.progress import Progress, Stage
-from udp.protection.methods import AdvDM
-from udp.tensors import to_tensor
+from udp.photos import list_photos, read_photos
 
-PROMPT = "a photo of sks"
-PICTURES = 4
 START = {
     "udp --help": ["-m", "udp", "--help"],
     "udp protect --help": ["-m", "udp", "protect", "--help"],
     "the page, built": ["-c", "from udp.ui.page import build; from udp.ui.state.owner import Owner; build(Owner())"],
 }
-
-
-class Enough(Exception):
-    """As many steps as were asked for."""
-
-
-class Clock:
-    """Notes when steps end, and ends the work after `steps` of them."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps, self.ends = steps, [time.perf_counter()]
-
-    def stamp(self) -> None:
-        """A step has ended. Raises `Enough` at the last."""
-        self.ends.append(time.perf_counter())
-        if len(self.ends) > self.steps:
-            raise Enough
-
-    def seconds(self) -> float:
-        """The median of all steps but the first."""
-        taken = [later - earlier for earlier, later in zip(self.ends, self.ends[1:], strict=False)]
-        return statistics.median(taken[1:] or taken)
-
-
-def fine_tune(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
-    """Our DreamBooth."""
-    recipe = DreamBooth(steps=max(10, clock.steps), batch_size=batch, prior_preservation="no")
-    recipe.fit(photos, model, PROMPT, watch=lambda step, network, words: clock.stamp())
-
-
-def plain_fine_tune(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
-    """DreamBooth as the scripts have it."""
-    network = plain_network(model)
-    rate = model.suited(DreamBooth()).learning_rate
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
-    for pixels in batches(model, photos, batch):
-        with torch.no_grad():
-            latents = posterior(model, pixels)
-        loss = plain_loss(model, network, latents)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        clock.stamp()
-
-
-def pgd(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
-    """Our AdvDM, all photos in a step."""
-
-    def on_progress(progress: Progress) -> None:
-        if progress.stage is Stage.PERTURBING:
-            clock.stamp()
-
-    AdvDM(pgd_steps=clock.steps + 1)(photos, model, on_progress=on_progress)
-
-
-def plain_pgd(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
-    """AdvDM as the scripts have it: one photo at a time, and gradients for weights that nobody trains."""
-    network = plain_network(model)
-    clean = next(batches(model, photos, len(photos)))
-    moved = clean.clone()
-    while True:
-        for index in range(len(clean)):
-            leaf = moved[index : index + 1].clone().requires_grad_(True)
-            plain_loss(model, network, posterior(model, leaf)).backward()
-            step = (leaf + leaf.grad.sign() / 255).detach()
-            moved[index] = (clean[index] + (step - clean[index]).clamp(-8 / 255, 8 / 255)).clamp(0, 1)
-            network.zero_grad()
-        clock.stamp()
-
-
-def sampling(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
-    """Our sampling, all pictures in a batch."""
-    steps, guidance = own_sampling(model.small)
-    network = model.copy_network(trainable=False)
-
-    def on_progress(progress: Progress) -> None:
-        if progress.stage is Stage.GENERATING:
-            clock.stamp()
-
-    generate(model, network, PROMPT, range(PICTURES), max(steps, clock.steps + 1), guidance, on_progress)
-
-
-def plain_sampling(model: LatentDiffusionModel, photos: list[Photo], batch: int, clock: Clock) -> None:
-    """The pipeline of diffusers, all pictures in a batch."""
-    steps, guidance = own_sampling(model.small)
-    model.pipeline.unet = plain_network(model).requires_grad_(False)
-    model.pipeline.set_progress_bar_config(disable=True)
-    side = model.resolution
-
-    def on_step(pipeline: object, step: int, timestep: object, values: dict) -> dict:
-        clock.stamp()
-        return values
-
-    model.pipeline(
-        PROMPT, height=side, width=side, num_inference_steps=max(steps, clock.steps + 1), guidance_scale=guidance,
-        num_images_per_prompt=PICTURES, callback_on_step_end=on_step,
-    )  # fmt: skip
-
-
-WORK = {
-    "fine-tuning step": (fine_tune, plain_fine_tune),
-    "PGD step": (pgd, plain_pgd),
-    "sampling step": (sampling, plain_sampling),
-}
 VARIANTS = ("ours", "plain", "plain_bf16")
-GIVEN = ("model", "photos", "count", "batch", "steps", "threads")  # to the process of one measurement
-
-
-def plain_network(model: DiffusionModel) -> torch.nn.Module:
-    """A float32 copy in the usual layout, every weight of which collects gradients."""
-    network = copy.deepcopy(model.network).float().to(memory_format=torch.contiguous_format)
-    return network.requires_grad_(True)
-
-
-def plain_loss(model: LatentDiffusionModel, network: torch.nn.Module, latents: torch.Tensor) -> torch.Tensor:
-    """The denoising loss, its prompt encoded anew, uniform timesteps."""
-    noise = torch.randn_like(latents)
-    timesteps = torch.randint(len(model.schedule), (len(latents),))
-    noisy = model.schedule.add_noise(latents, noise, timesteps)
-    text = model.encode_prompt(PROMPT).expand(len(latents), -1, -1)
-    prediction = network(noisy, model.schedule.times[timesteps], encoder_hidden_states=text).sample
-    return torch.nn.functional.mse_loss(prediction, model.schedule.target(latents, noise, timesteps))
-
-
-def posterior(model: LatentDiffusionModel, pixels: torch.Tensor) -> torch.Tensor:
-    """Latents by a draw from the autoencoder's posterior where it has one."""
-    encoded = model.vae.encode(pixels * 2 - 1)
-    latents = encoded.latent_dist.sample() if hasattr(encoded, "latent_dist") else encoded.latents
-    return latents * model.vae.config.scaling_factor
-
-
-def batches(model: LatentDiffusionModel, photos: list[Photo], size: int) -> Iterator[torch.Tensor]:
-    """Squares as the model sees them, (size, 3, S, S) in [0, 1], in the photos' order again and again."""
-    squares = model.prepare([to_tensor(photo.pixels)[None] for photo in photos]).contiguous()
-    start = 0
-    while True:
-        yield squares[torch.arange(start, start + size) % len(squares)]
-        start += size
+LESSON = "lesson"
+GIVEN = ("model", "photos", "count", "batch", "steps", "threads", "lesson", "seed")  # to the process of one measurement
 
 
 def measure(options: argparse.Namespace, work: str, variant: int) -> dict[str, float]:
-    """Seconds of a step and the process's peak memory in GiB; `variant` is an index of `VARIANTS`."""
+    """Seconds of a step and the process's peak memory in GiB; `variant` is an index of `VARIANTS`.
+
+    Of the work `LESSON` the seconds of a fine-tuning step, and the loss on fixed noise after `options.lesson` of them.
+    """
     torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
     model = load(options.model)
     photos = read_photos(list_photos(options.photos))[: options.count]
-    clock = Clock(options.steps)
-    half = torch.autocast("cpu", torch.bfloat16, enabled=VARIANTS[variant] == "plain_bf16")
-    with contextlib.suppress(Enough), half:
-        WORK[work][min(variant, 1)](model, photos, options.batch, clock)
+    clock = Clock(options.lesson if work == LESSON else options.steps)
+    ours, plain = WORK["fine-tuning step" if work == LESSON else work]
+    given = {"plain": {}, "plain_bf16": {"half": functools.partial(torch.autocast, "cpu", torch.bfloat16)}}
+    with contextlib.suppress(Enough):
+        if (name := VARIANTS[variant]) in given:
+            plain(model, photos, options.batch, clock, **given[name])
+        else:
+            ours(model, photos, options.batch, clock, options.seed)
+    if work == LESSON:
+        return {"seconds": clock.seconds(), "loss": clean_loss(model, clock.network, photos, PROMPT)}
     return {"seconds": clock.seconds(), "gib": peak_memory(model.device) / 2**30}
 
 
@@ -299,6 +168,30 @@ def rows(options: argparse.Namespace, rates: dict[str, float]) -> list[dict]:
     return made
 
 
+def lessons(options: argparse.Namespace) -> dict:
+    """The losses that each variant's fine-tunes end with, a seed a round, their steps, and the loss before; nothing without steps."""
+    if not options.lesson:
+        return {}
+    found: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    for seed in range(options.rounds):
+        given = argparse.Namespace(**{**vars(options), "seed": seed})
+        for index, name in enumerate(VARIANTS):
+            found[name].append(round(in_own_process("benchmarks.speed", given, GIVEN, LESSON, index)["loss"], 4))
+    model, photos = load(options.model), read_photos(list_photos(options.photos))[: options.count]
+    return {"steps": options.lesson, "before": round(clean_loss(model, model.network, photos, PROMPT), 4), **found}
+
+
+def taught(lesson: dict) -> str:
+    """A sentence; empty without a lesson."""
+    if not lesson:
+        return ""
+    ours, plain, half = (spread(lesson[name]) for name in VARIANTS)
+    return (
+        f"Loss on the photos, at fixed noise, after {lesson['steps']} steps, seeds: {len(lesson['ours'])}: ours {ours}, plain {plain}, plain "
+        f"in bfloat16 {half}; before {lesson['before']:.3g}."
+    )
+
+
 def table(made: list[dict]) -> str:
     """Markdown."""
     lines = [
@@ -322,6 +215,7 @@ def add_options(parser: argparse.ArgumentParser, work: Iterable[str], steps: int
     parser.add_argument("--steps", type=int, default=steps, help="timed in each process, the first of them left out")
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=0, help="of `--one`")
     parser.add_argument("--work", nargs="+", choices=tuple(work), default=tuple(work))
     parser.add_argument("--out", type=Path, help="JSON")
     parser.add_argument("--one", nargs=2, metavar=("WORK", "VARIANT"), help="measure one in this process")
@@ -333,6 +227,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", default="mini", help=f"a latent diffusion model, or {RANDOM}")
     parser.add_argument("--count", type=int, default=4, help="photos that a PGD step moves")
     parser.add_argument("--batch", type=int, default=4, help="photos in a fine-tuning step")
+    parser.add_argument(
+        "--lesson", type=int, default=600, help="steps of the fine-tunes whose loss is compared; 0: none"
+    )
     add_options(parser, WORK, steps=12, rounds=3)
     options = parser.parse_args(arguments)
     if options.one:
@@ -345,12 +242,13 @@ def main(arguments: list[str] | None = None) -> None:
         "settings": {name: getattr(options, name) for name in ("model", "count", "batch", "steps", "rounds")},
         "matrix_gflops": {name: round(rate / 1e9) for name, rate in rates.items()},
         "rows": rows(options, rates),
+        "lesson": lessons(options),
         "start_seconds": start_up(options.rounds),
     }
     if options.out:
         options.out.write_text(json.dumps(facts, indent=2) + "\n")
     fast = " and ".join(f"{rate} GFLOP/s in {name}" for name, rate in facts["matrix_gflops"].items())
-    print(f"\n{table(facts['rows'])}\n\n{facts['machine']}: {fast}.")
+    print(f"\n{table(facts['rows'])}\n\n{facts['machine']}: {fast}. {taught(facts['lesson'])}")
     print(", ".join(f"{name}: {seconds} s" for name, seconds in facts["start_seconds"].items()))
 
 

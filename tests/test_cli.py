@@ -204,6 +204,7 @@ def test_a_misspelt_model_is_no_matter_for_the_network(
     assert main(["protect", str(photo_files[0]), "--out", str(tmp_path / "out"), "--model", "sd-15"]) == 2
     shown = capsys.readouterr().err
     assert "expected one of mini, " in shown and "got 'sd-15'; did you mean sd15" in shown
+    assert "an autoencoder alone (student, taesd, " in shown
 
 
 def test_no_comparison_is_announced_for_a_folder_that_is_not_there(

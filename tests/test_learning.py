@@ -212,3 +212,21 @@ def test_steps_without_a_finite_gradient_are_counted_and_end_the_training(caplog
     with pytest.raises(Diverged, match="got 10 steps in a row"):
         trainer.run(loss, 50)
     assert trainer.step == 13 and torch.equal(layer.weight, kept)
+
+
+def test_a_callers_autocast_does_not_keep_the_weights_of_the_first_step() -> None:
+    def trained() -> torch.Tensor:
+        weight = torch.nn.Parameter(torch.ones(8, 8))
+
+        def loss(step: int) -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return (torch.eye(8) @ weight).float().square().mean()
+
+        Trainer([weight], TrainingSettings(0.05)).run(loss, 30)
+        return weight.detach()
+
+    alone = trained()
+    assert alone.abs().max() < 0.2, "it has learned to give zeros"
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            assert torch.equal(trained(), alone)

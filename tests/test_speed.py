@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import speed
+from benchmarks import speed, steps
 from tests.conftest import picture
 from udp.models.loading import load_model
+from udp.photos import list_photos, read_photos
 
 
 @pytest.fixture
@@ -35,7 +36,15 @@ def test_every_work_is_timed_beside_its_plain_variant(
     )  # to start Python a dozen times would take a minute
     monkeypatch.setattr(speed, "START", {"python": ["-c", ""]})
     out = tmp_path / "speed.json"
-    settings = {"model": tiny_model_folder, "photos": photos, "count": 2, "batch": 2, "steps": 2, "rounds": 1}
+    settings = {
+        "model": tiny_model_folder,
+        "photos": photos,
+        "count": 2,
+        "batch": 2,
+        "steps": 2,
+        "rounds": 1,
+        "lesson": 40,
+    }
     threads = torch.get_num_threads()
     speed.main([*(str(part) for name, value in settings.items() for part in (f"--{name}", value)), "--threads", "1",
                 "--out", str(out)])  # fmt: skip
@@ -50,22 +59,27 @@ def test_every_work_is_timed_beside_its_plain_variant(
     assert all(row["floor_seconds"] < row["ours_seconds"] for row in facts["rows"])
     assert speed.table(facts["rows"]) in capsys.readouterr().out
     assert facts["start_seconds"]["python"] > 0
+    lesson = facts["lesson"]
+    losses = [loss for name in speed.VARIANTS for loss in lesson[name]]
+    assert len(losses) == 3 and 0 < max(losses) < 0.99 * lesson["before"], "each variant's steps teach"
+    assert max(losses) < 1.1 * min(losses)
+    assert f"after 40 steps, seeds: 1: ours {lesson['ours'][0]:.3g}" in speed.taught(lesson)
 
 
 def test_the_plain_attack_stays_in_its_budget_(tiny_model_folder: Path, photos: Path) -> None:
     model = load_model(str(tiny_model_folder))
-    pictures = speed.read_photos(speed.list_photos(photos))
-    squares = next(speed.batches(model, pictures, 2))
+    pictures = read_photos(list_photos(photos))
+    squares = next(steps.batches(model, pictures, 2))
     seen: list[torch.Tensor] = []
-    original = speed.posterior
+    original = steps.posterior
 
     def watched(model: object, pixels: torch.Tensor) -> torch.Tensor:
         seen.append(pixels.detach().clone())
         return original(model, pixels)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(speed.Enough):
-        patch.setattr(speed, "posterior", watched)
-        speed.plain_pgd(model, pictures, 2, speed.Clock(3))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(steps.Enough):
+        patch.setattr(steps, "posterior", watched)
+        steps.plain_pgd(model, pictures, 2, steps.Clock(3))
     last = torch.cat(seen[-2:])
     assert 0 < (last - squares).abs().max() <= 8 / 255 + 1e-6
 

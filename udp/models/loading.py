@@ -28,7 +28,7 @@ from udp.models.checkpoint import (
     kind_of_file,
     read_object,
 )
-from udp.models.encoders import PUBLISHED, load_autoencoder
+from udp.models.encoders import PUBLISHED, STUDENT, load_autoencoder
 from udp.models.fitting import check_fits
 from udp.models.flux import Flux
 from udp.models.latent import StableDiffusion
@@ -91,7 +91,8 @@ def load_model(
         near = difflib.get_close_matches(name, [*known, *PUBLISHED], 2)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ModelUnavailable(
-            f"expected one of {', '.join(known)}, a local diffusers folder or a Hub id OWNER/NAME, got {name!r}{hint}"
+            f"expected one of {', '.join(known)}, an autoencoder alone ({', '.join((STUDENT, *PUBLISHED))}), a local diffusers folder or a "
+            f"Hub id OWNER/NAME, got {name!r}{hint}"
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if stands_alone(name):

@@ -116,6 +116,8 @@ class Trainer:
                 if norm > self.settings.max_grad_norm:
                     torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.max_grad_norm, norm)
                 self.optimizer.step()
+                # Within an autocast of the caller's, converted weights would otherwise be kept from step to step.
+                torch.clear_autocast_cache()
                 in_a_row = 0
             else:
                 self.skipped, in_a_row = self.skipped + 1, in_a_row + 1

@@ -42,7 +42,7 @@ DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", "udp/mini/README.md")
 BLOCK = re.compile(r"(?P<open><!-- table (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
 EXAMPLES = {"subject": "the rendered toy", "style": "the paper-cut landscapes"}
 JUDGED = ("judged", "judged-cleanings")
-CLEANED = ("cleanings-seeds", "cleanings-style")  # records of several seeds
+CLEANED = ("cleanings", "cleanings-style")  # records of several seeds
 
 
 def record(path: str) -> dict:
@@ -266,8 +266,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "short": short,
     **{f"paper-{name}": functools.partial(setting, name) for name in ("ddpm", "ldm", "object", "style")},
     "countermeasures": functools.partial(imitators, "robustness"),
-    "cleanings": functools.partial(imitators, "cleanings"),
-    **{name: functools.partial(imitators, name) for name in (*CLEANED, "cleanings-mild")},
+    **{name: functools.partial(imitators, name) for name in CLEANED},
     "ablation": parts,
     **{name: functools.partial(compared, name) for name in ("methods", "methods-few")},
     "imitators": others,

@@ -25,7 +25,7 @@ from udp.imitation.prompts import PRESETS
 from udp.protection.methods import RandomNoise
 
 RANDOM, PROTECTED, UNTOUCHED = "random noise", "protected", "none"
-CLEANINGS = (UNTOUCHED, "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "vae", "upscale", "gridpure", "half+jpeg75",
+CLEANINGS = (UNTOUCHED, "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "vae", "invert", "upscale", "gridpure", "half+jpeg75",
              "upscale+jpeg75")  # fmt: skip
 
 

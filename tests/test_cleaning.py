@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +15,14 @@ from udp.errors import InvalidInput
 from udp.imitation.cleaning import CLEANINGS, Chain, parse_cleaning
 from udp.imitation.cleaning.base import Cleaning
 from udp.imitation.cleaning.filters import JPEG, Crop, GaussianBlur, GaussianNoise, Median, Resize
-from udp.imitation.cleaning.purify import in_squares, purify, starts
+from udp.imitation.cleaning.purify import DecoderProjection, in_squares, purify, starts
 from udp.models.latent import LatentDiffusionModel
-from udp.photos import Photo
+from udp.models.loading import load_model
+from udp.photos import Photo, list_photos, read_photos
 from udp.progress import Progress
-from udp.tensors import to_tensor
+from udp.protection.decoded import DecodedDistance
+from udp.protection.start import laid, square
+from udp.tensors import to_pixels, to_tensor
 
 each = pytest.mark.parametrize("cleaning", CLEANINGS.values(), ids=CLEANINGS)
 
@@ -57,7 +61,7 @@ def test_it_describes_itself(cleaning: Cleaning) -> None:
 
 def test_those_with_a_model_refuse_to_run_without() -> None:
     needing = {name for name, cleaning in CLEANINGS.items() if cleaning.needs_model}
-    assert needing == {"vae", "upscale", "gridpure"}
+    assert needing == {"vae", "invert", "upscale", "gridpure"}
     for name in needing:
         with pytest.raises(InvalidInput, match="expected a model"):
             CLEANINGS[name]([Photo("a", picture(0))])
@@ -122,6 +126,33 @@ def test_purification_from_a_low_timestep_is_nearly_the_autoencoder(tiny_model: 
     near, far = (purify(tiny_model, squares, start, 4, generator()) for start in (4, 600))
     assert near.shape == squares.shape
     assert (near - plain).abs().mean() < (far - plain).abs().mean()
+
+
+def test_the_nearest_decoded_picture_is_nearer_with_more_steps_and_than_the_round_trip() -> None:
+    model, photo = load_model("mini"), [Photo("a", picture(0, 160, 128))]
+
+    def error(cleaning: Cleaning) -> float:
+        return float(np.square(cleaning(photo, model)[0].pixels.astype(float) - photo[0].pixels).mean())
+
+    few, many, trip = error(DecoderProjection(2)), error(DecoderProjection(30)), error(CLEANINGS["vae"])
+    assert many < 0.75 * few and many < 0.75 * trip
+
+
+def test_the_nearest_decoded_picture_sheds_what_leads_the_encoder_astray() -> None:
+    model = load_model("mini")
+    photo = read_photos(list_photos(Path("examples/subject"))[:1])[0]
+    clean = model.prepare([to_tensor(photo.pixels)[None]])
+    led = (clean + 8 / 255 * laid(square(), clean.shape[-2:], (0, 0))).clamp(0, 1)
+
+    def astray(pixels: np.ndarray) -> float:
+        with torch.no_grad():
+            seen = model.encode(model.prepare([to_tensor(pixels)[None]]))
+            return float(DecodedDistance(model)(seen, clean))
+
+    found = [Photo("a", to_pixels(led[0]))]
+    before, after = astray(found[0].pixels), astray(DecoderProjection(30)(found, model)[0].pixels)
+    assert after < 0.75 * before
+    assert astray(CLEANINGS["vae"](found, model)[0].pixels) > after
 
 
 def test_a_chain_is_its_parts_in_order() -> None:

@@ -401,6 +401,7 @@ TEXTS: dict[str, Entry] = {
     "cleaning.bilateral": "双边滤波",
     "cleaning.guided": "引导滤波",
     "cleaning.vae": "自编码器往返",
+    "cleaning.invert": "解码器能生成的最接近图像",
     "cleaning.upscale": "加噪后图生图",
     "cleaning.gridpure": "分块扩散净化",
     "cleaning.chain": "{first}，然后{then}",
@@ -429,7 +430,8 @@ TEXTS: dict[str, Entry] = {
     "about.limit.cleaning": (
         "<b>净化可以使它失效。</b>JPEG、缩放、去噪和扩散净化都会削弱这类扰动；该方法的第一作者后来也证明了这一点（"
         '<a href="https://arxiv.org/abs/2312.00084" target="_blank" rel="noopener">arXiv&nbsp;2312.00084</a>）。我们在内置模型上的'
-        "试验中，JPEG、缩小一半和模糊对默认的保护削弱很少；<b>把照片稍作裁剪，或让它在自编码器中往返一次，模仿者得到的主体有损坏，但仍认得出来</b>。"
+        "试验中，JPEG、缩小一半和模糊对默认的保护削弱很少；把照片稍作裁剪，或让它在自编码器中往返一次，模仿者得到的主体有损坏，但仍认得出来；"
+        "<b>如果先为每张照片求出解码器能生成的最接近的图像，模仿者就能重新得到主体，只是略为模糊</b>。"
         "“稳健性”标签页会针对您的照片进行测量。"
     ),
     "about.limit.style": (

@@ -414,8 +414,9 @@ photos; they are deleted from the server a few minutes after you close it. Metho
         "<b>Cleaning can undo it.</b> JPEG, resizing, denoising and diffusion purification weaken perturbations of "
         "this kind; the first author of the method showed so later ("
         '<a href="https://arxiv.org/abs/2312.00084" target="_blank" rel="noopener">arXiv&nbsp;2312.00084</a>). In our '
-        "trial on the embedded model JPEG, half size and blur took little from the default protection; <b>cutting the photos a "
-        "little, or a round trip through the autoencoder, left the imitator a damaged but recognisable subject</b>. The tab "
+        "trials on the embedded model JPEG, half size and blur took little from the default protection; cutting the photos a "
+        "little, or a round trip through the autoencoder, left the imitator a damaged but recognisable subject; <b>who first took of "
+        "each photo the nearest picture that the decoder can make got the subject back, a little soft</b>. The tab "
         "Robustness measures it for your photos."
     ),
     "about.limit.style": (

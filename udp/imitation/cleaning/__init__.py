@@ -21,7 +21,7 @@ from udp.imitation.cleaning.filters import (
     Nothing,
     Resize,
 )
-from udp.imitation.cleaning.purify import Autoencoder, GridPurification, NoisyUpscaling
+from udp.imitation.cleaning.purify import Autoencoder, DecoderProjection, GridPurification, NoisyUpscaling
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 
@@ -29,7 +29,7 @@ CLEANINGS: dict[str, Cleaning] = {
     cleaning.name: cleaning
     for cleaning in (
         Nothing(), JPEG(95), JPEG(75), JPEG(50), Resize(), Crop(), GaussianBlur(), GaussianNoise(), Median(),
-        Bilateral(), Guided(), Autoencoder(), NoisyUpscaling(), GridPurification(),
+        Bilateral(), Guided(), Autoencoder(), DecoderProjection(), NoisyUpscaling(), GridPurification(),
     )
 }  # fmt: skip
 

@@ -1,7 +1,8 @@
 """Cleanings by a diffusion model: its autoencoder alone, or noise and denoising.
 
 A model works at one resolution and a photo has another, so all of these run on overlapping squares of a photo whose
-shorter side was brought to at most `WORKING_SCALE` times the model's resolution; overlaps are averaged.
+shorter side was brought to at most `WORKING_SCALE` times the model's resolution, or where a square takes long, to that
+resolution; overlaps are averaged.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import torch
 
 from udp.imitation.cleaning.base import Cleaning
 from udp.models.base import DiffusionModel
+from udp.models.precision import computes_in_bfloat16
 from udp.settings import setting
 from udp.tensors import resize, to_pixels, to_tensor
 
 # Twice the model's resolution: more squares cost time and the fine-tune throws the extra detail away.
 WORKING_SCALE = 2
 SQUARES_AT_ONCE = 16
+BLUR = 9  # pixels a side; latents of all models of ours are of 8
 
 # Squares (N, 3, S, S) in [0, 1] -> the same shape.
 OnSquares = Callable[[torch.Tensor], torch.Tensor]
@@ -45,11 +48,16 @@ def in_squares(image: torch.Tensor, side: int, work: OnSquares) -> torch.Tensor:
     return total / count
 
 
-def at_working_size(pixels: np.ndarray, side: int, work: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-    """Run `work` on a float copy (1, 3, H', W') at the working size and bring the result back to the photo's size."""
+def at_working_size(
+    pixels: np.ndarray, side: int, work: Callable[[torch.Tensor], torch.Tensor], most: int = WORKING_SCALE
+) -> np.ndarray:
+    """Run `work` on a float copy (1, 3, H', W') at the working size and bring the result back to the photo's size.
+
+    Its shorter side is then between `side` and `most` times that.
+    """
     image = to_tensor(pixels)[None]
     height, width = image.shape[-2:]
-    target = min(max(min(height, width), side), WORKING_SCALE * side)
+    target = min(max(min(height, width), side), most * side)
     scale = target / min(height, width)
     small = resize(image, max(side, round(height * scale)), max(side, round(width * scale)))
     return to_pixels(resize(work(small), height, width)[0])
@@ -92,6 +100,52 @@ class Autoencoder(Cleaning):
             side,
             lambda image: in_squares(image, side, lambda s: model.decode(model.encode(s.to(model.device)))),
         )
+
+
+@dataclass(frozen=True)
+class DecoderProjection(Cleaning):
+    """The picture nearest to the photo that the decoder can make: latents are sought by gradient descent, and decoded.
+
+    A perturbation that leads the encoder astray has little hold on it, for the encoder only says where to begin, of a blurred
+    photo, where it errs less; the decoder cannot make most of what was added. The projection of Defense-GAN (eq. 2: the least
+    squared distance in pixels), with an autoencoder's decoder as the generator, by Adam at a rate that falls to zero.
+    """
+
+    steps: int = setting(60, "steps of the search for latents", 1, 3000, 1)
+    rate: float = setting(0.2, "Adam's learning rate, in standard deviations of latents", 0.001, 1.0, 0.001)
+
+    name = "invert"
+    title = "Nearest picture that the decoder can make"
+    reference = "Samangouei et al. 2018 (Defense-GAN), arXiv 1805.06605"
+    needs_model: ClassVar[bool] = True
+
+    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+        """See `Cleaning.run`."""
+        side = model.resolution
+        at_once = SQUARES_AT_ONCE if model.small else 1
+
+        def nearest(squares: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self._nearest(model, some.to(model.device)) for some in squares.split(at_once)])
+
+        return at_working_size(pixels, side, lambda image: in_squares(image, side, nearest), most=1)
+
+    def _nearest(self, model: DiffusionModel, squares: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            blurred = torch.nn.functional.avg_pool2d(squares, BLUR, 1, BLUR // 2, count_include_pad=False)
+            begin = model.encode(blurred).float()
+        device = squares.device.type
+        with torch.enable_grad():
+            latents = begin.clone().requires_grad_(True)
+            optimizer = torch.optim.Adam([latents], lr=self.rate)
+            for step in range(self.steps):
+                optimizer.param_groups[0]["lr"] = self.rate * (1 - step / self.steps)
+                with torch.autocast(device, torch.bfloat16, enabled=computes_in_bfloat16(device)):
+                    decoded = model.decode(latents)
+                loss = (decoded.float() - squares).square().mean((1, 2, 3)).sum()
+                (latents.grad,) = torch.autograd.grad(loss, latents)
+                optimizer.step()
+        with torch.no_grad():
+            return model.decode(latents.detach()).float()
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
     python -m benchmarks.compare_methods --photos SUBJECTS/dog --out OUT --methods eudp eudp:momentum=1 advdm --budgets 8
 
 Every method gets as many gradients a photo (PGD steps times draws; surrogate steps and forward-only passes come on top, so
-seconds are given too) as EUDP has by default; with `--gradients 0` as many as it has itself. Stop whenever you like: the same command goes on where it stopped. Writes
-OUT/methods.json and prints a Markdown table.
+seconds are given too) as EUDP has by default; with `--gradients 0` as many as it has itself. Stop whenever you like: the same
+command goes on where it stopped. Writes OUT/methods.json and prints a Markdown table.
 """
 
 from __future__ import annotations

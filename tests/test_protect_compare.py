@@ -82,6 +82,10 @@ def test_methods_are_compared_at_equal_cost(
     assert learned["photoguard 8/255"] == pytest.approx(
         (base - made) / (base - clean), abs=5e-3 + 2e-4 / abs(base - clean)
     )
+    own = ["--gradients", "0", "--budgets", "8", "--methods", "photoguard:pgd_steps=3"]
+    assert compare_methods.main([*line, *own]) == 0
+    (row,) = json.loads((tmp_path / "methods.json").read_text())["rows"]
+    assert row["changes"]["photoguard:pgd_steps=3 8/255"]["gradients"] == 3, "a method's own"
     assert compare_methods.main([*line, "--methods", "nope"]) == 2
     assert "expected a method among" in capsys.readouterr().out
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import platform
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes import LoRA
 from udp.models.base import DiffusionModel
 from udp.models.latent import LatentDiffusionModel
-from udp.models.loading import load_model
+from udp.models.loading import for_processor, load_model
 from udp.models.loss import DenoisingLoss
 from udp.models.memory import MemoryOptions, enough_memory, peak_memory
 from udp.models.sampling import generate
@@ -114,3 +117,38 @@ def test_peak_memory_counts_what_was_allocated() -> None:
     before = peak_memory(torch.device("cpu"))
     block = torch.ones(before // 4 + 25_000_000)  # float32: more than the peak so far, by 100 MB
     assert peak_memory(torch.device("cpu")) >= before + 50_000_000 and block.sum() > 0
+
+
+FAULTS = """
+import resource, torch
+from udp.models.memory import keep_freed_memory
+told = keep_freed_memory() if {kept} else False
+torch.ones(16_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    torch.ones(16_000_000)
+print(told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_freed_memory_is_kept_for_the_next_step_where_the_c_library_can() -> None:
+    def run(kept: bool) -> tuple[str, int]:
+        done = subprocess.run(
+            [sys.executable, "-c", FAULTS.format(kept=kept)], capture_output=True, text=True, check=True
+        )
+        told, faults = done.stdout.split()
+        return told, int(faults)
+
+    (told, kept), (_, given_back) = run(True), run(False)
+    assert told == str(platform.libc_ver()[0] == "glibc")
+    assert told == "False" or kept < given_back / 10
+
+
+def test_small_models_on_a_processor_ask_for_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("udp.models.loading.keep_freed_memory", lambda: asked.append(True))
+    model = load_model(str(folder))
+    assert model.small and asked == [True]
+    monkeypatch.setattr(type(model), "small", property(lambda self: False))
+    for_processor(model)
+    assert asked == [True]

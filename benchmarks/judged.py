@@ -3,7 +3,8 @@
     python -m benchmarks.judged sheets --photos SUBJECTS --pictures KEPT --out SHEETS
     python -m benchmarks.judged score --key SHEETS.key.json --ratings ONE.json OTHER.json --judge "who" --out docs/judged.json
 
-KEPT is a folder that `benchmarks.subjects --keep` filled, or the OUT of `benchmarks.robustness` or `benchmarks.ablation` (of rows that
+KEPT is a folder that `benchmarks.subjects --keep` filled, or its record with the grids beside it, as docs/subjects.json (three pictures
+an arm), or the OUT of `benchmarks.robustness` or `benchmarks.ablation` (of rows that
 were made there, not taken by `--known`), or examples/kept. `sheets` writes a numbered picture for each row of pictures, real photos
 above, generated ones below, shuffled and without their arm's name, `instructions.txt` for the judge, a person or a model, and beside
 the folder the key, which the judge must not see. Each file of ratings is one judge's, or one pass of a judge. `score` writes
@@ -21,7 +22,7 @@ import math
 import random
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.records import ended, spread
 from benchmarks.robustness import RANDOM
-from benchmarks.subjects import ARMS, SIDE, STRONGER, cut, in_report
+from benchmarks.subjects import ARMS, SIDE, STRONGER, cut, drawn, in_report
 from benchmarks.trials import CLEAN
 from udp.digests import digest
 from udp.errors import InvalidInput
@@ -46,6 +47,7 @@ ENLARGED = 256  # pixels a side at least
 GAP = 30  # pixels between the rows
 CONTROLS = (CLEAN, "random")  # how the names of arms begin that are none of a protection
 PATIENT = "patient"  # what the second imitator of `benchmarks.subjects` is called
+OF_PATIENT = f"{PATIENT}-"  # how its files begin
 TOP = 4.0  # of both scales
 USABLE = {"yes": True, "no": False}
 INSTRUCTIONS = """\
@@ -114,27 +116,53 @@ def of_subjects(folder: Path) -> Iterator[Row]:
             if not {"row", "squares", "pictures"} <= content.keys():
                 continue
             row = content["row"]
-            own = f"{255 * row['method']['budget']:g}/255"
-            recipe = row["recipe"]["name"]
-            tried = [(recipe, row["figures"], "", own)]
-            if "stronger" in row:
-                tried.append((recipe, row["figures"], STRONGER, f"{row['stronger']['budget_levels']:g}/255"))
-            if row.get("patient"):
-                tried.append((PATIENT, row["patient"]["figures"], "", own))
-            for recipe, figures, prefix, budget in tried:
-                controls = [
-                    figures[in_report(one, prefix)] if one != "base" else figures[one] for one in ("base", *ARMS[:2])
-                ]
-                for arm in ARMS:
-                    if arm == CLEAN and prefix:
-                        continue  # both budgets share it
-                    name = in_report(arm, prefix)
-                    title = f"{PATIENT}-" if recipe == PATIENT else ""
-                    yield Row(
-                        row["subject"], arm if arm == CLEAN else f"{arm} {budget}",
-                        cut(mark.with_name(f"{row['subject']}-{title}{name}.png")),
-                        beside_controls(*controls, figures[name]), recipe=recipe,
-                    )  # fmt: skip
+
+            def kept(title: str, arm: str, mark: Path = mark, name: str = row["subject"]) -> Sequence[np.ndarray]:
+                file = in_report(arm, title) if title == STRONGER else f"{title}{arm}"
+                return cut(mark.with_name(f"{name}-{file}.png"))
+
+            yield from arms_of(row, kept)
+
+
+def of_grids(record: Path) -> Iterator[Row]:
+    """What `benchmarks.subjects` drew beside its record, three pictures an arm."""
+    with reading(record):
+        rows = json.loads(record.read_text(encoding="utf-8"))["rows"]
+        grids = {
+            title: Image.open(record.with_name(f"{file}{record.stem}.png"))
+            for title, file, key in (("", "", "figures"), (STRONGER, "stronger-", "stronger"), (OF_PATIENT, OF_PATIENT, "patient"))
+            if any(row.get(key) for row in rows)
+        }  # fmt: skip
+        place = dict.fromkeys(grids, 0)
+        for row in rows:
+            found = {"": drawn(grids[""], place[""])}
+            for title, key in ((STRONGER, "stronger"), (OF_PATIENT, "patient")):
+                if row.get(key):
+                    found[title] = drawn(grids[title], place[title])
+            for title in found:
+                place[title] += 1
+            yield from arms_of(row, lambda title, arm, found=found: found[title][arm])
+
+
+def arms_of(row: Mapping, pictures: Callable[[str, str], Sequence[np.ndarray]]) -> Iterator[Row]:
+    """The rows of a subject; `pictures` gives those of the first imitator (""), of the second budget or of the patient, by the arm."""
+    own = f"{255 * row['method']['budget']:g}/255"
+    recipe = row["recipe"]["name"]
+    tried = [(recipe, row["figures"], "", own)]
+    if "stronger" in row:
+        tried.append((recipe, row["figures"], STRONGER, f"{row['stronger']['budget_levels']:g}/255"))
+    if row.get("patient"):
+        tried.append((PATIENT, row["patient"]["figures"], OF_PATIENT, own))
+    for imitator, figures, title, budget in tried:
+        prefix = title if title == STRONGER else ""
+        controls = [figures[in_report(one, prefix)] if one != "base" else figures[one] for one in ("base", *ARMS[:2])]
+        for arm in ARMS:
+            if arm == CLEAN and prefix:
+                continue  # both budgets share it
+            yield Row(
+                row["subject"], arm if arm == CLEAN else f"{arm} {budget}", pictures(title, arm),
+                beside_controls(*controls, figures[in_report(arm, prefix)]), recipe=imitator,
+            )  # fmt: skip
 
 
 def of_trials(folder: Path) -> Iterator[Row]:
@@ -169,8 +197,8 @@ def of_kept(folder: Path) -> Iterator[Row]:
 
 
 def rows_of(folder: Path) -> list[Row]:
-    """Every row of pictures in a folder of such a benchmark. Raises `InvalidInput` where there is none."""
-    found = [*of_subjects(folder), *of_trials(folder), *of_kept(folder)]
+    """Every row of pictures in a folder of such a benchmark, or of a record with its grids. Raises `InvalidInput` where there is none."""
+    found = [*of_grids(folder)] if folder.is_file() else [*of_subjects(folder), *of_trials(folder), *of_kept(folder)]
     if not found:
         raise InvalidInput(f"expected {str(folder)!r} to hold what a benchmark kept, got no pictures")
     return found

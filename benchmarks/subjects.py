@@ -66,6 +66,12 @@ FIGURES = {
     "noise_level": -1,
 }
 SIDE = 128  # of a square in the grids
+COLUMNS = (
+    ("photo", 1),
+    ("protected photo", 1),
+    *((f"trained on {arm}", 3) for arm in ARMS),
+)  # and how many squares wide
+GAP, BETWEEN, HEAD = 6, 2, 26  # pixels beside the columns, between the squares of one, and above
 Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
 
@@ -222,22 +228,36 @@ def tiled(pictures: Sequence[np.ndarray], side: int = SIDE) -> list[np.ndarray]:
     return [np.concatenate(rows[start : start + across]) for start in range(0, len(rows), across)]
 
 
-def draw(rows: list[tuple[str, Pictures, list[np.ndarray]]], side: int = SIDE, shown: int = 3) -> Image.Image:
+def draw(rows: list[tuple[str, Pictures, list[np.ndarray]]]) -> Image.Image:
     """A row a subject: its photo, the protected photo, then the same seeds from every arm."""
-    gap, head = 6, 26
-    titles = [("photo", 1), ("protected photo", 1), *((f"trained on {arm}", shown) for arm in ARMS)]
-    width = sum(count * (side + 2) + gap * 2 for _, count in titles)
-    canvas = Image.new("RGB", (width, head + len(rows) * (side + gap)), "white")
+    width = sum(count * (SIDE + BETWEEN) + 2 * GAP for _, count in COLUMNS)
+    canvas = Image.new("RGB", (width, HEAD + len(rows) * (SIDE + GAP)), "white")
     draw_on, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
-    left = gap
-    for column, (title, count) in enumerate(titles):
-        draw_on.text((left, 5), title, fill="black", font=font)
+    for column, (title, _) in enumerate(COLUMNS):
+        draw_on.text((corner(column, 0, 0)[0], 5), title, fill="black", font=font)
         for row, (_, pictures, squares) in enumerate(rows):
-            images = [squares[column]] if column < 2 else pictures[ARMS[column - 2]][:count]
+            images = [squares[column]] if column < 2 else pictures[ARMS[column - 2]][: COLUMNS[column][1]]
             for index, image in enumerate(images):
-                canvas.paste(Image.fromarray(image), (left + index * (side + 2), head + row * (side + gap)))
-        left += count * (side + 2) + gap * 2
+                canvas.paste(Image.fromarray(image), corner(column, row, index))
     return canvas
+
+
+def corner(column: int, row: int, index: int) -> tuple[int, int]:
+    """Where in a grid a square of a column lies: left and top, pixels."""
+    left = GAP + sum(count * (SIDE + BETWEEN) + 2 * GAP for _, count in COLUMNS[:column])
+    return left + index * (SIDE + BETWEEN), HEAD + row * (SIDE + GAP)
+
+
+def drawn(grid: Image.Image, row: int) -> Pictures:
+    """The pictures of every arm in a row of what `draw` made. Raises `ValueError` where it has no such row."""
+    if corner(0, row + 1, 0)[1] > grid.height:
+        raise ValueError(f"expected a grid of {row + 1} rows or more, got {grid.width} x {grid.height} pixels")
+
+    def square(column: int, index: int) -> np.ndarray:
+        left, top = corner(column, row, index)
+        return np.asarray(grid.convert("RGB").crop((left, top, left + SIDE, top + SIDE)))
+
+    return {arm: [square(column, i) for i in range(COLUMNS[column][1])] for column, arm in enumerate(ARMS, 2)}
 
 
 def at_one_budget(row: dict) -> list[str]:

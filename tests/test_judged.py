@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks import judged, results
 from benchmarks.robustness import PROTECTED, RANDOM
-from benchmarks.subjects import strip, with_verdict
+from benchmarks.subjects import SIDE, draw, strip, with_verdict
 from tests.conftest import picture
 from udp.digests import digest
 from udp.errors import InvalidInput
@@ -63,6 +63,44 @@ def kept(tmp_path: Path) -> Path:
         (folder / f"{name}.json").write_text(json.dumps({"row": row, "squares": "", "pictures": []}))
     (folder / "other.json").write_text("{}")
     return folder
+
+
+def test_a_record_with_its_grids_will_do_for_who_has_not_the_pictures(tmp_path: Path, photos: Path) -> None:
+    """The ball alone is in the grids of the second budget and of the patient imitator, below no cup."""
+    rows, grids = [], {"": [], "stronger-": [], "patient-": []}
+    for number, name in enumerate(("cup", "ball")):
+        arms = [arm for arm in ARMS if name == "ball" or not arm.startswith("stronger")]
+        row = {"subject": name, "figures": {arm: figures(arm) for arm in arms}, "method": {"budget": 8 / 255}}
+        row |= {"recipe": {"name": "lora"}, "patient": None}
+        if name == "ball":
+            row["stronger"] = {"budget_levels": 16.0}
+            row["patient"] = {"figures": {arm: figures(arm) for arm in ("base", "clean", "random", "protected")}}
+        for shade, title in enumerate(grids if name == "ball" else [""]):
+            pictures = {
+                arm: [square(100 * number + 30 * shade + 10 * index + picture, SIDE) for picture in range(4)]
+                for index, arm in enumerate(("clean", "random", "protected"))
+            }
+            grids[title].append((name, pictures, [square(0, SIDE)] * 2))
+        rows.append(row)
+    for title, grid in grids.items():
+        draw(grid).save(tmp_path / f"{title}subjects.png")
+    record = tmp_path / "subjects.json"
+    record.write_text(json.dumps({"rows": rows}))
+    found = judged.rows_of(record)
+    assert [(row.set, row.arm, row.recipe) for row in found] == [
+        ("cup", "clean", "lora"), ("cup", "random 8/255", "lora"), ("cup", "protected 8/255", "lora"),
+        ("ball", "clean", "lora"), ("ball", "random 8/255", "lora"), ("ball", "protected 8/255", "lora"),
+        ("ball", "random 16/255", "lora"), ("ball", "protected 16/255", "lora"),
+        ("ball", "clean", "patient"), ("ball", "random 8/255", "patient"), ("ball", "protected 8/255", "patient"),
+    ]  # fmt: skip
+    shades = [[int(one[0, 0, 0]) for one in row.pictures] for row in found]
+    first = (0, 10, 20, 100, 110, 120, 140, 150, 160, 170, 180)
+    assert shades == [[shade, shade + 1, shade + 2] for shade in first]
+    assert {one.shape for row in found for one in row.pictures} == {(SIDE, SIDE, 3)}
+    assert found[6].figures["learned"] == pytest.approx(0.75), "of the second budget's arm"
+    draw(grids[""][:1]).save(tmp_path / "subjects.png")
+    with pytest.raises(InvalidInput, match=r"subjects.json.*expected a grid of 2 rows or more"):
+        judged.rows_of(record)
 
 
 def rate(key: Mapping, subject: Callable[[Mapping], float], path: Path) -> Path:

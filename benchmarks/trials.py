@@ -25,8 +25,9 @@ from benchmarks.texts import gradients_of
 from udp.digests import digest, photos_digest
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm
-from udp.evaluation.bench import Cells, imitator_photos
+from udp.evaluation.bench import Cells
 from udp.evaluation.cells import FolderStore
+from udp.evaluation.found import FoundPhotos
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import learned
 from udp.files import finished, finishing
@@ -84,13 +85,10 @@ class Part:
             protected(self.arms[CLEAN], self.method, model, trial.instance_prompt, trial.seed, place)
             return
 
-        def cleaned(arm: str) -> list[Photo]:
-            return imitator_photos({name: self.arms[name] for name in (CLEAN, arm)}, model, trial)[arm]
-
         trial = model.suited(trial)
         cells = Cells(self.arms, model, trial, FolderStore(self.folder))
         bench, _ = cells.bench(0, trial.cleaning)
-        cells.arm(bench, self.arm, cleaned, model.suited(self.recipe), trial.cleaning)
+        cells.arm(bench, self.arm, FoundPhotos(self.arms, model, trial), model.suited(self.recipe), trial.cleaning)
 
     @property
     def title(self) -> str:
@@ -301,7 +299,8 @@ def _set(
             continue
         kept, place = cells(one), one.place(out)
         bench, base = kept.bench(0, one.cleaning)
-        found = [kept.arm(bench, arm, _unmade, one.model.suited(one.recipe), one.cleaning) for arm in arms]
+        photos_found = FoundPhotos(arms, one.model, kept.trial)
+        found = [kept.arm(bench, arm, photos_found, one.model.suited(one.recipe), one.cleaning) for arm in arms]
         shown = {arm.name: arm.images[:SHOWN] for arm in found}
         grid(shown, 128).save(place.parent / f"{place.name}-{one.cleaning}.png")
         yield {
@@ -309,10 +308,6 @@ def _set(
             "settings": one.settings, "cleaning": one.cleaning,
             "changes": changed, "arms": figures(base, found),
         }  # fmt: skip
-
-
-def _unmade(arm: str) -> list[Photo]:
-    raise AssertionError(f"expected the pictures of {arm!r} to be kept already")
 
 
 def changes(photos: list[Photo], made: list[Photo], method: ProtectionMethod, folder: Path) -> dict[str, float]:

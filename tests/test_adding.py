@@ -71,7 +71,7 @@ class ToyCleaning(Cleaning):
     title = "Toy cleaning"
     reference = "none"
 
-    def run(self, pixels, model, generator):
+    def run(self, pixels, model, generator, on_share):
         return 255 - pixels
 
 

@@ -17,6 +17,7 @@ from udp.errors import InvalidInput, NothingLearned, Stopped
 from udp.evaluation.at_once import at_once
 from udp.evaluation.bench import Bench, Cells, run_trial
 from udp.evaluation.cells import MemoryStore
+from udp.evaluation.found import FoundPhotos
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES, DreamBooth
 from udp.models.latent import LatentDiffusionModel
@@ -200,7 +201,7 @@ def test_a_stopped_run_goes_on_with_the_arms_that_are_not_done(
     cells = Cells(arms, tiny_model, tiny_model.suited(SMALL), store)
     bench, _ = cells.bench(0, "none")
     torch.set_num_threads(1)  # as an arm of three has on three cores
-    cells.arm(bench, "clean", arms.get, recipe, "none")
+    cells.arm(bench, "clean", FoundPhotos(arms, tiny_model, SMALL), recipe, "none")
     before = [*store.cells]
 
     def stop(progress: Progress) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from udp.errors import InvalidInput, NothingLearned, Stopped
-from udp.evaluation.bench import Bench, imitator_photos, run_trial
+from udp.evaluation.bench import Bench, run_trial
+from udp.evaluation.found import FoundPhotos, found_photos
 from udp.evaluation.metrics.features import clean_loss
 from udp.evaluation.trial import Trial
 from udp.imitation.recipes import RECIPES, DreamBooth, LoRA, TextualInversion
@@ -129,19 +130,19 @@ def test_unprotected_share_swaps_in_clean_photos(tiny_model: DiffusionModel, pho
     noisy = RandomNoise()(photos, tiny_model)
     arms = {"clean": photos, "protected": noisy}
     for share, count in ((0.0, 0), (0.34, 1), (1.0, 3)):
-        found = imitator_photos(arms, tiny_model, Trial(unprotected_share=share))
+        found = found_photos(arms, share)
         same = [np.array_equal(a.pixels, b.pixels) for a, b in zip(found["protected"], photos, strict=True)]
         assert same == [True] * count + [False] * (3 - count)
     report = run_trial(arms, tiny_model, LoRA(steps=10), dataclasses.replace(SMALL, unprotected_share=1.0))
     assert report.arm("protected").losses == report.arm("clean").losses
     with pytest.raises(InvalidInput, match="expected a clean arm"):
-        imitator_photos({"protected": noisy}, tiny_model, Trial(unprotected_share=0.5))
+        FoundPhotos({"protected": noisy}, tiny_model, Trial(unprotected_share=0.5))
 
 
 def test_cleaning_meets_every_arm_alike(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     arms = {"clean": photos, "random": photos}
-    found = imitator_photos(arms, tiny_model, Trial(cleaning="noise+jpeg75"))
-    for a, b, original in zip(found["clean"], found["random"], photos, strict=True):
+    found = FoundPhotos(arms, tiny_model, Trial(cleaning="noise+jpeg75"))
+    for a, b, original in zip(found.of("clean"), found.of("random"), photos, strict=True):
         assert np.array_equal(a.pixels, b.pixels) and not np.array_equal(a.pixels, original.pixels)
 
 

@@ -15,8 +15,7 @@ from udp.captions import caption_of
 from udp.cli import main
 from udp.digests import captioned_digest, photos_digest
 from udp.errors import InvalidInput
-from udp.evaluation.bench import imitator_photos
-from udp.evaluation.trial import Trial
+from udp.evaluation.found import found_photos
 from udp.imitation.recipes import LoRA, TextualInversion
 from udp.models.base import DiffusionModel
 from udp.models.loss import DenoisingLoss
@@ -157,7 +156,7 @@ def test_a_protection_sees_each_photo_by_its_caption(
 
 def test_arms_learn_by_the_captions_of_the_clean_photos(tiny_model: DiffusionModel, photos: list[Photo]) -> None:
     arms = {"clean": captioned(photos), "protected": photos}
-    found = imitator_photos(arms, tiny_model, Trial())
+    found = found_photos(arms, 0.0)
     assert [photo.caption for photo in found["protected"]] == ["a toy", "", "sks"]
     assert captioned_digest(photos) == photos_digest(photos) != captioned_digest(captioned(photos))
 

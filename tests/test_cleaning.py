@@ -11,15 +11,15 @@ import torch
 from scipy import ndimage
 
 from tests.conftest import picture
-from udp.errors import InvalidInput
+from udp.errors import InvalidInput, Stopped
 from udp.imitation.cleaning import CLEANINGS, Chain, parse_cleaning
 from udp.imitation.cleaning.base import Cleaning
 from udp.imitation.cleaning.filters import JPEG, Crop, GaussianBlur, GaussianNoise, Median, Resize
-from udp.imitation.cleaning.purify import DecoderProjection, in_squares, purify, starts
+from udp.imitation.cleaning.purify import CODING_UNITS, DecoderProjection, in_squares, purify, starts
 from udp.models.latent import LatentDiffusionModel
 from udp.models.loading import load_model
 from udp.photos import Photo, list_photos, read_photos
-from udp.progress import Progress
+from udp.progress import Progress, Stage
 from udp.protection.decoded import DecodedDistance
 from udp.protection.start import laid, square
 from udp.tensors import to_pixels, to_tensor
@@ -117,7 +117,7 @@ def test_crop_cuts_a_margin_and_flat_pictures_stay_flat_under_resizing() -> None
 def test_squares_cover_everything_and_average_to_the_same_picture() -> None:
     assert starts(64, 64) == [0] and starts(100, 64) == [0, 32, 36] and starts(128, 64) == [0, 32, 64]
     image = torch.rand(1, 3, 100, 130, generator=generator())
-    assert torch.allclose(in_squares(image, 64, lambda squares: squares), image, atol=1e-6)
+    assert torch.allclose(in_squares(image, 64, lambda squares, _: squares, lambda share: None), image, atol=1e-6)
 
 
 def test_purification_from_a_low_timestep_is_nearly_the_autoencoder(tiny_model: LatentDiffusionModel) -> None:
@@ -174,6 +174,38 @@ def test_progress_counts_photos(photos: list[Photo]) -> None:
     seen: list[Progress] = []
     CLEANINGS["half"](photos, None, None, seen.append)
     assert [p.done for p in seen] == [1, 2, 3] and seen[-1].overall == 1
+
+
+@pytest.mark.parametrize("name", ["vae", "invert", "upscale", "gridpure", "half+invert+vae"])
+def test_what_takes_seconds_tells_how_far_a_photo_is_and_stops_within_it(
+    name: str, tiny_model: LatentDiffusionModel
+) -> None:
+    photos = [Photo(str(index), picture(index, 160, 64)) for index in range(2)]
+    seen: list[Progress] = []
+    parse_cleaning(name)(photos, tiny_model, None, seen.append)
+    shares = [p.overall for p in seen]
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert name in ("vae", "upscale") or len([share for share in shares if 0 < share < 0.5]) > 1
+    assert {(p.stage, p.total) for p in seen} == {(Stage.CLEANING, 2)} and seen[-1].done == 2
+
+    def stop(progress: Progress) -> None:
+        raise Stopped("as asked")
+
+    with pytest.raises(Stopped, match="as asked"):
+        parse_cleaning(name)(photos, tiny_model, None, stop)
+
+
+def test_the_cost_goes_by_the_squares_and_steps_of_a_photo() -> None:
+    square, long = Photo("a", picture(0, 512, 512)), Photo("b", picture(0, 512, 768))
+    invert = DecoderProjection(steps=100)
+    assert len(starts(768 // 4, 128)) == 2 and invert.units([long]) == 2 * invert.units([square])
+    assert DecoderProjection(steps=200).units([square]) == pytest.approx(2 * invert.units([square]), rel=0.02)
+    assert CLEANINGS["vae"].units([square]) == 9 * CODING_UNITS and CLEANINGS["vae"].units([long]) == 15 * CODING_UNITS
+    assert CLEANINGS["gridpure"].units([square, long]) == 3 * 24 * CODING_UNITS
+    assert parse_cleaning("half+vae+invert").units([square]) == sum(
+        CLEANINGS[name].units([square]) for name in ("vae", "invert")
+    )
+    assert CLEANINGS["jpeg75"].units([square]) == 0
 
 
 def test_framing_is_the_cut_of_a_cleaning_and_nothing_else(photos: list[Photo]) -> None:

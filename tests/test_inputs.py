@@ -357,13 +357,13 @@ def test_what_transparency_hides_is_not_trained_on(tiny_model: DiffusionModel) -
 
 @pytest.mark.parametrize("door", ["fit", "trial"])
 def test_the_imitator_sees_a_sticker_on_white(door: str, tiny_model: DiffusionModel) -> None:
-    from udp.evaluation.bench import imitator_photos
+    from udp.evaluation.found import FoundPhotos
     from udp.evaluation.trial import Trial
     from udp.imitation.recipes import LoRA
 
     if door == "trial":
-        found = imitator_photos({"clean": [sticker(0)]}, tiny_model, Trial(cleaning="half"))
-        assert (found["clean"][0].pixels[:4] == 255).all()
+        found = FoundPhotos({"clean": [sticker(0)]}, tiny_model, Trial(cleaning="half")).of("clean")
+        assert (found[0].pixels[:4] == 255).all()
         return
     losses = [LoRA(steps=10).fit([sticker(hidden)], tiny_model, "a photo of sks").losses for hidden in (0, 90)]
     assert losses[0] == losses[1]

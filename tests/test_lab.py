@@ -158,6 +158,32 @@ def test_an_imitator_who_cuts_photos_is_compared_with_cut_ones(
     assert same(lab.run(Counting(tmp_path)), report) and not saved
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_cleaning_is_a_part_of_each_arms_work_and_is_done_once(
+    cores: int, tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    lab = small_lab(photos, tiny_model, cleanings=["invert"], trial=dataclasses.replace(SMALL, seeds=2))
+    seen: list[Progress] = []
+    lab.run(on_progress=seen.append)
+    shares = [p.overall for p in seen]
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+    cleaned = [p for p in seen if p.stage == "lora, invert: cleaning the photos"]
+    assert {p.arm for p in cleaned} == {"clean", "random"} and len([p for p in cleaned if p.done == 2]) == 2
+    # Of the whole it takes what it is expected to; the arms without it take the rest.
+    units = 2 * parse_cleaning("invert").units(photos[:2])
+    taken = max(p.overall for p in cleaned) - min(p.overall for p in cleaned)
+    assert taken > 0.9 * units / (units + 2 * (2 + 4 * (10 + 2)))
+    assert not any("cleaning" in p.stage for p in seen if p.stage.startswith("lora, none"))
+
+    def stop(progress: Progress) -> None:
+        if "cleaning" in progress.stage:
+            raise Stopped("as asked")
+
+    with pytest.raises(Stopped, match="as asked"):
+        lab.run(on_progress=stop)
+
+
 def test_rows_cover_recipes_and_cleanings_with_none_first(
     tiny_model: LatentDiffusionModel, photos: list[Photo]
 ) -> None:

@@ -201,11 +201,15 @@ def test_what_the_figures_rest_on_is_said_in_chinese(tiny_model: DiffusionModel,
     assert CHINESE.say(said).startswith("每次运行每组 3 张图片，与 3 张原图比较")
 
 
-@pytest.mark.parametrize(("units_for_bfloat16", "said"), [(True, "6 min"), (False, "8 min")])
+@pytest.mark.parametrize(
+    ("units_for_bfloat16", "capability", "said"),
+    [(True, "AVX512", "6 min"), (False, "AVX512", "8 min"), (False, "AVX2", "19 min"), (False, "DEFAULT", "19 min")],
+)
 def test_the_first_guess_knows_what_the_processor_has(
-    units_for_bfloat16: bool, said: str, monkeypatch: pytest.MonkeyPatch
+    units_for_bfloat16: bool, capability: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr("udp.ui.state.pace.computes_in_bfloat16", lambda device: units_for_bfloat16)
     assert f"about {said} on two" in ENGLISH.say(Pace().estimate("mini", 10_000))
 

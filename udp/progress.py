@@ -21,6 +21,7 @@ class Stage(enum.StrEnum):
     PERTURBING = "perturbing the photos"
     NOISE = "drawing noise"
     PROTECTED_EARLIER = "protected earlier"
+    CLEANING = "cleaning the photos"
     ADAPTING = "adapting the autoencoder"
     FINE_TUNING = "fine-tuning"
     GENERATING = "generating"

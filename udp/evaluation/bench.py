@@ -15,6 +15,7 @@ from udp.errors import InvalidInput, NothingLearned
 from udp.evaluation.arms import Arm, Report, make_report
 from udp.evaluation.at_once import at_once
 from udp.evaluation.cells import Store, base_name, cell_name
+from udp.evaluation.found import FoundPhotos
 from udp.evaluation.metrics.faces import Faces
 from udp.evaluation.metrics.figures import Imitation, Reference
 from udp.evaluation.metrics.pretrained import Pretrained
@@ -25,7 +26,7 @@ from udp.imitation.cleaning import framing_of, parse_cleaning
 from udp.imitation.recipes.base import Recipe, Watch
 from udp.models.base import DiffusionModel
 from udp.models.sampling import generate
-from udp.photos import Photo, flattened
+from udp.photos import Photo
 from udp.progress import OnProgress, Progress, Stage, ignore_progress, span
 from udp.settings import describe_settings
 
@@ -188,17 +189,20 @@ class Cells:
         self,
         bench: Bench,
         name: str,
-        cleaned: Callable[[str], Sequence[Photo]],
+        found: FoundPhotos,
         recipe: Recipe,
         cleaning: str,
         on_progress: OnProgress = ignore_progress,
         keep: bool = False,
     ) -> Arm:
-        """One arm of the run of `bench`, on what `cleaned` makes of its photos by `cleaning`; see `Bench.train`."""
+        """One arm of the run of `bench`, on its photos in `found`, which are cleaned by `cleaning`; see `Bench.train`."""
         if kept := self._kept(bench, name, recipe, cleaning):
             on_progress(Progress(Stage.FINISHED, 1, 1, None, name, 1.0, kept.images, kept=True))
             return kept
-        arm = bench.train(name, cleaned(name), recipe, on_progress, keep, self.filmstrip)
+        units = found.units(name)
+        share = units / (units + recipe.arm_steps + bench.trial.sampling_steps)
+        photos = found.of(name, lambda p: on_progress(replace(p, arm=name, fraction=share * p.overall)))
+        arm = bench.train(name, photos, recipe, span(on_progress, share, 1.0), keep, self.filmstrip)
         if self.store:
             self.store.save(*self._place(bench, name, recipe, cleaning), arm)
         return arm
@@ -206,7 +210,7 @@ class Cells:
     def arms_of(
         self,
         bench: Bench,
-        cleaned: Callable[[str], Sequence[Photo]],
+        found: FoundPhotos,
         recipe: Recipe,
         cleaning: str,
         on_progress: OnProgress = ignore_progress,
@@ -214,15 +218,9 @@ class Cells:
     ) -> list[Arm]:
         """All arms of the run of `bench`, at the same time where that is faster and the store allows it; see `arm`."""
         in_turn = bool(self.store and self.store.in_turn)
-        if in_turn:
-            photos: dict[str, Sequence[Photo]] = {}
-        else:  # cleaned in this thread, with all its cores
-            missing = [name for name in self.arms if not self._kept(bench, name, recipe, cleaning)]
-            photos = {name: cleaned(name) for name in missing}
 
         def part(name: str) -> Callable[[OnProgress], Arm]:
-            of = photos.get if name in photos else cleaned
-            return lambda listener: self.arm(bench, name, of, recipe, cleaning, listener, keep)
+            return lambda listener: self.arm(bench, name, found, recipe, cleaning, listener, keep)
 
         return at_once([part(name) for name in self.arms], self.model, on_progress, in_turn)
 
@@ -244,31 +242,6 @@ class Cells:
     def _cut(self, cleaning: str) -> dict[str, str]:
         # All that cut nothing share their base.
         return {"framing": repr(parse_cleaning(cleaning))} if framing_of(cleaning) else {}
-
-
-def imitator_photos(arms: Mapping[str, Sequence[Photo]], model: DiffusionModel, trial: Trial) -> dict[str, list[Photo]]:
-    """What the imitator trains on: some photos found clean (`unprotected_share`), and all of them cleaned.
-
-    Transparent ones lie on white, as people see them: what a sticker's file hides under its transparency is no picture.
-
-    The clean ones are the first of the set in every arm, and the cleaning's randomness is the same in every arm.
-    Raises `InvalidInput` if clean photos are asked for and there are none.
-    """
-    found = {name: [flattened(photo) for photo in photos] for name, photos in arms.items()}
-    clean = arms.get("clean", ())
-    for name, photos in found.items():  # a protected photo is published with the caption of the original
-        if len(photos) == len(clean):
-            found[name] = [
-                replace(photo, caption=photo.caption or own.caption) for photo, own in zip(photos, clean, strict=True)
-            ]
-    if trial.unprotected_share > 0:
-        clean = arms.get("clean")
-        if clean is None or any(len(photos) != len(clean) for photos in arms.values()):
-            raise InvalidInput("expected a clean arm as large as the others to take unprotected photos from, got none")
-        count = round(trial.unprotected_share * len(clean))
-        found = {name: [*found["clean"][:count], *photos[count:]] for name, photos in found.items()}
-    cleaning = parse_cleaning(trial.cleaning)
-    return {name: cleaning(photos, model, torch.Generator().manual_seed(trial.seed)) for name, photos in found.items()}
 
 
 def run_trial(
@@ -301,18 +274,19 @@ def run_trial(
     framed = parse_cleaning(trial.cleaning).framed(reference)
     beside = references(pretrained, faces, model, reference, framed, trial.prompt)
     unit = recipe.arm_steps + trial.sampling_steps
-    total = trial.seeds * (unit * len(arms) + trial.sampling_steps)
-    found = imitator_photos(arms, model, trial)
-    done, base, runs = 0, [], []
+    found = FoundPhotos(arms, model, trial)
+    total = trial.seeds * (unit * len(arms) + trial.sampling_steps) + sum(map(found.units, arms))
+    done, base, runs = 0.0, [], []
 
-    def within(size: int) -> OnProgress:
+    def within(size: float) -> OnProgress:
         return span(on_progress, done / total, (done + size) / total)
 
     for run in range(trial.seeds):
         bench, before = cells.bench(run, trial.cleaning, within(trial.sampling_steps))
         base.append(before)
         done += trial.sampling_steps
-        runs.append(cells.arms_of(bench, found.get, recipe, trial.cleaning, within(len(arms) * unit), keep=run == 0))
-        done += len(arms) * unit
+        size = len(arms) * unit + sum(map(found.units, arms))
+        runs.append(cells.arms_of(bench, found, recipe, trial.cleaning, within(size), keep=run == 0))
+        done += size
     by_arm = [*zip(*runs, strict=True)]
     return make_report(base, by_arm, [bench.reference.basis(trial.pictures)], beside, recipe, trial)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from udp.errors import InvalidInput
 from udp.evaluation.arms import Arm, Report, make_report
-from udp.evaluation.bench import Bench, Cells, imitator_photos
+from udp.evaluation.bench import Bench, Cells
 from udp.evaluation.cells import Store
+from udp.evaluation.found import FoundPhotos
 from udp.evaluation.interval import Interval
 from udp.evaluation.metrics.faces import Faces
 from udp.evaluation.metrics.pretrained import Pretrained
@@ -24,8 +25,8 @@ from udp.models.base import DiffusionModel
 from udp.photos import Photo
 from udp.progress import OnProgress, ignore_progress, span
 
-# What everybody who shares photos does to them, and the cheapest of those that take something from our protections.
-DEFAULT_CLEANINGS = ("none", "jpeg75", "crop")
+# The cheapest of those that take something from our protections, and the one that takes most.
+DEFAULT_CLEANINGS = ("none", "crop", "invert")
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,16 @@ class Lab:
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
         framings = set(map(framing_of, cleanings))
         sampling = self.trial.sampling_steps
+        found = {name: FoundPhotos(self.arms, self.model, replace(self.trial, cleaning=name)) for name in cleanings}
+        cleaning_units = sum(photos.units(arm) for photos in found.values() for arm in self.arms)
         arms = len(cleanings) * len(self.arms) * sum(recipe.arm_steps + sampling for recipe in self.recipes)
-        count = _Count((arms + len(framings) * sampling) * self.trial.seeds)
+        count = _Count((arms + len(framings) * sampling) * self.trial.seeds + cleaning_units)
         cells = Cells(self.arms, self.model, self.trial, store)
         started: dict[str, list[tuple[Bench, Arm]]] = {}  # one for all cleanings that cut nothing
         seen: dict[str, list[Reference]] = {}
         reports: dict[tuple[str, str], Report] = {}
         for cleaning in cleanings:
-            photos, framing = _Once(self, cleaning), framing_of(cleaning)
+            photos, framing = found.pop(cleaning), framing_of(cleaning)
             if framing not in started:
                 clean = self.arms["clean"]
                 framed = parse_cleaning(cleaning).framed(clean)
@@ -110,9 +113,10 @@ class Lab:
             for recipe in self.recipes:
                 runs: list[list[Arm]] = []
                 for bench in benches:
-                    count.next(len(self.arms) * (recipe.arm_steps + sampling))
+                    before = sum(map(photos.units, self.arms))
+                    count.next(len(self.arms) * (recipe.arm_steps + sampling) + before)
                     listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
-                    runs.append(cells.arms_of(bench, photos.of, recipe, cleaning, listener))
+                    runs.append(cells.arms_of(bench, photos, recipe, cleaning, listener))
                 trial = replace(self.trial, cleaning=cleaning)
                 reports[recipe.name, cleaning] = make_report(
                     bases, [*zip(*runs, strict=True)], basis, seen[framing], recipe, trial
@@ -144,27 +148,13 @@ def all_cleanings(cleanings: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(["none", *(parse_cleaning(text).name for text in cleanings)]))
 
 
-class _Once:
-    """The arms' photos under one cleaning, computed when the first cell asks and shared by the others."""
-
-    def __init__(self, lab: Lab, cleaning: str) -> None:
-        self._lab, self._trial = lab, replace(lab.trial, cleaning=cleaning)
-        self._found: dict[str, list[Photo]] | None = None
-
-    def of(self, arm: str) -> list[Photo]:
-        """What the imitator trains on in this arm."""
-        if self._found is None:
-            self._found = imitator_photos(self._lab.arms, self._lab.model, self._trial)
-        return self._found[arm]
-
-
 class _Count:
     """Where the cell that is being run lies in `total` units of work, a step of training or sampling each."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._start, self._end = total, 0, 0
+    def __init__(self, total: float) -> None:
+        self._total, self._start, self._end = total, 0.0, 0.0
 
-    def next(self, units: int) -> None:
+    def next(self, units: float) -> None:
         """Go on to the next cell, of so many units."""
         self._start, self._end = self._end, self._end + units
 

@@ -183,6 +183,7 @@ TEXTS: dict[str, Entry] = {
     "stage.perturbing_the_photos": "正在优化扰动",
     "stage.choosing_timesteps": "正在选择时间步",
     "stage.drawing_noise": "正在生成随机噪声",
+    "stage.cleaning_the_photos": "正在净化照片",
     "stage.adapting_the_autoencoder": "正在适配自编码器",
     "stage.fine-tuning": "正在微调",
     "stage.generating": "正在生成图片",

@@ -209,6 +209,7 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     "stage.perturbing_the_photos": "perturbing the photos",
     "stage.choosing_timesteps": "choosing timesteps",
     "stage.drawing_noise": "drawing noise",
+    "stage.cleaning_the_photos": "cleaning the photos",
     "stage.adapting_the_autoencoder": "adapting the autoencoder",
     "stage.fine-tuning": "fine-tuning",
     "stage.generating": "generating",

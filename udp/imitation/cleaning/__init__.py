@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from udp.errors import InvalidInput
-from udp.imitation.cleaning.base import Cleaning
+from udp.imitation.cleaning.base import Cleaning, OnShare
 from udp.imitation.cleaning.filters import (
     JPEG,
     Bilateral,
@@ -21,7 +21,7 @@ from udp.imitation.cleaning.filters import (
     Nothing,
     Resize,
 )
-from udp.imitation.cleaning.purify import Autoencoder, DecoderProjection, GridPurification, NoisyUpscaling
+from udp.imitation.cleaning.purify import Autoencoder, DecoderProjection, GridPurification, NoisyUpscaling, part_of
 from udp.models.base import DiffusionModel
 from udp.photos import Photo
 
@@ -72,11 +72,17 @@ class Chain(Cleaning):
             found = part.framed(found)
         return found
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
-        for part in self.parts:
-            pixels = part.run(pixels, model, generator)
+        for index, part in enumerate(self.parts):
+            pixels = part.run(pixels, model, generator, part_of(on_share, index, 1, len(self.parts)))
         return pixels
+
+    def units(self, photos: Sequence[Photo]) -> float:
+        """See `Cleaning.units`."""
+        return sum(part.units(photos) for part in self.parts)
 
 
 def parse_cleaning(text: str) -> Cleaning:

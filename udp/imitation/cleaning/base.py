@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
@@ -14,8 +14,10 @@ from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
 from udp.models.memory import enough_memory
 from udp.photos import Photo, flattened
-from udp.progress import OnProgress, Progress, ignore_progress
+from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.settings import check_settings
+
+OnShare = Callable[[float], None]  # told which share of a photo is done, in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,18 @@ class Cleaning(abc.ABC):
     def reference(self) -> str:
         """Where it comes from."""
 
+    def units(self, photos: Sequence[Photo]) -> float:
+        """What it takes for `photos`, about, in fine-tuning steps of the embedded model; 0 for what is done at once."""
+        return 0.0
+
     @abc.abstractmethod
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
-        """uint8 (H, W, 3) to uint8, of the same size unless the cleaning is a crop; `generator` lives on the CPU."""
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
+        """uint8 (H, W, 3) to uint8, of the same size unless the cleaning is a crop; `generator` lives on the CPU.
+
+        What takes seconds tells `on_share` now and then which share of the photo is done, and lets out whatever that raises.
+        """
 
     @final
     @enough_memory("cleaning", "Smaller photos or a smaller model need less.")
@@ -67,16 +78,21 @@ class Cleaning(abc.ABC):
     ) -> list[Photo]:
         """Cleaned copies of `photos`; the same generator state gives the same bytes. The model's weights stay.
 
-        Raises `InvalidInput` for settings out of range or a missing model, `OutOfMemory`.
+        Raises `InvalidInput` for settings out of range or a missing model, `OutOfMemory`, and whatever `on_progress` raises.
         """
         check_settings(self)
         if self.needs_model and model is None:
             raise InvalidInput(f"expected a model for the cleaning {self.name!r}, got None")
         generator = generator or torch.Generator().manual_seed(0)
-        cleaned = []
-        for index, photo in enumerate(photos):
-            pixels = np.ascontiguousarray(self.run(photo.pixels, model, generator))
+        cleaned: list[Photo] = []
+
+        def told(share: float) -> None:
+            done = len(cleaned) + share
+            on_progress(Progress(Stage.CLEANING, int(done), len(photos), fraction=done / len(photos)))
+
+        for photo in photos:
+            pixels = np.ascontiguousarray(self.run(photo.pixels, model, generator, told))
             alpha = photo.alpha if pixels.shape == photo.pixels.shape else None
+            told(1.0)
             cleaned.append(replace(photo, pixels=pixels, alpha=alpha))
-            on_progress(Progress(f"cleaning: {self.title}", index + 1, len(photos)))
         return cleaned

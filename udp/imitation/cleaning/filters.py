@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from udp.imitation.cleaning.base import Cleaning
+from udp.imitation.cleaning.base import Cleaning, OnShare
 from udp.models.base import DiffusionModel
 from udp.settings import setting
 from udp.tensors import to_pixels, to_tensor
@@ -26,7 +26,9 @@ class Nothing(Cleaning):
     title = "No cleaning"
     reference = "control"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         return pixels
 
@@ -49,7 +51,9 @@ class JPEG(Cleaning):
         """See `Cleaning.title`."""
         return f"JPEG, quality {self.quality}"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=self.quality)
@@ -66,7 +70,9 @@ class Resize(Cleaning):
     title = "Resized to half and back"
     reference = "every social network; Liang & Wu 2023 (Mist), arXiv 2305.12683"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         image = Image.fromarray(pixels)
         small = (max(1, round(image.width * self.scale)), max(1, round(image.height * self.scale)))
@@ -85,7 +91,9 @@ class Crop(Cleaning):
     title = "Cropped a little"
     reference = "Liang & Wu 2023 (Mist), arXiv 2305.12683"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         height, width = pixels.shape[:2]
         top, left = round(height * self.margin), round(width * self.margin)
@@ -102,7 +110,9 @@ class GaussianBlur(Cleaning):
     title = "Gaussian blur"
     reference = "Van Le et al. 2023 (Anti-DreamBooth), arXiv 2303.15433"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         from kornia.filters import gaussian_blur2d
 
@@ -120,7 +130,9 @@ class GaussianNoise(Cleaning):
     title = "Gaussian noise"
     reference = "Hoenig et al. 2024, arXiv 2406.12027"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         image = to_tensor(pixels)
         return to_pixels(image + self.sigma * torch.randn(image.shape, generator=generator))
@@ -136,7 +148,9 @@ class Median(Cleaning):
     title = "Median filter"
     reference = "Xu et al. 2018 (feature squeezing), arXiv 1704.01155"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         from kornia.filters import median_blur
 
@@ -157,7 +171,9 @@ class Bilateral(Cleaning):
     title = "Bilateral filter"
     reference = "AdverseCleaner (L. Zhang 2023)"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         from kornia.filters import bilateral_blur
 
@@ -181,7 +197,9 @@ class Guided(Cleaning):
     title = "Guided filter"
     reference = "He et al. 2010; AdverseCleaner (L. Zhang 2023)"
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         from kornia.filters import guided_blur, median_blur
 

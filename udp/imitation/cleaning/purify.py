@@ -7,16 +7,18 @@ resolution; overlaps are averaged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from udp.imitation.cleaning.base import Cleaning
+from udp.imitation.cleaning.base import Cleaning, OnShare
 from udp.models.base import DiffusionModel
 from udp.models.precision import computes_in_bfloat16
+from udp.photos import Photo
 from udp.settings import setting
 from udp.tensors import resize, to_pixels, to_tensor
 
@@ -25,8 +27,12 @@ WORKING_SCALE = 2
 SQUARES_AT_ONCE = 16
 BLUR = 9  # pixels a side; latents of all models of ours are of 8
 
-# Squares (N, 3, S, S) in [0, 1] -> the same shape.
-OnSquares = Callable[[torch.Tensor], torch.Tensor]
+# In fine-tuning steps of the embedded model (four photos), for a square: through the autoencoder and back, and a step of a search
+# that differentiates through the decoder. Measured on a processor, one thread.
+CODING_UNITS, SEARCH_UNITS = 1.7, 1.9
+
+# Squares (N, 3, S, S) in [0, 1], and whom to tell which share of them is done -> the same shape.
+OnSquares = Callable[[torch.Tensor, OnShare], torch.Tensor]
 
 
 def starts(length: int, side: int) -> list[int]:
@@ -35,17 +41,24 @@ def starts(length: int, side: int) -> list[int]:
 
 
 @torch.no_grad()
-def in_squares(image: torch.Tensor, side: int, work: OnSquares) -> torch.Tensor:
+def in_squares(image: torch.Tensor, side: int, work: OnSquares, on_share: OnShare) -> torch.Tensor:
     """Apply `work` to overlapping squares of `image` (1, 3, H, W), H and W at least `side`, and average the overlaps."""
     corners = [(top, left) for top in starts(image.shape[-2], side) for left in starts(image.shape[-1], side)]
     total, count = torch.zeros_like(image), torch.zeros_like(image[:, :1])
     for first in range(0, len(corners), SQUARES_AT_ONCE):
         group = corners[first : first + SQUARES_AT_ONCE]
-        results = work(torch.cat([image[..., y : y + side, x : x + side] for y, x in group])).cpu()
+        squares = torch.cat([image[..., y : y + side, x : x + side] for y, x in group])
+        results = work(squares, part_of(on_share, first, len(group), len(corners))).cpu()
         for (y, x), result in zip(group, results, strict=True):
             total[0, :, y : y + side, x : x + side] += result
             count[0, :, y : y + side, x : x + side] += 1
+        on_share((first + len(group)) / len(corners))
     return total / count
+
+
+def part_of(on_share: OnShare, done: float, size: float, total: float) -> OnShare:
+    """For a part of the work of so much in all, when so much is done before it."""
+    return lambda share: on_share((done + size * share) / total)
 
 
 def at_working_size(
@@ -83,27 +96,50 @@ def purify(
 
 
 @dataclass(frozen=True)
-class Autoencoder(Cleaning):
+class SquareCleaning(Cleaning):
+    """Base of cleanings that work on squares; `square_units` is what one takes."""
+
+    needs_model: ClassVar[bool] = True
+    most: ClassVar[int] = WORKING_SCALE
+
+    @property
+    @abc.abstractmethod
+    def square_units(self) -> float:
+        """About, in fine-tuning steps."""
+
+    def units(self, photos: Sequence[Photo]) -> float:
+        """See `Cleaning.units`; of photos that are large enough."""
+        count = 0
+        for photo in photos:
+            height, width = (round(1000 * self.most * side / min(photo.size)) for side in photo.size)
+            count += len(starts(height, 1000)) * len(starts(width, 1000))
+        return count * self.square_units
+
+
+@dataclass(frozen=True)
+class Autoencoder(SquareCleaning):
     """Encoded to latents and decoded again: what the latent space does not hold is gone."""
 
     name = "vae"
     title = "Autoencoder round trip"
     reference = "Cao et al. 2023 (IMPRESS), arXiv 2310.19248"
-    needs_model: ClassVar[bool] = True
+    square_units = CODING_UNITS
 
     @torch.no_grad()
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
+
+        def there_and_back(squares: torch.Tensor, on_share: OnShare) -> torch.Tensor:
+            return model.decode(model.encode(squares.to(model.device)))
+
         side = model.resolution
-        return at_working_size(
-            pixels,
-            side,
-            lambda image: in_squares(image, side, lambda s: model.decode(model.encode(s.to(model.device)))),
-        )
+        return at_working_size(pixels, side, lambda image: in_squares(image, side, there_and_back, on_share), self.most)
 
 
 @dataclass(frozen=True)
-class DecoderProjection(Cleaning):
+class DecoderProjection(SquareCleaning):
     """The picture nearest to the photo that the decoder can make: latents are sought by gradient descent, and decoded.
 
     A perturbation that leads the encoder astray has little hold on it, for the encoder only says where to begin, of a blurred
@@ -117,19 +153,30 @@ class DecoderProjection(Cleaning):
     name = "invert"
     title = "Nearest picture that the decoder can make"
     reference = "Samangouei et al. 2018 (Defense-GAN), arXiv 1805.06605"
-    needs_model: ClassVar[bool] = True
+    most: ClassVar[int] = 1
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    @property
+    def square_units(self) -> float:
+        """See `SquareCleaning`."""
+        return CODING_UNITS + SEARCH_UNITS * self.steps
+
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         side = model.resolution
         at_once = SQUARES_AT_ONCE if model.small else 1
 
-        def nearest(squares: torch.Tensor) -> torch.Tensor:
-            return torch.cat([self._nearest(model, some.to(model.device)) for some in squares.split(at_once)])
+        def nearest(squares: torch.Tensor, on_share: OnShare) -> torch.Tensor:
+            found = []
+            for first in range(0, len(squares), at_once):
+                some = squares[first : first + at_once].to(model.device)
+                found.append(self._nearest(model, some, part_of(on_share, first, len(some), len(squares))))
+            return torch.cat(found)
 
-        return at_working_size(pixels, side, lambda image: in_squares(image, side, nearest), most=1)
+        return at_working_size(pixels, side, lambda image: in_squares(image, side, nearest, on_share), self.most)
 
-    def _nearest(self, model: DiffusionModel, squares: torch.Tensor) -> torch.Tensor:
+    def _nearest(self, model: DiffusionModel, squares: torch.Tensor, on_share: OnShare) -> torch.Tensor:
         with torch.no_grad():
             blurred = torch.nn.functional.avg_pool2d(squares, BLUR, 1, BLUR // 2, count_include_pad=False)
             begin = model.encode(blurred).float()
@@ -144,12 +191,13 @@ class DecoderProjection(Cleaning):
                 loss = (decoded.float() - squares).square().mean((1, 2, 3)).sum()
                 (latents.grad,) = torch.autograd.grad(loss, latents)
                 optimizer.step()
+                on_share((step + 1) / self.steps)
         with torch.no_grad():
             return model.decode(latents.detach()).float()
 
 
 @dataclass(frozen=True)
-class NoisyUpscaling(Cleaning):
+class NoisyUpscaling(SquareCleaning):
     """Gaussian noise on the photo, then image-to-image by the base model.
 
     Hoenig et al. use a Stable Diffusion upscaler; a model library need not have one, so the base model denoises.
@@ -162,21 +210,25 @@ class NoisyUpscaling(Cleaning):
     name = "upscale"
     title = "Noise, then image-to-image"
     reference = "Hoenig et al. 2024, arXiv 2406.12027"
-    needs_model: ClassVar[bool] = True
+    square_units = CODING_UNITS
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
         start = round(self.strength * len(model.schedule))
 
         def work(image: torch.Tensor) -> torch.Tensor:
             noisy = (image + self.sigma * torch.randn(image.shape, generator=generator)).clamp(0, 1)
-            return in_squares(noisy, model.resolution, lambda s: purify(model, s, start, self.steps, generator))
+            return in_squares(
+                noisy, model.resolution, lambda s, _: purify(model, s, start, self.steps, generator), on_share
+            )
 
-        return at_working_size(pixels, model.resolution, work)
+        return at_working_size(pixels, model.resolution, work, self.most)
 
 
 @dataclass(frozen=True)
-class GridPurification(Cleaning):
+class GridPurification(SquareCleaning):
     """Diffusion purification in overlapping squares, a little at a time, blended with the last result.
 
     After GrIDPure (Zhao et al. 2024), which runs an unconditional pixel-space model on squares of 256; here the base
@@ -191,17 +243,25 @@ class GridPurification(Cleaning):
     name = "gridpure"
     title = "Diffusion purification in grids"
     reference = "Zhao et al. 2024 (GrIDPure), arXiv 2312.00084"
-    needs_model: ClassVar[bool] = True
 
-    def run(self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator) -> np.ndarray:
+    @property
+    def square_units(self) -> float:
+        """See `SquareCleaning`."""
+        return CODING_UNITS * self.iterations
+
+    def run(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
         """See `Cleaning.run`."""
+        side = model.resolution
 
         def work(image: torch.Tensor) -> torch.Tensor:
-            for _ in range(self.iterations):
+            for index in range(self.iterations):
+                told = part_of(on_share, index, 1, self.iterations)
                 pure = in_squares(
-                    image, model.resolution, lambda s: purify(model, s, self.timestep, self.steps, generator)
+                    image, side, lambda s, _: purify(model, s, self.timestep, self.steps, generator), told
                 )
                 image = (1 - self.gamma) * pure + self.gamma * image
             return image
 
-        return at_working_size(pixels, model.resolution, work)
+        return at_working_size(pixels, side, work, self.most)

@@ -11,9 +11,10 @@ from udp.language import Text, text
 from udp.models.precision import computes_in_bfloat16
 from udp.progress import Progress, Stage
 
-# For a first guess, by whether the processor has units for bfloat16. The page's example is about 3,100 units: with them it took 94 s
-# on two idle cores (2026-11-30), and other work slows it down; in float32 the autoencoder is slower, the U-Net hardly.
-CPU_SECONDS_A_UNIT = {True: 0.035, False: 0.045}
+# For a first guess, by what the processor has. The page's example is about 3,100 units, and other work slows it down: with units for
+# bfloat16 it took 94 s on two idle cores (2026-11-30), and in float32, where the autoencoder is slower and the U-Net hardly, about 130.
+# With AVX2 alone it took 339 s (2026-12-01).
+CPU_SECONDS_A_UNIT = {"bfloat16": 0.035, "AVX512": 0.045, "AVX2": 0.115}
 MEMORY = 5
 LEAST_UNITS = 10  # what takes less, as random noise does, is over in seconds that say nothing of a training step
 
@@ -62,8 +63,15 @@ class Pace:
         if rate is not None:
             return text("pace.known", time=duration(units * rate))
         if model == "mini" and not torch.cuda.is_available():
-            return text("pace.guessed", time=duration(units * CPU_SECONDS_A_UNIT[computes_in_bfloat16("cpu")]))
+            return text("pace.guessed", time=duration(units * CPU_SECONDS_A_UNIT[processor()]))
         return text("pace.unknown")
+
+
+def processor() -> str:
+    """The key of `CPU_SECONDS_A_UNIT` for this one; others than x86 are taken for the slowest."""
+    if computes_in_bfloat16("cpu"):
+        return "bfloat16"
+    return "AVX512" if "AVX512" in torch.backends.cpu.get_cpu_capability() else "AVX2"
 
 
 def duration(seconds: float) -> Text:

@@ -21,7 +21,7 @@ from udp.evaluation.metrics.faces import Faces, load_faces
 from udp.evaluation.metrics.figures_faces import FaceReference
 from udp.evaluation.metrics.pretrained import Pretrained, load_pretrained
 from udp.evaluation.trial import Trial
-from udp.imitation.cleaning import framing_of
+from udp.imitation.cleaning import framing_of, parse_cleaning
 from udp.imitation.recipes.base import Recipe
 from udp.language import Text
 from udp.models.base import DiffusionModel
@@ -200,7 +200,7 @@ class AttackWork:
         for run in range(trial.seeds):
             found[base_name(run, trial.cleaning)] = trial.sampling_steps
             for name in (name for name in TRAINED if name in self.arms):
-                found[cell_name(self.recipe.name, trial.cleaning, name, run)] = arm
+                found[cell_name(self.recipe.name, trial.cleaning, name, run)] = arm + self._cleaning_units()
         return found
 
     def units(self) -> float:
@@ -210,7 +210,11 @@ class AttackWork:
     def _attack_units(self) -> float:
         arms, trial = len(self.arms), for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name))
         before = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
-        return trial.seeds * (before + arms * self.recipe.arm_steps + (1 + arms) * trial.sampling_steps)
+        taught = trial.seeds * (before + arms * self.recipe.arm_steps + (1 + arms) * trial.sampling_steps)
+        return taught + arms * self._cleaning_units()
+
+    def _cleaning_units(self) -> float:
+        return parse_cleaning(self.trial.cleaning).units(self.clean)
 
     def _protection_units(self) -> float:
         needed = self.protected is None and "protected" in self.arms
@@ -252,7 +256,10 @@ class RobustnessWork:
             for run in range(self.trial.seeds):  # those that cut nothing share the first's
                 found.setdefault(base_name(run, cleaning), float(steps))
             for run in range(self.trial.seeds):
-                found |= {cell_name(self.recipe.name, cleaning, arm_name, run): arm for arm_name in TRAINED}
+                found |= {
+                    cell_name(self.recipe.name, cleaning, name, run): arm + self._cleaning_units(cleaning)
+                    for name in TRAINED
+                }
         return found
 
     def units(self) -> float:
@@ -261,7 +268,11 @@ class RobustnessWork:
         cleanings = all_cleanings(self.cleanings)
         cells, bases = len(cleanings) * len(TRAINED), len(set(map(framing_of, cleanings)))
         before = class_sampling(self.recipe, self.model_name, steps)
-        return self.trial.seeds * (before + cells * (self.recipe.arm_steps + steps) + bases * steps)
+        cleaned = len(TRAINED) * sum(map(self._cleaning_units, cleanings))
+        return self.trial.seeds * (before + cells * (self.recipe.arm_steps + steps) + bases * steps) + cleaned
+
+    def _cleaning_units(self, cleaning: str) -> float:
+        return parse_cleaning(cleaning).units(self.clean)
 
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""

@@ -196,15 +196,16 @@ def test_what_takes_seconds_tells_how_far_a_photo_is_and_stops_within_it(
 
 
 def test_the_cost_goes_by_the_squares_and_steps_of_a_photo() -> None:
-    square, long = Photo("a", picture(0, 512, 512)), Photo("b", picture(0, 512, 768))
-    invert = DecoderProjection(steps=100)
-    assert len(starts(768 // 4, 128)) == 2 and invert.units([long]) == 2 * invert.units([square])
-    assert DecoderProjection(steps=200).units([square]) == pytest.approx(2 * invert.units([square]), rel=0.02)
+    square, long = (512, 512), (768, 512)
+    assert len(starts(768 // 4, 128)) == 2 and DecoderProjection().units([long]) == 2 * DecoderProjection().units(
+        [square]
+    )
+    fewer, more = (DecoderProjection(steps=steps).units([square]) for steps in (100, 200))
+    assert more == pytest.approx(2 * fewer, rel=0.02)
     assert CLEANINGS["vae"].units([square]) == 9 * CODING_UNITS and CLEANINGS["vae"].units([long]) == 15 * CODING_UNITS
     assert CLEANINGS["gridpure"].units([square, long]) == 3 * 24 * CODING_UNITS
-    assert parse_cleaning("half+vae+invert").units([square]) == sum(
-        CLEANINGS[name].units([square]) for name in ("vae", "invert")
-    )
+    both = sum(CLEANINGS[name].units([square]) for name in ("vae", "invert"))
+    assert parse_cleaning("half+vae+invert").units([square]) == both
     assert CLEANINGS["jpeg75"].units([square]) == 0
 
 

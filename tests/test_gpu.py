@@ -23,6 +23,7 @@ from udp.evaluation.arms import Arm, Report
 from udp.evaluation.bench import Bench
 from udp.evaluation.cells import MemoryStore, Store
 from udp.evaluation.trial import Trial
+from udp.imitation.cleaning import parse_cleaning
 from udp.imitation.recipes import LoRA
 from udp.language import CHINESE, ENGLISH
 from udp.photos import Photo
@@ -166,6 +167,18 @@ def test_the_lab_runs_a_cell_a_call(photos: list[Photo], tiny_model_folder: Path
     assert work.units() == sum(work.plan().values())
     assert [row.cleaning for row in report.rows] == ["none", "half", "crop"] and len(noise) == 1
     assert all(equal(a.report, b.report) for a, b in zip(report.rows, here.rows, strict=True))
+
+
+def test_a_cell_asks_for_its_cleaning_too(photos: list[Photo]) -> None:
+    def planned(cleaning: str) -> dict[str, float]:
+        work = RobustnessWork(photos[:2], photos[:2], HASTY, RECIPE, (cleaning,), TRIAL, "mini")
+        assert work.units() == pytest.approx(sum(work.plan().values()))
+        return {name.replace(cleaning, "X"): units for name, units in work.plan().items()}
+
+    plain, cleaned = planned("half"), planned("invert")
+    own = parse_cleaning("invert").units([photo.size for photo in photos[:2]])
+    more = {name: units - plain[name] for name, units in cleaned.items()}
+    assert own > 100 and more == {name: pytest.approx(own if "-X-" in name else 0) for name in plain}
 
 
 def test_a_protection_is_one_call(photos: list[Photo], tiny_model_folder: Path) -> None:

@@ -171,7 +171,7 @@ def test_cleaning_is_a_part_of_each_arms_work_and_is_done_once(
     cleaned = [p for p in seen if p.stage == "lora, invert: cleaning the photos"]
     assert {p.arm for p in cleaned} == {"clean", "random"} and len([p for p in cleaned if p.done == 2]) == 2
     # Of the whole it takes what it is expected to; the arms without it take the rest.
-    units = 2 * parse_cleaning("invert").units(photos[:2])
+    units = 2 * parse_cleaning("invert").units([photo.size for photo in photos[:2]])
     taken = max(p.overall for p in cleaned) - min(p.overall for p in cleaned)
     assert taken > 0.9 * units / (units + 2 * (2 + 4 * (10 + 2)))
     assert not any("cleaning" in p.stage for p in seen if p.stage.startswith("lora, none"))

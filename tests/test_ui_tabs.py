@@ -15,6 +15,7 @@ from udp.evaluation.arms import Arm, Report
 from udp.evaluation.lab import LabReport, Row
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import RULE, Verdict, VerdictId
+from udp.imitation.cleaning import CLEANINGS
 from udp.imitation.prompts import PRESETS
 from udp.imitation.recipes import RECIPES, LoRA
 from udp.imitation.recipes.trainers import TRAINERS
@@ -30,6 +31,7 @@ from udp.ui.say import spoken, word
 from udp.ui.state.context import Context
 from udp.ui.state.jobs import Job
 from udp.ui.state.owner import Owner
+from udp.ui.state.results import SavedProtection
 from udp.ui.state.sessions import Session, Sessions
 from udp.ui.state.source import Source
 from udp.ui.state.work import AttackWork, run_here
@@ -260,6 +262,22 @@ def test_robustness_names_cleanings_as_its_boxes_do(tmp_path: Path) -> None:
     assert titles[:2] == ["No cleaning", ENGLISH.say(cleaning_title("jpeg75"))] and ", then " in titles[2]
     assert all(spoken(cleaning_title(row.cleaning)) in updates[tab.table] for row in rows)
     assert "Effect kept is the share" in updates[tab.table]
+
+
+def test_robustness_counts_in_its_estimate_what_cleaning_the_sessions_photos_takes(tmp_path: Path) -> None:
+    with gr.Blocks():
+        tab = RobustnessTab(Context(Sessions(tmp_path), Owner(), run_here))
+    values = [item.value for item in tab.inputs.components]
+    place, session = tab.inputs.components.index(tab.cleanings), Session(tmp_path)
+
+    def units(cleanings: list[str]) -> float:
+        return tab.estimate(session, *values[:place], cleanings, *values[place + 1 :])[1]
+
+    assert units(["invert"]) == units(["jpeg75"]), "there is nothing to clean yet"
+    photos = tuple(SimpleNamespace(size=size) for size in ((64, 64), (96, 64)))
+    session.protection = SavedProtection(photos, EUDP(), 1.0, tmp_path, "", 0)
+    assert units(["invert"]) - units(["jpeg75"]) == pytest.approx(3 * CLEANINGS["invert"].units([(64, 64), (96, 64)]))
+    assert units(["invert"]) > units(["jpeg75"])
 
 
 def test_robustness_asks_for_what_its_tab_can_take(tmp_path: Path) -> None:

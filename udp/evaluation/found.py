@@ -39,7 +39,7 @@ class FoundPhotos:
 
     def units(self, arm: str) -> float:
         """What is left to do for an arm, in fine-tuning steps."""
-        return 0.0 if arm in self._cleaned else self._cleaning.units(self._found[arm])
+        return 0.0 if arm in self._cleaned else self._cleaning.units([photo.size for photo in self._found[arm]])
 
 
 def found_photos(arms: Mapping[str, Sequence[Photo]], unprotected_share: float) -> dict[str, list[Photo]]:

@@ -80,9 +80,9 @@ class Chain(Cleaning):
             pixels = part.run(pixels, model, generator, part_of(on_share, index, 1, len(self.parts)))
         return pixels
 
-    def units(self, photos: Sequence[Photo]) -> float:
+    def units(self, sizes: Sequence[tuple[int, int]]) -> float:
         """See `Cleaning.units`."""
-        return sum(part.units(photos) for part in self.parts)
+        return sum(part.units(sizes) for part in self.parts)
 
 
 def parse_cleaning(text: str) -> Cleaning:

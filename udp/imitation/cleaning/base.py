@@ -54,8 +54,8 @@ class Cleaning(abc.ABC):
     def reference(self) -> str:
         """Where it comes from."""
 
-    def units(self, photos: Sequence[Photo]) -> float:
-        """What it takes for `photos`, about, in fine-tuning steps of the embedded model; 0 for what is done at once."""
+    def units(self, sizes: Sequence[tuple[int, int]]) -> float:
+        """What it takes for photos of such sizes, about, in fine-tuning steps of the embedded model; 0 for what is done at once."""
         return 0.0
 
     @abc.abstractmethod

@@ -18,7 +18,6 @@ import torch
 from udp.imitation.cleaning.base import Cleaning, OnShare
 from udp.models.base import DiffusionModel
 from udp.models.precision import computes_in_bfloat16
-from udp.photos import Photo
 from udp.settings import setting
 from udp.tensors import resize, to_pixels, to_tensor
 
@@ -107,12 +106,12 @@ class SquareCleaning(Cleaning):
     def square_units(self) -> float:
         """About, in fine-tuning steps."""
 
-    def units(self, photos: Sequence[Photo]) -> float:
+    def units(self, sizes: Sequence[tuple[int, int]]) -> float:
         """See `Cleaning.units`; of photos that are large enough."""
         count = 0
-        for photo in photos:
-            height, width = (round(1000 * self.most * side / min(photo.size)) for side in photo.size)
-            count += len(starts(height, 1000)) * len(starts(width, 1000))
+        for size in sizes:
+            one, other = (round(1000 * self.most * side / min(size)) for side in size)
+            count += len(starts(one, 1000)) * len(starts(other, 1000))
         return count * self.square_units
 
 

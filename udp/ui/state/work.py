@@ -200,7 +200,9 @@ class AttackWork:
         for run in range(trial.seeds):
             found[base_name(run, trial.cleaning)] = trial.sampling_steps
             for name in (name for name in TRAINED if name in self.arms):
-                found[cell_name(self.recipe.name, trial.cleaning, name, run)] = arm + self._cleaning_units()
+                found[cell_name(self.recipe.name, trial.cleaning, name, run)] = arm + cleaning_units(
+                    [trial.cleaning], sizes_of(self.clean)
+                )
         return found
 
     def units(self) -> float:
@@ -211,10 +213,7 @@ class AttackWork:
         arms, trial = len(self.arms), for_model(self.trial, taken_for_small(self.model_name), usual_of(self.model_name))
         before = class_sampling(self.recipe, self.model_name, trial.sampling_steps)
         taught = trial.seeds * (before + arms * self.recipe.arm_steps + (1 + arms) * trial.sampling_steps)
-        return taught + arms * self._cleaning_units()
-
-    def _cleaning_units(self) -> float:
-        return parse_cleaning(self.trial.cleaning).units(self.clean)
+        return taught + arms * cleaning_units([trial.cleaning], sizes_of(self.clean))
 
     def _protection_units(self) -> float:
         needed = self.protected is None and "protected" in self.arms
@@ -257,7 +256,8 @@ class RobustnessWork:
                 found.setdefault(base_name(run, cleaning), float(steps))
             for run in range(self.trial.seeds):
                 found |= {
-                    cell_name(self.recipe.name, cleaning, name, run): arm + self._cleaning_units(cleaning)
+                    cell_name(self.recipe.name, cleaning, name, run): arm
+                    + cleaning_units([cleaning], sizes_of(self.clean))
                     for name in TRAINED
                 }
         return found
@@ -268,11 +268,8 @@ class RobustnessWork:
         cleanings = all_cleanings(self.cleanings)
         cells, bases = len(cleanings) * len(TRAINED), len(set(map(framing_of, cleanings)))
         before = class_sampling(self.recipe, self.model_name, steps)
-        cleaned = len(TRAINED) * sum(map(self._cleaning_units, cleanings))
-        return self.trial.seeds * (before + cells * (self.recipe.arm_steps + steps) + bases * steps) + cleaned
-
-    def _cleaning_units(self, cleaning: str) -> float:
-        return parse_cleaning(cleaning).units(self.clean)
+        taught = self.trial.seeds * (before + cells * (self.recipe.arm_steps + steps) + bases * steps)
+        return taught + len(TRAINED) * cleaning_units(cleanings, sizes_of(self.clean))
 
     def lab(self, noise: Sequence[Photo], model: Any = None) -> Lab:
         """The lab; without `model`, a description of what was run."""
@@ -311,6 +308,16 @@ def measuring_faces(wanted: bool, model: DiffusionModel, photos: Sequence[Photo]
     except InvalidInput:  # the owner asked, not this visitor: toys and paintings are welcome as well
         return None
     return faces
+
+
+def sizes_of(photos: Sequence[Photo]) -> list[tuple[int, int]]:
+    """Their sizes."""
+    return [photo.size for photo in photos]
+
+
+def cleaning_units(cleanings: Sequence[str], sizes: Sequence[tuple[int, int]]) -> float:
+    """What it takes to clean the photos of an arm, of such sizes, in each of these ways."""
+    return sum(parse_cleaning(cleaning).units(sizes) for cleaning in cleanings)
 
 
 def class_sampling(recipe: Recipe, model_name: str, steps: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from udp.errors import InvalidInput
+from udp.evaluation.arm_names import TRAINED
 from udp.evaluation.lab import DEFAULT_CLEANINGS, LabReport
 from udp.evaluation.trial import Trial
 from udp.evaluation.verdict import RULE
@@ -28,7 +29,7 @@ from udp.ui.state.context import Context, clean_prompt
 from udp.ui.state.results import save_robustness
 from udp.ui.state.sessions import Session
 from udp.ui.state.values import from_values
-from udp.ui.state.work import PROMPT, RobustnessWork
+from udp.ui.state.work import PROMPT, RobustnessWork, cleaning_units
 from udp.ui.tabs.attack import MOST_STEPS
 from udp.ui.tabs.base import Page
 from udp.ui.tabs.job_tab import JobTab, Prepared, Updates
@@ -111,9 +112,9 @@ class RobustnessTab(JobTab):
 
     def connect(self, page: Page, item: gr.Tab) -> None:
         """See `Tab.connect`; a finished protection and opening this tab refresh the photos named here."""
-        for run in page.protections:
-            run.then(self._refresh, None, self.source, **QUICK)
-        item.select(self._refresh, None, self.source, **QUICK)
+        for shown in (*(run.then for run in page.protections), item.select):
+            shown(self._refresh, None, self.source, **QUICK)
+            shown(self._expected, self.inputs.components, self.estimate_line, **QUICK)
         self.estimated()
         self.sampling.follow(self.model)
         self.preset.connect(self.prompt, [("instance_prompt", self.prompt), *self.recipes.named("recipe")])
@@ -149,9 +150,11 @@ class RobustnessTab(JobTab):
         )
 
     def estimate(self, session: Session, *values: Any) -> tuple[str, float]:
-        """See `JobTab.estimate`."""
+        """See `JobTab.estimate`; without photos there is nothing to clean."""
         work = self._work(sources.Source([], [], EUDP()), *values)
-        return work.model_name, work.units()
+        saved = session.protection or session.example
+        sizes = [photo.size for photo in saved.photos] if saved else []
+        return work.model_name, work.units() + len(TRAINED) * cleaning_units(work.cleanings, sizes)
 
     def _prepare(self, session: Session, *values: Any) -> Prepared:
         source = sources.session_source(session, NO_PHOTOS)

@@ -99,7 +99,7 @@ def short() -> str:
     """The three arms of the subjects and the examples on one screen, and what a cleaning leaves of the effect."""
     rows = record("docs/subjects.json")["rows"]
     lines = [
-        "| | learned, random noise | learned, protected | after the worst cleaning | structure, clean / random / protected | verdicts |",
+        "| | learned, random noise | learned, protected | after the worst cleaning, clean / random / protected | structure, clean / random / protected | verdicts |",
         "|---|---|---|---|---|---|",
     ]
     learned = [f"{np.mean([row['learned'][arm] for row in rows if row['learned']]):.0%}" for arm in ARMS[1:]]
@@ -121,7 +121,8 @@ def short() -> str:
         learned = [f"{np.mean(values_of(whole, arm, 'learned')):.0%}" for arm in arms[1:]]
         near = " / ".join(f"{np.mean(values_of(whole, arm, 'structure_similarity')):.2f}" for arm in arms)
         seeds = len({row["seed"] for row in whole})
-        worst = f"{np.mean(robustness.worst_cases(found)):.0%}"
+        cleaning, taught = robustness.least_effect(found)
+        worst = f"{cleaning}: {' / '.join(f'{taught[arm]:.0%}' for arm in (robustness.CLEAN, *arms[1:]))}"
         lines.append(f"| {sets}, {seeds} seeds | {learned[0]} | {learned[1]} | {worst} | {near} | |")
     return "\n".join(lines)
 

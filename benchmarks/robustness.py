@@ -25,6 +25,7 @@ from udp.imitation.prompts import PRESETS
 from udp.protection.methods import RandomNoise
 
 RANDOM, PROTECTED, UNTOUCHED = "random noise", "protected", "none"
+LEAST_LESSON = 0.2  # of what clean photos teach without cleaning
 CLEANINGS = (UNTOUCHED, "jpeg95", "jpeg75", "jpeg50", "half", "blur", "crop", "vae", "invert", "upscale", "gridpure", "half+jpeg75",
              "upscale+jpeg75")  # fmt: skip
 
@@ -50,6 +51,20 @@ def worst_cases(rows: list[dict]) -> list[float]:
     for row in shares(rows):
         cases.setdefault((row["set"], row["seed"]), []).append(row["learned"][PROTECTED])
     return [max(of) for of in cases.values() if not any(map(math.isnan, of))]
+
+
+def least_effect(rows: list[dict]) -> tuple[str, dict[str, float]] | None:
+    """The cleaning after which random noise and the protection differ least in what is learned, and what each arm learns; means.
+
+    Of cleanings after which clean photos still teach `LEAST_LESSON`: where nobody learns, nothing can differ. None without any.
+    """
+    found: dict[str, list[dict]] = {}
+    for row in shares(rows):
+        if row["cleaning"] != UNTOUCHED:
+            found.setdefault(row["cleaning"], []).append(row["learned"])
+    means = {name: {arm: float(np.mean([one[arm] for one in of])) for arm in of[0]} for name, of in found.items()}
+    kept = {name: taught for name, taught in means.items() if taught[CLEAN] >= LEAST_LESSON}
+    return min(kept.items(), key=lambda item: item[1][RANDOM] - item[1][PROTECTED], default=None)
 
 
 def table(rows: list[dict]) -> str:

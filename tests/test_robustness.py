@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks import records, robustness, trials
-from benchmarks.robustness import PROTECTED, RANDOM, table
+from benchmarks.robustness import PROTECTED, RANDOM, least_effect, table
 from benchmarks.trials import Plan
 from udp.digests import photos_digest
 from udp.evaluation.trial import Trial
@@ -47,6 +47,21 @@ def test_what_a_cleaning_costs_the_imitator_is_counted() -> None:
     _, _, cleaned, none, _ = table(rows).splitlines()
     assert cleaned.startswith("| lora, vae | 50% | 40% | 40% |"), "of what clean photos teach without cleaning"
     assert none.startswith("| lora, none | 100% | 90% | 20% |")
+
+
+def test_the_least_effect_is_where_noise_and_protection_differ_least_and_somebody_still_learns() -> None:
+    rows = [
+        row(name, 0, cleaning, loss, clean)
+        for name in "ab"
+        for cleaning, loss, clean in (
+            ("none", 0.9, 0.5), ("crop", 0.8, 0.5), ("invert", 0.86, 0.8), ("gridpure", 1.0, 0.95),
+        )
+    ]  # fmt: skip
+    cleaning, taught = least_effect(rows)
+    assert cleaning == "invert" and taught == {
+        "base": 0, "clean": pytest.approx(0.4), RANDOM: pytest.approx(0.3), PROTECTED: pytest.approx(0.28),
+    }, "most is learned after the crop, but so it is from noise; after gridpure nobody learns"  # fmt: skip
+    assert least_effect([one for one in rows if one["cleaning"] in ("none", "gridpure")]) is None
 
 
 def test_an_imitator_who_cuts_photos_begins_elsewhere() -> None:

@@ -422,8 +422,8 @@ photos; they are deleted from the server a few minutes after you close it. Metho
     ),
     "about.limit.style": (
         "<b>A style can still be recognised.</b> In our trial with paper-cut landscapes what is learned fell by more than half, and anybody "
-        "would still recognise the style. Who sent all pictures through the autoencoder first got imitations of the protected ones that "
-        "look as good as those of the clean ones."
+        "would still recognise the style. Who first took of each picture the nearest one that the decoder can make got imitations of the "
+        "protected ones that look as those of clean ones do that were cleaned alike."
     ),
     "about.limit.copies": (
         "<b>Unprotected copies undo it.</b> An imitator who also has your clean photos, from before or from "

@@ -257,7 +257,10 @@ def drawn(grid: Image.Image, row: int) -> Pictures:
         left, top = corner(column, row, index)
         return np.asarray(grid.convert("RGB").crop((left, top, left + SIDE, top + SIDE)))
 
-    return {arm: [square(column, i) for i in range(COLUMNS[column][1])] for column, arm in enumerate(ARMS, 2)}
+    found = {arm: [square(column, i) for i in range(COLUMNS[column][1])] for column, arm in enumerate(ARMS, 2)}
+    return {
+        arm: [one for one in pictures if (one < 255).any()] for arm, pictures in found.items()
+    }  # none is left white
 
 
 def at_one_budget(row: dict) -> list[str]:

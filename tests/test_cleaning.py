@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +209,46 @@ def test_the_cost_goes_by_the_squares_and_steps_of_a_photo() -> None:
     both = sum(CLEANINGS[name].units([square]) for name in ("vae", "invert"))
     assert parse_cleaning("half+vae+invert").units([square]) == both
     assert CLEANINGS["jpeg75"].units([square]) == 0
+    assert DecoderProjection().units([(512, 514)]) == DecoderProjection().units([square]), "not a square more in 128 px"
+
+
+def test_a_chain_tells_its_progress_by_what_its_parts_take(tiny_model: LatentDiffusionModel) -> None:
+    seen: list[Progress] = []
+    parse_cleaning("half+invert+jpeg75")([Photo("a", picture(0, 64, 64))], tiny_model, None, seen.append)
+    shares = [p.overall for p in seen]
+    assert shares[0] < 0.1 and shares == sorted(shares) and max(share for share in shares if share < 1) > 0.9
+
+
+def test_whole_photos_are_filtered_one_at_a_time_and_squares_are_not() -> None:
+    """Arms are cleaned at once; a filter holds many copies of a photo."""
+    at_work, most = [], {}
+
+    @dataclasses.dataclass(frozen=True)
+    class Slow(Cleaning):
+        name, title, reference = "slow", "Slow", "none"
+        whole: bool = True
+
+        @property
+        def whole_photos(self) -> bool:
+            return self.whole
+
+        def run(self, pixels, model, generator, on_share):
+            at_work.append(1)
+            most[self.whole] = max(most.get(self.whole, 0), len(at_work))
+            time.sleep(0.2)
+            at_work.pop()
+            return pixels
+
+    for whole in (True, False):
+        threads = [threading.Thread(target=Slow(whole), args=([Photo("a", picture(0))],)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert most == {True: 1, False: 3}
+    assert {name for name, cleaning in CLEANINGS.items() if not cleaning.whole_photos} == {
+        "vae", "invert", "upscale", "gridpure",
+    }  # fmt: skip
 
 
 def test_framing_is_the_cut_of_a_cleaning_and_nothing_else(photos: list[Photo]) -> None:

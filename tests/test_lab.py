@@ -14,10 +14,12 @@ from udp.digests import weights_digest
 from udp.errors import InvalidInput, Stopped
 from udp.evaluation.arms import Arm, make_report
 from udp.evaluation.bench import run_trial
-from udp.evaluation.cells import FolderStore
+from udp.evaluation.cells import FolderStore, MemoryStore
 from udp.evaluation.lab import Lab, LabReport, _row
 from udp.evaluation.trial import Trial
-from udp.imitation.cleaning import parse_cleaning
+from udp.imitation.cleaning import CLEANINGS, parse_cleaning
+from udp.imitation.cleaning.filters import Resize
+from udp.imitation.cleaning.purify import DecoderProjection
 from udp.imitation.recipes import CAT, DreamBooth, LoRA
 from udp.models.latent import LatentDiffusionModel
 from udp.photos import Photo
@@ -163,17 +165,21 @@ def test_cleaning_is_a_part_of_each_arms_work_and_is_done_once(
     cores: int, tiny_model: LatentDiffusionModel, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setitem(CLEANINGS, "invert", DecoderProjection(steps=12))
     lab = small_lab(photos, tiny_model, cleanings=["invert"], trial=dataclasses.replace(SMALL, seeds=2))
     seen: list[Progress] = []
+    runs: list[bool] = []
+    run = DecoderProjection.run
+    monkeypatch.setattr(DecoderProjection, "run", lambda *given: runs.append(True) or run(*given))
     lab.run(on_progress=seen.append)
     shares = [p.overall for p in seen]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
     cleaned = [p for p in seen if p.stage == "lora, invert: cleaning the photos"]
-    assert {p.arm for p in cleaned} == {"clean", "random"} and len([p for p in cleaned if p.done == 2]) == 2
-    # Of the whole it takes what it is expected to; the arms without it take the rest.
+    assert {p.arm for p in cleaned} == {"clean", "random"} and len(runs) == 4, "each photo of each arm once"
+    # Of the whole it takes what it is expected to, beside the first arm's training; the arms without it take the rest.
     units = 2 * parse_cleaning("invert").units([photo.size for photo in photos[:2]])
-    taken = max(p.overall for p in cleaned) - min(p.overall for p in cleaned)
-    assert taken > 0.9 * units / (units + 2 * (2 + 4 * (10 + 2)))
+    taken, whole = max(p.overall for p in cleaned) - min(p.overall for p in cleaned), units + 2 * (2 + 4 * (10 + 2))
+    assert 0.9 * units / whole < taken <= (units + 2 * (10 + 2)) / whole
     assert not any("cleaning" in p.stage for p in seen if p.stage.startswith("lora, none"))
 
     def stop(progress: Progress) -> None:
@@ -182,6 +188,27 @@ def test_cleaning_is_a_part_of_each_arms_work_and_is_done_once(
 
     with pytest.raises(Stopped, match="as asked"):
         lab.run(on_progress=stop)
+
+
+def test_a_resumed_run_that_cleans_photos_ends_at_all_of_it(
+    tiny_model: LatentDiffusionModel, photos: list[Photo], one_core: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept is not cleaned; it counts once all the same, however many runs and recipes there are."""
+    monkeypatch.setattr(Resize, "units", lambda self, sizes: 30.0 * len(sizes))
+    recipes = [LoRA(steps=10, batch_size=1), DreamBooth(steps=10, batch_size=1)]
+    trial = dataclasses.replace(SMALL, seeds=2, pictures=1)
+    lab = small_lab(photos, tiny_model, arms={"clean": photos[:1]}, cleanings=["half"], trial=trial, recipes=recipes)
+    whole = MemoryStore()
+
+    def shares(kept: str | None) -> list[float]:
+        cells = {name: cell for name, cell in whole.cells.items() if kept is not None and kept in name}
+        seen: list[Progress] = []
+        lab.run(whole if kept is None else MemoryStore(cells), seen.append)
+        return [p.overall for p in seen]
+
+    for kept in (None, "-run0", "lora", ""):
+        found = shares(kept)
+        assert found == sorted(found) and found[-1] == pytest.approx(1), kept
 
 
 def test_rows_cover_recipes_and_cleanings_with_none_first(

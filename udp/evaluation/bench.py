@@ -275,7 +275,8 @@ def run_trial(
     beside = references(pretrained, faces, model, reference, framed, trial.prompt)
     unit = recipe.arm_steps + trial.sampling_steps
     found = FoundPhotos(arms, model, trial)
-    total = trial.seeds * (unit * len(arms) + trial.sampling_steps) + sum(map(found.units, arms))
+    cleaning = sum(map(found.units, arms))
+    total = trial.seeds * (unit * len(arms) + trial.sampling_steps) + cleaning
     done, base, runs = 0.0, [], []
 
     def within(size: float) -> OnProgress:
@@ -285,7 +286,7 @@ def run_trial(
         bench, before = cells.bench(run, trial.cleaning, within(trial.sampling_steps))
         base.append(before)
         done += trial.sampling_steps
-        size = len(arms) * unit + sum(map(found.units, arms))
+        size = len(arms) * unit + (0.0 if runs else cleaning)  # for all runs in the first
         runs.append(cells.arms_of(bench, found, recipe, trial.cleaning, within(size), keep=run == 0))
         done += size
     by_arm = [*zip(*runs, strict=True)]

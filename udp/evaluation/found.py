@@ -35,6 +35,7 @@ class FoundPhotos:
             generator = torch.Generator().manual_seed(self._seed)
             told = ignore_progress if self._cleaning.name == "none" else on_progress
             self._cleaned[arm] = self._cleaning(self._found[arm], self._model, generator, told)
+            del self._found[arm]
         return self._cleaned[arm]
 
     def units(self, arm: str) -> float:

@@ -90,16 +90,17 @@ class Lab:
     def _run(self, cleanings: Sequence[str], store: Store | None, on_progress: OnProgress) -> LabReport:
         framings = set(map(framing_of, cleanings))
         sampling = self.trial.sampling_steps
-        found = {name: FoundPhotos(self.arms, self.model, replace(self.trial, cleaning=name)) for name in cleanings}
-        cleaning_units = sum(photos.units(arm) for photos in found.values() for arm in self.arms)
+        sizes = [photo.size for photos in self.arms.values() for photo in photos]
+        first = {cleaning: parse_cleaning(cleaning).units(sizes) for cleaning in cleanings}
         arms = len(cleanings) * len(self.arms) * sum(recipe.arm_steps + sampling for recipe in self.recipes)
-        count = _Count((arms + len(framings) * sampling) * self.trial.seeds + cleaning_units)
+        count = _Count((arms + len(framings) * sampling) * self.trial.seeds + sum(first.values()))
         cells = Cells(self.arms, self.model, self.trial, store)
         started: dict[str, list[tuple[Bench, Arm]]] = {}  # one for all cleanings that cut nothing
         seen: dict[str, list[Reference]] = {}
         reports: dict[tuple[str, str], Report] = {}
         for cleaning in cleanings:
-            photos, framing = found.pop(cleaning), framing_of(cleaning)
+            photos = FoundPhotos(self.arms, self.model, replace(self.trial, cleaning=cleaning))
+            framing = framing_of(cleaning)
             if framing not in started:
                 clean = self.arms["clean"]
                 framed = parse_cleaning(cleaning).framed(clean)
@@ -113,8 +114,8 @@ class Lab:
             for recipe in self.recipes:
                 runs: list[list[Arm]] = []
                 for bench in benches:
-                    before = sum(map(photos.units, self.arms))
-                    count.next(len(self.arms) * (recipe.arm_steps + sampling) + before)
+                    # The photos are cleaned once, for all runs and recipes in the first.
+                    count.next(len(self.arms) * (recipe.arm_steps + sampling) + first.pop(cleaning, 0.0))
                     listener = count.listener(f"{recipe.name}, {cleaning}", on_progress)
                     runs.append(cells.arms_of(bench, photos, recipe, cleaning, listener))
                 trial = replace(self.trial, cleaning=cleaning)

@@ -32,7 +32,7 @@ from udp.models.encoders import PUBLISHED, STUDENT, load_autoencoder
 from udp.models.fitting import check_fits
 from udp.models.flux import Flux
 from udp.models.latent import StableDiffusion
-from udp.models.memory import MemoryOptions, apply, default_options, enough_memory, keep_freed_memory
+from udp.models.memory import MemoryOptions, apply, default_options, enough_memory
 from udp.models.precision import lay_out_small
 from udp.models.quiet import quietly
 from udp.models.registry import MODELS, available_models
@@ -177,11 +177,9 @@ def load_model(
 def for_processor(model: DiffusionModel) -> None:
     """Lay the weights out as a CPU likes them, if it is on one: convolutions are faster with the channels last.
 
-    Not those of small networks in bfloat16, see `lay_out_small`. Steps of small models are short enough to gain from memory that is kept.
+    Not those of small networks in bfloat16, see `lay_out_small`.
     """
     if model.device.type == "cpu":
-        if model.small:
-            keep_freed_memory()
         for module in model.modules:
             module.to(memory_format=torch.channels_last)
         if model.small and model.autocast:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import resource
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from udp.errors import OutOfMemory
 from udp.models.base import DiffusionModel
 from udp.models.precision import computes_in_bfloat16
 
-# Of glibc's mallopt: from how much free memory on it gives some back, and how many blocks it asks the system for one by one.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-MOST_KEPT = 2**31 - 1  # bytes
+# Of glibc's mallopt: from how much free memory on it gives some back, which blocks it asks the system for one by one, and how many.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+MOST_KEPT, MOST_ADAPTED, USUAL_MMAPS = 2**31 - 1, 2**25, 65536  # bytes, bytes, blocks
 CPU_FULL = "can't allocate memory"  # from torch's allocator on the CPU, whose error has no class of its own
 
 
@@ -69,15 +69,40 @@ def apply(model: DiffusionModel, options: MemoryOptions) -> None:
                 getattr(autoencoder, name)()
 
 
-@functools.cache
-def keep_freed_memory() -> bool:
-    """Let the C library keep up to 2 GB of freed memory for the next step instead of giving it back; whether it can.
+class _Kept:
+    """How many pieces of work want freed memory kept, in all threads."""
 
-    A PGD step of the embedded model frees and takes a gigabyte, whose pages the system has to make again: the steps of a protection take
-    13 to 20 % less time so, those at 512 px 5, a fine-tune as long (six photos, torch 2.13, an AMD EPYC with AVX2 on a virtual machine).
+    lock, count = threading.Lock(), 0
+
+
+@contextlib.contextmanager
+def kept_memory(model: DiffusionModel | None) -> Iterator[bool]:
+    """Inside, the C library keeps freed memory for the next step instead of giving it back; whether it can. After it, it gives all back.
+
+    For PGD on small models on a processor, nothing else: a step of the embedded model frees and takes a gigabyte, whose pages the system has
+    to make again. Steps take 13 to 20 % less time so, those at 512 px 5 (six photos, torch 2.13, an AMD EPYC with AVX2 on a
+    virtual machine); a fine-tune gains nothing.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    return bool(set_option and set_option(M_TRIM_THRESHOLD, MOST_KEPT) and set_option(M_MMAP_MAX, 0))
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    small = model is not None and model.small and model.device.type == "cpu"
+    if not small or not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
+        yield False
+        return
+    with _Kept.lock:
+        _Kept.count += 1
+        library.mallopt(M_TRIM_THRESHOLD, MOST_KEPT)
+        library.mallopt(M_MMAP_MAX, 0)
+    try:
+        yield True
+    finally:
+        with _Kept.lock:
+            _Kept.count -= 1
+            if not _Kept.count:
+                # Once an option is set, the library adapts none any more: these are as far as it goes by itself.
+                library.mallopt(M_MMAP_THRESHOLD, MOST_ADAPTED)
+                library.mallopt(M_TRIM_THRESHOLD, 2 * MOST_ADAPTED)
+                library.mallopt(M_MMAP_MAX, USUAL_MMAPS)
+                library.malloc_trim(0)
 
 
 def room_for(module: torch.nn.Module, device: torch.device) -> bool:

@@ -12,7 +12,7 @@ import torch
 
 from udp.errors import InvalidInput
 from udp.models.base import DiffusionModel
-from udp.models.memory import enough_memory
+from udp.models.memory import enough_memory, kept_memory
 from udp.models.prompts import prompts_of
 from udp.photos import Photo, flattened
 from udp.progress import OnProgress, ignore_progress
@@ -118,7 +118,8 @@ class ProtectionMethod(abc.ABC):
             shrink(torch.from_numpy(b).float().permute(2, 0, 1)[None], side)
             for b, side in zip(budgets, longest, strict=True)
         ]
-        perturbations = list(self.run(working, limits, model, prompt, generator, on_progress))
+        with kept_memory(model):
+            perturbations = list(self.run(working, limits, model, prompt, generator, on_progress))
         del working, limits
         results = []
         for photo, budget in zip(photos, budgets, strict=True):

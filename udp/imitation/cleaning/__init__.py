@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ class Chain(Cleaning):
     """Cleanings one after the other."""
 
     parts: tuple[Cleaning, ...]
+
+    whole_photos: ClassVar[bool] = False  # each part says so of itself
 
     @property
     def name(self) -> str:
@@ -76,8 +79,10 @@ class Chain(Cleaning):
         self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
     ) -> np.ndarray:
         """See `Cleaning.run`."""
+        costs = [1 + part.units([pixels.shape[1::-1]]) for part in self.parts]
         for index, part in enumerate(self.parts):
-            pixels = part.run(pixels, model, generator, part_of(on_share, index, 1, len(self.parts)))
+            told = part_of(on_share, sum(costs[:index]), costs[index], sum(costs))
+            pixels = part.run_alone(pixels, model, generator, told)
         return pixels
 
     def units(self, sizes: Sequence[tuple[int, int]]) -> float:

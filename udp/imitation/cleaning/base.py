@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
@@ -18,6 +20,8 @@ from udp.progress import OnProgress, Progress, Stage, ignore_progress
 from udp.settings import check_settings
 
 OnShare = Callable[[float], None]  # told which share of a photo is done, in [0, 1]
+# Arms are cleaned at the same time; what holds many copies of a whole photo takes turns.
+ONE_WHOLE_PHOTO = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,12 @@ class Cleaning(abc.ABC):
     """Base of every cleaning: strength as fields made by `setting`, and `run` for one picture.
 
     `name` is the key in `CLEANINGS` and on the command line; `reference` says who used it against protections. One that
-    `reframes` only cuts, without a model or chance.
+    `reframes` only cuts, without a model or chance. `whole_photos` says that it works on a photo at its full size, which takes memory.
     """
 
     needs_model: ClassVar[bool] = False
     reframes: ClassVar[bool] = False
+    whole_photos: ClassVar[bool] = True
 
     def framed(self, photos: Sequence[Photo]) -> list[Photo]:
         """`photos` cut as this cleaning cuts them, then on white where they are transparent, and otherwise as they are.
@@ -68,6 +73,14 @@ class Cleaning(abc.ABC):
         """
 
     @final
+    def run_alone(
+        self, pixels: np.ndarray, model: DiffusionModel | None, generator: torch.Generator, on_share: OnShare
+    ) -> np.ndarray:
+        """`run`, on one photo at a time if it takes much memory, whoever asks."""
+        with ONE_WHOLE_PHOTO if self.whole_photos else contextlib.nullcontext():
+            return self.run(pixels, model, generator, on_share)
+
+    @final
     @enough_memory("cleaning", "Smaller photos or a smaller model need less.")
     def __call__(
         self,
@@ -91,7 +104,7 @@ class Cleaning(abc.ABC):
             on_progress(Progress(Stage.CLEANING, int(done), len(photos), fraction=done / len(photos)))
 
         for photo in photos:
-            pixels = np.ascontiguousarray(self.run(photo.pixels, model, generator, told))
+            pixels = np.ascontiguousarray(self.run_alone(photo.pixels, model, generator, told))
             alpha = photo.alpha if pixels.shape == photo.pixels.shape else None
             told(1.0)
             cleaned.append(replace(photo, pixels=pixels, alpha=alpha))

@@ -28,7 +28,7 @@ BLUR = 9  # pixels a side; latents of all models of ours are of 8
 
 # In fine-tuning steps of the embedded model (four photos), for a square: through the autoencoder and back, and a step of a search
 # that differentiates through the decoder. Measured on a processor, one thread.
-CODING_UNITS, SEARCH_UNITS = 1.7, 1.9
+CODING_UNITS, SEARCH_UNITS, SQUARE = 1.7, 1.9, 128
 
 # Squares (N, 3, S, S) in [0, 1], and whom to tell which share of them is done -> the same shape.
 OnSquares = Callable[[torch.Tensor, OnShare], torch.Tensor]
@@ -99,6 +99,7 @@ class SquareCleaning(Cleaning):
     """Base of cleanings that work on squares; `square_units` is what one takes."""
 
     needs_model: ClassVar[bool] = True
+    whole_photos: ClassVar[bool] = False
     most: ClassVar[int] = WORKING_SCALE
 
     @property
@@ -107,11 +108,11 @@ class SquareCleaning(Cleaning):
         """About, in fine-tuning steps."""
 
     def units(self, sizes: Sequence[tuple[int, int]]) -> float:
-        """See `Cleaning.units`; of photos that are large enough."""
+        """See `Cleaning.units`; of photos that are large enough, in squares as large as the embedded model's."""
         count = 0
         for size in sizes:
-            one, other = (round(1000 * self.most * side / min(size)) for side in size)
-            count += len(starts(one, 1000)) * len(starts(other, 1000))
+            one, other = (round(SQUARE * self.most * side / min(size)) for side in size)
+            count += len(starts(one, SQUARE)) * len(starts(other, SQUARE))
         return count * self.square_units
 
 

@@ -33,9 +33,10 @@ from benchmarks import (
     visibility,
 )
 from benchmarks import imitators as other_imitators
+from benchmarks.grids import ARMS
 from benchmarks.records import values_of
 from benchmarks.steps import PICTURES
-from benchmarks.subjects import ARMS, means, structure, table
+from benchmarks.subjects import means, structure, table
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "benchmarks/RESULTS.md", "udp/mini/README.md")

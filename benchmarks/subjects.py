@@ -31,8 +31,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.grids import ARMS, Pictures, cut, draw, strip, tiled
 from benchmarks.texts import gradients_of, parse_method, parse_recipe
 from udp.digests import digest, photos_digest
 from udp.errors import UDPError
@@ -50,7 +50,6 @@ from udp.protection.visibility import visibility
 from udp.settings import describe_settings, parse_levels
 from udp.tensors import fit_square, to_pixels, to_tensor
 
-ARMS = ("clean", "random", "protected")
 # Options that say where and which, not what comes out.
 NOT_A_SETTING = {"photos", "subjects", "shown", "out", "keep", "workers", "stronger_for"}
 STRONGER = "stronger "  # before the names of the arms at a second budget
@@ -65,14 +64,6 @@ FIGURES = {
     "texture_distance": -1,
     "noise_level": -1,
 }
-SIDE = 128  # of a square in the grids
-COLUMNS = (
-    ("photo", 1),
-    ("protected photo", 1),
-    *((f"trained on {arm}", 3) for arm in ARMS),
-)  # and how many squares wide
-GAP, BETWEEN, HEAD = 6, 2, 26  # pixels beside the columns, between the squares of one, and above
-Pictures = dict[str, list[np.ndarray]]  # by arm, (S, S, 3) uint8 each
 
 
 def subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dict, list[np.ndarray]]:
@@ -110,17 +101,6 @@ def subject(name: str, options: argparse.Namespace) -> tuple[list[Pictures], dic
 def gets_stronger(name: str, options: argparse.Namespace) -> bool:
     """Whether a subject gets arms at the second budget."""
     return bool(options.stronger) and name in (options.stronger_for or [name])
-
-
-def strip(images: Sequence[np.ndarray]) -> Image.Image:
-    """Squares side by side."""
-    return Image.fromarray(np.concatenate(images, 1))
-
-
-def cut(file: Path) -> list[np.ndarray]:
-    """The squares of a `strip` on disk."""
-    pixels = np.asarray(Image.open(file).convert("RGB"))
-    return np.split(pixels, pixels.shape[1] // pixels.shape[0], 1)
 
 
 def run_subject(
@@ -217,50 +197,6 @@ def outcome(report: Report) -> dict:
         "recipe": {"name": report.recipe.name, **describe_settings(report.recipe)},
         "figures": {arm.name: arm.metrics for arm in (report.base, *report.arms)},
     }
-
-
-def tiled(pictures: Sequence[np.ndarray], side: int = SIDE) -> list[np.ndarray]:
-    """Squares of `side` pixels: a large picture each, or rows and columns of small ones, the last filled up with white."""
-    across = max(1, side // pictures[0].shape[0])
-    missing = -len(pictures) % across**2
-    filled = [*pictures, *[np.full_like(pictures[0], 255)] * missing]
-    rows = [np.concatenate(filled[start : start + across], 1) for start in range(0, len(filled), across)]
-    return [np.concatenate(rows[start : start + across]) for start in range(0, len(rows), across)]
-
-
-def draw(rows: list[tuple[str, Pictures, list[np.ndarray]]]) -> Image.Image:
-    """A row a subject: its photo, the protected photo, then the same seeds from every arm."""
-    width = sum(count * (SIDE + BETWEEN) + 2 * GAP for _, count in COLUMNS)
-    canvas = Image.new("RGB", (width, HEAD + len(rows) * (SIDE + GAP)), "white")
-    draw_on, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
-    for column, (title, _) in enumerate(COLUMNS):
-        draw_on.text((corner(column, 0, 0)[0], 5), title, fill="black", font=font)
-        for row, (_, pictures, squares) in enumerate(rows):
-            images = [squares[column]] if column < 2 else pictures[ARMS[column - 2]][: COLUMNS[column][1]]
-            for index, image in enumerate(images):
-                canvas.paste(Image.fromarray(image), corner(column, row, index))
-    return canvas
-
-
-def corner(column: int, row: int, index: int) -> tuple[int, int]:
-    """Where in a grid a square of a column lies: left and top, pixels."""
-    left = GAP + sum(count * (SIDE + BETWEEN) + 2 * GAP for _, count in COLUMNS[:column])
-    return left + index * (SIDE + BETWEEN), HEAD + row * (SIDE + GAP)
-
-
-def drawn(grid: Image.Image, row: int) -> Pictures:
-    """The pictures of every arm in a row of what `draw` made. Raises `ValueError` where it has no such row."""
-    if corner(0, row + 1, 0)[1] > grid.height:
-        raise ValueError(f"expected a grid of {row + 1} rows or more, got {grid.width} x {grid.height} pixels")
-
-    def square(column: int, index: int) -> np.ndarray:
-        left, top = corner(column, row, index)
-        return np.asarray(grid.convert("RGB").crop((left, top, left + SIDE, top + SIDE)))
-
-    found = {arm: [square(column, i) for i in range(COLUMNS[column][1])] for column, arm in enumerate(ARMS, 2)}
-    return {
-        arm: [one for one in pictures if (one < 255).any()] for arm, pictures in found.items()
-    }  # none is left white
 
 
 def at_one_budget(row: dict) -> list[str]:

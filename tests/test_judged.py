@@ -11,8 +11,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks import judged, results
+from benchmarks.grids import SIDE, draw, strip
+from benchmarks.pictures_kept import beside_controls
 from benchmarks.robustness import PROTECTED, RANDOM
-from benchmarks.subjects import SIDE, draw, strip, with_verdict
+from benchmarks.subjects import with_verdict
 from tests.conftest import picture
 from udp.digests import digest
 from udp.errors import InvalidInput
@@ -138,7 +140,7 @@ def test_the_rows_of_kept_subjects(kept: Path) -> None:
 
 def test_figures_that_are_not_there_are_none() -> None:
     ignorant = {"clean_loss": 1.2, "structure_similarity": 0.21, "texture_distance": 3.0}
-    found = judged.beside_controls(figures("base"), ignorant, figures("random"), figures("protected"))
+    found = beside_controls(figures("base"), ignorant, figures("random"), figures("protected"))
     assert found["learned"] is None and found["likeness"] is None and found["likeness_by"] is None
     json.dumps(found, allow_nan=False)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks import ablation, compare_methods, robustness
+from benchmarks.grids import tiled
 from benchmarks.paper import shortened
-from benchmarks.subjects import tiled
 from benchmarks.texts import gradients_of, parse_method, parse_recipe
 from udp.errors import InvalidInput
 from udp.evaluation.trial import Trial

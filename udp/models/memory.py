@@ -80,7 +80,7 @@ def kept_memory(model: DiffusionModel | None) -> Iterator[bool]:
     """Inside, the C library keeps freed memory for the next step instead of giving it back; whether it can. After it, it gives all back.
 
     For PGD on small models on a processor, nothing else: a step of the embedded model frees and takes a gigabyte, whose pages the system has
-    to make again. Steps take 13 to 20 % less time so, those at 512 px 5 (six photos, torch 2.13, an AMD EPYC with AVX2 on a
+    to make again. Steps take 11 to 17 % less time so, those at 512 px 5 (six photos, torch 2.13, an AMD EPYC with AVX2 on a
     virtual machine); a fine-tune gains nothing.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
